@@ -1,0 +1,1 @@
+"""Settings: types, loading, checking, commented defaults."""

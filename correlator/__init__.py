@@ -1,0 +1,1 @@
+"""From alerts to incidents: grouping, topology, root-cause hints, lifecycle."""

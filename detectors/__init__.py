@@ -1,0 +1,1 @@
+"""Detectors, the bank that runs them over many series, and the alert with its gate."""

@@ -1,0 +1,1 @@
+"""Where incidents go: ClickHouse now, ticketing and chat later, behind one protocol."""

@@ -1,0 +1,1 @@
+"""From Kafka records to pages: decoding, watermarks, transport and the four stages."""

@@ -1,0 +1,122 @@
+"""All settings, frozen. Loaded and checked once by `config.load`; see config/tocsin.yaml for comments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Millis = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class InputTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    name: str
+    format: str = "auto"
+    """auto | otlp | otlp-json | tocsin | changes | actions"""
+    partitions: Count = 4
+
+
+class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    bootstrap: str = "127.0.0.1:9092"
+    group_prefix: str = "tocsin"
+    replication: Count = 1
+    fetch_max_wait_ms: Millis = 100
+    checkpoint_seconds: Annotated[float, Meta(gt=0)] = 5.0
+
+
+class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    inputs: tuple[InputTopic, ...] = (
+        InputTopic(name="otlp_metrics"),
+        InputTopic(name="otlp_logs"),
+        InputTopic(name="otlp_spans"),
+        InputTopic(name="tocsin.in"),
+        InputTopic(name="tocsin.changes", format="changes", partitions=1),
+        InputTopic(name="tocsin.actions", format="actions", partitions=1),
+    )
+    pages: str = "tocsin.pages"
+    alerts: str = "tocsin.alerts"
+    incidents: str = "tocsin.incidents"
+    action_results: str = "tocsin.action-results"
+    deadletters: str = "tocsin.deadletters"
+
+
+class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    shards: Annotated[int, Meta(ge=1, le=4096)] = 4
+    """partitions of the pages topic; a service lives in one of them"""
+    allowed_lateness_ms: Millis = 5_000
+    """how much older than the newest row of its partition a row may be"""
+    max_future_ms: Millis = 600_000
+    """rows this much newer than their record are dead-lettered"""
+    max_age_ms: Millis = 7 * 86_400_000
+    """rows this much older than their record are dead-lettered"""
+    max_record_bytes: Count = 8_000_000
+    describe_every_ms: Millis = 600_000
+    max_series: Count = 1_000_000
+    """distinct raw series keys remembered by one worker"""
+    max_sample_labels: Count = 64
+
+
+class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    step_ms: Annotated[int, Meta(ge=50)] = 1_000
+    """event time advances in steps of this size"""
+    warmup_samples: Annotated[int, Meta(ge=4)] = 20
+    fire_score: Share = 0.9
+    clear_score: Share = 0.5
+    hold_samples: Count = 2
+    """consecutive anomalous samples before firing"""
+    clear_samples: Count = 3
+    absent_intervals: Annotated[float, Meta(ge=2)] = 5.0
+    """a series is absent after this many of its usual intervals"""
+    absent_min_ms: Millis = 10_000
+    max_series_per_shard: Count = 200_000
+    series_idle_ms: Millis = 86_400_000
+    """series unseen for this long are forgotten"""
+    log_bucket_ms: Annotated[int, Meta(ge=1_000)] = 10_000
+    log_learning_ms: Millis = 60_000
+    """after a service's first line, templates are learned without alerting"""
+    max_templates_per_service: Count = 1_000
+    deadletter_ratio: Share = 0.5
+    """share of refused records in a window that raises an alert"""
+
+
+class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    partitions: Count = 1
+    """partitions of the alerts topic; a correlation domain lives in one of them"""
+    domain_label: str = ""
+    """resource label whose value is the domain (tenant, environment); empty: one domain"""
+    window_ms: Millis = 300_000
+    """alerts further apart than this do not support each other by time"""
+    join_threshold: Share = 0.5
+    idle_gap_ms: Millis = 900_000
+    max_age_ms: Millis = 6 * 3_600_000
+    resolve_after_ms: Millis = 30_000
+    """all alerts resolved for this long: the incident is resolved"""
+    verify_ms: Millis = 900_000
+    """stable this long after resolve: closed; anomalies before that reopen it"""
+    change_window_ms: Millis = 1_800_000
+    max_open: Count = 10_000
+    max_members: Count = 2_000
+    edge_memory_ms: Millis = 86_400_000
+    topology: str = ""
+    """file of declared dependencies: JSON list of {caller, callee}, or empty"""
+
+
+class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str = "http://127.0.0.1:8123"
+    database: str = "tocsin"
+    user: str = "default"
+    password: str = ""
+    batch_rows: Count = 10_000
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    ingest: Ingest = Ingest()
+    detect: Detect = Detect()
+    correlate: Correlate = Correlate()
+    clickhouse: ClickHouse = ClickHouse()

@@ -1,0 +1,117 @@
+"""The incident and what hangs on it: memberships with reasons, hints with evidence, timeline."""
+
+from __future__ import annotations
+
+import msgspec
+
+STATES = ("open", "acknowledged", "mitigated", "resolved", "closed", "reopened", "merged")
+CATEGORIES = ("service disruption", "performance degradation", "security incident", "operational issue")
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One named piece of evidence for a membership, and what it weighed."""
+
+    name: str
+    """first | time | topology | labels | merge"""
+    weight: float
+    detail: str
+
+
+class Member(msgspec.Struct, frozen=True):
+    """An alert in an incident, and why it is there."""
+
+    alert_id: str
+    service: str
+    kind: str
+    metric: str
+    severity: str
+    started_at: int
+    detected_at: int
+    resolved_at: int | None
+    strength: float
+    summary: str
+    joined_at: int
+    reasons: tuple[Reason, ...]
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One checkable fact behind a hint."""
+
+    kind: str
+    """onset | path | strength | change | log | absent"""
+    text: str
+    """for a person, with times and numbers"""
+    weight: float
+    at_ms: int | None = None
+    ref: str = ""
+    """alert id or change id it points to"""
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """A candidate cause."""
+
+    service: str
+    confidence: float
+    """[0, 1]; over all hints of an incident they sum to at most 1"""
+    evidence: tuple[Evidence, ...]
+    cause: str = ""
+    """the leading signal, template or change in words"""
+
+
+class ServiceRole(msgspec.Struct, frozen=True):
+    service: str
+    role: str
+    """suspected cause | affected"""
+
+
+class TimelineEntry(msgspec.Struct, frozen=True):
+    at_ms: int
+    kind: str
+    """alert | resolved | change | action | merge | state"""
+    text: str
+    ref: str = ""
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """One version of an incident. Versions only grow; the newest is the truth."""
+
+    id: str
+    version: int
+    domain: str
+    state: str
+    title: str
+    category: str
+    severity: str
+    priority: str
+    """P1 .. P4"""
+    started_at: int
+    detected_at: int
+    opened_at: int
+    updated_at: int
+    """event time of this version"""
+    acknowledged_at: int | None
+    mitigated_at: int | None
+    resolved_at: int | None
+    closed_at: int | None
+    first_resolved_at: int | None
+    active_ms: int
+    """time between start and resolve, without the calm before a reopening"""
+    resolved_by: str
+    """\"\" while open | auto | human"""
+    acknowledged_by: str
+    reopened: int
+    services: tuple[ServiceRole, ...]
+    alerts: tuple[str, ...]
+    """member alert ids, in order of joining"""
+    members: tuple[Member, ...]
+    hints: tuple[Hint, ...]
+    """best first"""
+    timeline: tuple[TimelineEntry, ...]
+    changes: tuple[str, ...] = ()
+    """ids of changes in evidence"""
+    merged_into: str = ""
+    merged_from: tuple[str, ...] = ()
+    recurrence_of: str = ""
+    owner: str = ""
+    truncated_members: int = 0
+    """members beyond the cap, counted but not carried"""

@@ -1,0 +1,92 @@
+"""What travels to the correlator beside alerts, and dead letters. JSON on the wire, tagged by `type`."""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_MS = 4_102_444_800_000
+"""2100-01-01 in ms UTC: no honest telemetry is later."""
+
+
+class ShardWatermark(msgspec.Struct, frozen=True, tag="watermark"):
+    """Shard `shard` of `shards` has decided everything up to and including `at_ms`."""
+
+    shard: int
+    shards: int
+    at_ms: int
+
+
+class Edge(msgspec.Struct, frozen=True, array_like=True):
+    """Calls seen from one service to another."""
+
+    caller: str
+    callee: str
+    calls: int
+    failed: int = 0
+
+
+class Edges(msgspec.Struct, frozen=True, tag="edges"):
+    """Calls one shard saw in the bucket that ends at `at_ms`."""
+
+    shard: int
+    at_ms: int
+    edges: tuple[Edge, ...]
+
+
+class Change(msgspec.Struct, frozen=True, tag="change"):
+    """Something was changed on purpose: a deployment, a configuration, a feature flag."""
+
+    id: str
+    ts: int
+    """ms UTC"""
+    service: str
+    kind: str = "deployment"
+    version: str = ""
+    summary: str = ""
+    author: str = ""
+
+
+class Action(msgspec.Struct, frozen=True, tag="action"):
+    """What a person did to an incident. Applied once by `id`."""
+
+    id: str
+    ts: int
+    """ms UTC"""
+    incident: str
+    action: str
+    """acknowledge | resolve (more verbs as the lifecycle grows)"""
+    actor: str = ""
+    note: str = ""
+
+
+class ActionResult(msgspec.Struct, frozen=True, tag="action_result"):
+    """Answer to an action on `tocsin.action-results`."""
+
+    id: str
+    incident: str
+    applied: bool
+    reason: str
+    """\"applied\", or why not"""
+    state: str = ""
+    """the incident's state afterwards, if it is known"""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A record that could not be used, kept whole so that it can be put back.
+
+    JSON on `tocsin.deadletters`; `value` and `key` are base64 there (msgspec's form of bytes).
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    reason: str
+    """machine-readable: undecodable, oversized, wrong-type, non-finite, future, ancient, ..."""
+    detail: str
+    """what was expected and what was found, for a person"""
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    rows: int = 0
+    """0: the whole record is bad; n: n rows of it were refused, the others were used"""
