@@ -1,0 +1,99 @@
+"""`tocsin`: one command, many jobs. Commands are imported only when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+from cli.errors import CliError
+
+COMMANDS = {
+    "demo": "Start a small shop, break it three times, and watch the incidents come in.",
+    "worker": "Run the pipeline: Kafka in, incidents out.",
+    "incidents": "List incidents.",
+    "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
+    "report": "MTTD, MTTA, MTTR and noise reduction.",
+    "ack": "Acknowledge an incident.",
+    "resolve": "Resolve an incident.",
+    "change": "Record a deployment or another change as evidence.",
+    "deadletters": "List what could not be read, and put it back.",
+    "score": "Score a file of metrics.",
+    "backtest": "Run the whole pipeline over files.",
+    "replay": "Publish files into Kafka.",
+    "diagnose": "Rank the likely root cause of faults in files.",
+    "dev": "Kafka and ClickHouse on this machine, from pip packages alone.",
+}
+"""command -> its line in the help; module and function carry the command's name"""
+
+MODULES = {"ack": "cli.actions", "resolve": "cli.actions"}
+
+
+class LazyGroup(TyperGroup):
+    """Imports a command's module when it is needed, so that `tocsin --help` answers at once."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(MODULES.get(name, f"cli.{name}"))
+        if name == "dev":
+            group = typer.main.get_group(module.app)
+            group.name = name
+            return group
+        single = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+        single.command(name=name)(getattr(module, name))
+        return typer.main.get_command(single)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # Plain click help: rich's would import every command to list it.
+        super(TyperGroup, self).format_help(ctx, formatter)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        typer.echo(f"tocsin {version('tocsin')}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Tocsin turns telemetry in Kafka into a few explained incidents.
+
+    Try it: tocsin demo. Each command explains itself: tocsin COMMAND --help.
+    """
+
+
+def main(argv: list[str] | None = None) -> Any:
+    """Entry point. A `CliError` becomes one line and its exit code; bugs keep their traceback."""
+    try:
+        return app(argv)
+    except CliError as error:
+        line = f"tocsin: {error.message}"
+        if error.next_step:
+            line += f" → {error.next_step}"
+        print(line, file=sys.stderr)
+        sys.exit(error.code)
+
+
+if __name__ == "__main__":
+    main()

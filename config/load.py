@@ -1,0 +1,112 @@
+"""Loading and checking of settings: YAML file, then environment, checked once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from config.settings import Settings
+
+ENVIRONMENT = {
+    "TOCSIN_KAFKA": ("kafka", "bootstrap"),
+    "TOCSIN_GROUP_PREFIX": ("kafka", "group_prefix"),
+    "TOCSIN_CLICKHOUSE": ("clickhouse", "url"),
+    "TOCSIN_CLICKHOUSE_DATABASE": ("clickhouse", "database"),
+    "TOCSIN_CLICKHOUSE_USER": ("clickhouse", "user"),
+    "TOCSIN_CLICKHOUSE_PASSWORD": ("clickhouse", "password"),
+}
+"""environment variable -> section and key it overrides"""
+
+_PATH = re.compile(r"^(?P<what>.*) - at `(?P<path>\$[^`]*)`$", re.DOTALL)
+
+
+class ConfigError(Exception):
+    """Bad configuration. `str()` names the source, the key, the value and what was expected."""
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from defaults, `path` (YAML) and `environ`, in rising precedence.
+
+    Raises `ConfigError`.
+    """
+    raw: dict[str, Any] = {}
+    source = "defaults"
+    if path is not None:
+        source = str(path)
+        raw = _read(path)
+    for variable, (section, key) in ENVIRONMENT.items():
+        value = (environ or {}).get(variable)
+        if value:
+            raw.setdefault(section, {})[key] = value
+    try:
+        settings = msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(error, raw)}") from None
+    _check(settings, source)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
+    for section, value in list(raw.items()):
+        if value is None:  # a section whose keys are all commented out
+            del raw[section]
+    return raw
+
+
+def _explain(error: msgspec.ValidationError, raw: Mapping[str, Any]) -> str:
+    text = str(error)
+    found = _PATH.match(text)
+    if not found:
+        return text
+    path = found["path"].removeprefix("$.")
+    value: Any = raw
+    for part in re.findall(r"[^.\[\]]+", path):
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return f"{path}: {found['what']}"
+    return f"{path} is {value!r}: {found['what']}"
+
+
+def _check(settings: Settings, source: str) -> None:
+    """What no single field can say."""
+    detect = settings.detect
+    if detect.clear_score >= detect.fire_score:
+        raise ConfigError(
+            f"{source}: detect.clear_score is {detect.clear_score}: "
+            f"expected less than detect.fire_score ({detect.fire_score})"
+        )
+    names = [topic.name for topic in settings.topics.inputs]
+    topics = settings.topics
+    names += [topics.pages, topics.alerts, topics.incidents, topics.action_results, topics.deadletters]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")
+    known = ("auto", "otlp", "otlp-json", "tocsin", "changes", "actions")
+    for index, topic in enumerate(topics.inputs):
+        if topic.format not in known:
+            raise ConfigError(
+                f"{source}: topics.inputs[{index}].format is {topic.format!r}: "
+                f"expected one of {', '.join(known)}"
+            )
+    if not settings.clickhouse.url.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{source}: clickhouse.url is {settings.clickhouse.url!r}: expected http://HOST:PORT or https://HOST:PORT"
+        )
