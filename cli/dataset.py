@@ -1,0 +1,232 @@
+"""Data sets on disk: `metrics.parquet`, `logs.parquet`, `topology.json`, `changes.json`.
+
+    metrics.parquet  run, ts (ms UTC), service, metric, value [+ instance, stat]
+    logs.parquet     run, ts, service, severity, body [+ instance]
+    topology.json    [{caller, callee}], or {run: [{caller, callee}]}
+    changes.json     [{run, timestamp, service, kind, version, ...}]
+
+A `run` is one timeline, replayed on its own. `truth.json` beside them is never opened.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cli.errors import CliError
+from streams.records.digest import digest_hex, fingerprint
+from streams.records.messages import Change
+from streams.records.pages import Origin, Series
+
+SEVERITY_NUMBERS = {
+    "TRACE": 1, "DEBUG": 5, "INFO": 9, "NOTICE": 10, "WARN": 13, "WARNING": 13,
+    "ERROR": 17, "ERR": 17, "SEVERE": 17, "CRITICAL": 21, "CRIT": 21, "FATAL": 21, "ALERT": 21, "EMERG": 21,
+}  # fmt: skip
+"""severity text -> OpenTelemetry severity number"""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """n samples sorted by (ts, fingerprint, value); sample i belongs to `series[index[i]]`."""
+
+    series: list[Series]
+    index: npt.NDArray[np.int64]
+    ts: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """n log lines sorted by (ts, service, instance, body); line i comes from `origins[origin[i]]`."""
+
+    origins: list[Origin]
+    origin: npt.NDArray[np.int64]
+    ts: npt.NDArray[np.int64]
+    severity: npt.NDArray[np.uint8]
+    bodies: list[str]
+
+
+def parquet() -> Any:
+    """pyarrow's Parquet module, or a clear word on how to get it."""
+    try:
+        import pyarrow.parquet as module
+    except ImportError:
+        raise CliError("reading Parquet needs pyarrow", "pip install 'tocsin[files]'") from None
+    return module
+
+
+class DataSet:
+    """One folder of files. Tables are read once, runs are cut out of them on demand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _table(self, name: str) -> Any:
+        path = self.folder / name
+        return parquet().read_table(path) if path.exists() else None
+
+    @cached_property
+    def _metrics(self) -> Any:
+        return self._table("metrics.parquet")
+
+    @cached_property
+    def _logs(self) -> Any:
+        return self._table("logs.parquet")
+
+    @cached_property
+    def runs(self) -> tuple[str, ...]:
+        """All runs, sorted."""
+        names: set[str] = set()
+        for table in (self._metrics, self._logs):
+            if table is not None:
+                names.update(_run_column(table).unique().to_pylist())
+        return tuple(sorted(names))
+
+    def metrics(self, run: str) -> Metrics:
+        """The run's samples. `instance` and `stat` columns become labels; non-finite values are dropped."""
+        rows = _of_run(self._metrics, run)
+        if rows is None:
+            return Metrics([], *_no_rows(), np.empty(0))
+        ts = rows["ts"].to_numpy().astype(np.int64)
+        value = rows["value"].to_numpy().astype(np.float64)
+        extra = [name for name in ("instance", "stat") if name in rows.column_names]
+        identity = _codes(rows, ["service", "metric", *extra])
+        series: list[Series] = []
+        for service, metric, *labels in identity.names:
+            pairs = tuple(sorted((k, v) for k, v in zip(extra, labels, strict=True) if v))
+            series.append(Series(fingerprint(service, metric, pairs), service, metric, pairs))
+        fps = np.array([s.fp for s in series], dtype=np.uint64)
+        index = identity.codes
+        keep = np.isfinite(value)
+        ts, value, index = ts[keep], value[keep], index[keep]
+        order = np.lexsort((value, fps[index], ts))
+        return Metrics(series, index[order], ts[order], value[order])
+
+    def logs(self, run: str) -> LogLines:
+        """The run's log lines."""
+        rows = _of_run(self._logs, run)
+        if rows is None:
+            index, ts = _no_rows()
+            return LogLines([], index, ts, np.empty(0, dtype=np.uint8), [])
+        extra = ["instance"] if "instance" in rows.column_names else []
+        identity = _codes(rows, ["service", *extra])
+        origins = [Origin(service, instance[0] if instance else "") for service, *instance in identity.names]
+        severity = np.array(
+            [SEVERITY_NUMBERS.get((text or "").upper(), 0) for text in rows["severity"].to_pylist()],
+            dtype=np.uint8,
+        )
+        ts = rows["ts"].to_numpy().astype(np.int64)
+        bodies = [body or "" for body in rows["body"].to_pylist()]
+        codes = identity.codes
+        order = sorted(
+            range(len(bodies)),
+            key=lambda i: (ts[i], origins[codes[i]].service, origins[codes[i]].instance, bodies[i]),
+        )
+        pick = np.array(order, dtype=np.int64)
+        return LogLines(origins, codes[pick], ts[pick], severity[pick], [bodies[i] for i in order])
+
+    @cached_property
+    def _topology(self) -> Any:
+        path = self.folder / "topology.json"
+        return json.loads(path.read_text()) if path.exists() else []
+
+    def edges(self, run: str) -> list[tuple[str, str]]:
+        """Declared calls as (caller, callee), sorted."""
+        rows = self._topology.get(run, []) if isinstance(self._topology, dict) else self._topology
+        return sorted({(row["caller"], row["callee"]) for row in rows})
+
+    def changes(self, run: str) -> list[Change]:
+        """Deployments and the like, by time."""
+        path = self.folder / "changes.json"
+        if not path.exists():
+            return []
+        found = []
+        for row in json.loads(path.read_text()):
+            if row.get("run", run) != run:
+                continue
+            when = row.get("ts") or int(datetime.fromisoformat(row["timestamp"]).timestamp() * 1000)
+            version = row.get("version") or row.get("commit_sha") or ""
+            kind = row.get("kind", "change")
+            found.append(
+                Change(
+                    id=row.get("id") or digest_hex(row["service"], kind, str(when), version),
+                    ts=when,
+                    service=row["service"],
+                    kind="deployment" if kind in ("deploy", "deployment") else kind,
+                    version=version,
+                    summary=row.get("summary") or row.get("message") or "",
+                )
+            )
+        return sorted(found, key=lambda change: (change.ts, change.id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    names: list[tuple[str, ...]]
+    codes: npt.NDArray[np.int64]
+
+
+def _codes(rows: Any, columns: list[str]) -> _Codes:
+    """Dictionary-encode several text columns together; codes follow the sorted combinations."""
+    combined = np.zeros(rows.num_rows, dtype=np.int64)
+    levels: list[list[str]] = []
+    for column in columns:
+        encoded = rows[column].combine_chunks().dictionary_encode()
+        words = [word or "" for word in encoded.dictionary.to_pylist()]
+        if encoded.null_count:
+            words.append("")
+        codes = encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False).astype(np.int64)
+        levels.append(words)
+        combined = combined * len(words) + codes
+    present, inverse = np.unique(combined, return_inverse=True)
+    names: list[tuple[str, ...]] = []
+    for code in present.tolist():
+        parts: list[str] = []
+        for words in reversed(levels):
+            code, word = divmod(code, len(words))
+            parts.append(words[word])
+        names.append(tuple(reversed(parts)))
+    return _Codes(names, inverse.astype(np.int64))
+
+
+def _no_rows() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+
+
+def _run_column(table: Any) -> Any:
+    import pyarrow as pa
+
+    if "run" in table.column_names:
+        return table["run"]
+    return pa.array([""] * min(1, table.num_rows))
+
+
+def _of_run(table: Any, run: str) -> Any:
+    if table is None:
+        return None
+    if "run" not in table.column_names:
+        return table if run == "" else None
+    import pyarrow.compute as pc
+
+    rows = table.filter(pc.equal(table["run"], run))
+    return rows if rows.num_rows else None
+
+
+def load(folder: Path) -> DataSet:
+    """Open a folder. Raises `CliError` when it holds neither metrics nor logs."""
+    if not folder.is_dir():
+        raise CliError(
+            f"{folder} is not a folder", "name a folder that holds metrics.parquet or logs.parquet"
+        )
+    if not ((folder / "metrics.parquet").exists() or (folder / "logs.parquet").exists()):
+        raise CliError(
+            f"{folder} holds neither metrics.parquet nor logs.parquet", "see docs/files.md for the layout"
+        )
+    return DataSet(folder)
