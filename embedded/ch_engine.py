@@ -1,0 +1,204 @@
+"""The real ClickHouse engine in this process, asked one statement at a time per handle.
+
+A chDB process has one engine and any number of connection handles. Settings, ``USE`` and temporary
+tables belong to a handle, and a handle must not be used by two threads. So each request gets a handle
+of its own (0.2 ms, measured), and a session keeps one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import chdb
+
+from embedded.ch_protocol import answers_rows, error_code, split_insert, trailing_format
+
+_MAX_SESSIONS: Final = 64
+_CHUNK: Final = 1 << 20
+
+
+class EngineError(Exception):
+    """What the engine refused; ``code`` is ClickHouse's number, the text ClickHouse's own."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @classmethod
+    def named(cls, code: int, name: str, message: str) -> EngineError:
+        """In the engine's own form, for what is refused before it gets there."""
+        return cls(code, f"Code: {code}. DB::Exception: {message}. ({name})")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One request: the statement's bytes (with an INSERT's data), and what applies to it alone."""
+
+    sql: bytes
+    format: str = "TabSeparated"
+    database: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    session: str = ""
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result's bytes; ``format`` is empty where there is no result set."""
+
+    body: bytes
+    format: str
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    elapsed_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Session:
+    handle: Any
+    busy: bool = False
+
+
+class Engine:
+    """One data directory. ``run`` may be called from several threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self._path = str(path)
+        try:
+            self._main = chdb.connect(self._path)  # keeps the engine alive between requests
+        except RuntimeError as error:
+            raise EngineError(
+                error_code(str(error)), f"cannot open {path}: is it open in another process? ({error})"
+            ) from error
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._lock = threading.Lock()
+        version, timezone = self._main.query("SELECT version(), timezone()", "TSV").bytes().decode().split()
+        self.version: str = version
+        self.timezone: str = timezone
+
+    def close(self) -> None:
+        """Close all handles; the engine writes what it holds."""
+        for session in self._sessions.values():
+            session.handle.close()
+        self._sessions.clear()
+        self._main.close()
+
+    def run(self, statement: Statement) -> Answer:
+        """Execute one statement; raises EngineError."""
+        if statement.read_only and not answers_rows(statement.sql):
+            raise EngineError.named(
+                164, "READONLY", "Cannot execute query in readonly mode; GET implies readonly, use POST"
+            )
+        with self._handle(statement.session) as handle:
+            try:
+                return self._execute(handle, statement)
+            except (RuntimeError, chdb.ChdbError) as error:
+                text = str(error)
+                # chDB puts words of its own before the engine's text.
+                text = text[max(text.find("Code: "), 0) :].strip()
+                raise EngineError(error_code(text), text) from error
+            finally:
+                if statement.session:
+                    for name in statement.settings:
+                        _quietly(handle, f"SET {name} = DEFAULT")
+
+    def _execute(self, handle: Any, statement: Statement) -> Answer:
+        if statement.database:
+            handle.query(f"USE {_name(statement.database)}", "TSV")
+        for name, value in statement.settings.items():
+            if not name.isidentifier():
+                raise EngineError.named(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'")
+            handle.query(f"SET {name} = {_literal(value)}", "TSV")
+        insert = split_insert(statement.sql)
+        if insert is not None:
+            for name, value in statement.params.items():
+                handle.query(f"SET param_{name} = {_literal(value)}", "TSV")
+            # Not handle.query: data after FORMAT is cut at 256 KiB there (measured).
+            with handle.send_insert(insert.head, insert.format) as stream:
+                for start in range(0, len(insert.data), _CHUNK):
+                    stream.append(insert.data[start : start + _CHUNK])
+                done = stream.finish()
+            return Answer(
+                b"", "", done.rows_written, done.bytes_written, done.rows_written, done.bytes_written,
+                int(done.elapsed * 1e9),
+            )  # fmt: skip
+        _refuse_several(handle, statement.sql)
+        result = handle.query(statement.sql, statement.format, params=dict(statement.params))
+        body = result.bytes()
+        has_rows = bool(body) or answers_rows(statement.sql)
+        return Answer(
+            body,
+            (trailing_format(statement.sql) or statement.format) if has_rows else "",
+            result.rows_read(),
+            result.bytes_read(),
+            result.rows_written(),
+            result.bytes_written(),
+            int(result.elapsed() * 1e9),
+        )
+
+    @contextmanager
+    def _handle(self, session_id: str) -> Iterator[Any]:
+        """A handle nobody else uses: a fresh one, or the session's; a busy session is refused."""
+        if not session_id:
+            handle = chdb.connect(self._path)
+            try:
+                yield handle
+            finally:
+                handle.close()
+            return
+        with self._lock:
+            session = self._sessions.get(session_id)
+            if session is None:
+                session = self._sessions[session_id] = _Session(chdb.connect(self._path))
+                self._forget_oldest()
+            if session.busy:
+                raise EngineError.named(
+                    373, "SESSION_IS_LOCKED", f"Session {session_id} is locked by a concurrent client"
+                )
+            session.busy = True
+            self._sessions.move_to_end(session_id)
+        try:
+            yield session.handle
+        finally:
+            session.busy = False
+
+    def _forget_oldest(self) -> None:
+        idle = [key for key, session in self._sessions.items() if not session.busy]
+        for key in idle[: max(0, len(self._sessions) - _MAX_SESSIONS)]:
+            self._sessions.pop(key).handle.close()
+
+
+def _refuse_several(handle: Any, sql: bytes) -> None:
+    """chDB would run ``SELECT 1; SELECT 2``; the server refuses it, so we do."""
+    if b";" not in sql.rstrip().rstrip(b";"):
+        return
+    count = handle._conn.classify_query(sql.decode(errors="replace"))["statement_count"]
+    if count > 1:
+        raise EngineError.named(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
+
+
+def _quietly(handle: Any, sql: str) -> None:
+    try:
+        handle.query(sql, "TSV")
+    except (RuntimeError, chdb.ChdbError):
+        return  # the setting never was set: its name or value was what the engine refused
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _name(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

@@ -1,0 +1,195 @@
+"""A ClickHouse server's HTTP face on loopback, with the real engine behind it.
+
+Requests are read and answered on the event loop; every engine call, and every compression, runs in a
+small pool of threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import BodyPartReader, web
+
+from embedded.ch_engine import Answer, Engine, EngineError, Statement
+from embedded.ch_protocol import (
+    TRANSPORT_PARAMETERS,
+    UnknownEncoding,
+    compress,
+    content_type,
+    decompress,
+    http_status,
+)
+
+log = logging.getLogger("tocsin.clickhouse")
+
+_MAX_BODY: Final = 1 << 30
+_THREADS: Final = 4
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_SERVER_NAME: Final = "tocsin-embedded"
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Front:
+    """The handlers; one instance per engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="chdb")
+        self._count = itertools.count(1)
+
+    def app(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=_MAX_BODY, middlewares=[refuse_other_sites])
+        app.router.add_get("/ping", self.ping)
+        app.router.add_get("/replicas_status", self.ping)
+        app.router.add_get("/", self.query)
+        app.router.add_post("/", self.query)
+        app.on_cleanup.append(self._close)
+        return app
+
+    async def ping(self, request: web.Request) -> web.Response:
+        """Alive; the engine is not asked, as with the server."""
+        return web.Response(text="Ok.\n", content_type="text/html")
+
+    async def query(self, request: web.Request) -> web.Response:
+        """Run one statement from the URL, the body, or both joined (an INSERT and its data)."""
+        query_id = request.query.get("query_id") or f"tocsin-{os.getpid()}-{next(self._count)}"
+        if request.method != "POST" and "query" not in request.query:
+            return web.Response(text="Ok.\n", content_type="text/html")
+        loop = asyncio.get_running_loop()
+        try:
+            fields, body = await self._read(request)
+            statement = _statement(request, fields, body)
+            answer = await loop.run_in_executor(self._pool, self._engine.run, statement)
+        except EngineError as error:
+            return self._error(error, query_id)
+        payload, encoding = answer.body, None
+        if request.query.get("enable_http_compression", "1") not in {"0", "false"}:
+            accepted = request.headers.get("Accept-Encoding", "")
+            payload, encoding = await loop.run_in_executor(self._pool, compress, answer.body, accepted)
+        return web.Response(body=payload, headers=self._headers(answer, query_id, encoding))
+
+    async def _read(self, request: web.Request) -> tuple[dict[str, str], bytes]:
+        """Fields of a multipart form (clickhouse-connect's long parameters), and the decompressed body."""
+        if request.query.get("decompress") == "1" or request.query.get("compress") == "1":
+            raise EngineError.named(
+                48, "NOT_IMPLEMENTED", "compress=1 and decompress=1 are not read here; use Content-Encoding"
+            )
+        if request.content_type == "multipart/form-data":
+            fields: dict[str, str] = {}
+            async for part in await request.multipart():
+                if not isinstance(part, BodyPartReader) or part.filename is not None:
+                    raise EngineError.named(
+                        48, "NOT_IMPLEMENTED", "external tables are not supported by the embedded server"
+                    )
+                fields[part.name or ""] = await part.text()
+            return fields, b""
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise EngineError.named(
+                307, "TOO_MANY_BYTES", f"the request body is larger than {_MAX_BODY} bytes"
+            ) from None
+        encoding = request.headers.get("Content-Encoding", "")
+        if not encoding:
+            return {}, body
+        loop = asyncio.get_running_loop()
+        try:
+            return {}, await loop.run_in_executor(self._pool, decompress, body, encoding)
+        except UnknownEncoding as error:
+            raise EngineError.named(89, "UNKNOWN_COMPRESSION_METHOD", str(error)) from error
+        except ValueError as error:
+            raise EngineError.named(354, "ZLIB_INFLATE_FAILED", str(error)) from error
+
+    def _headers(self, answer: Answer, query_id: str, encoding: str | None) -> dict[str, str]:
+        summary = {
+            "read_rows": answer.read_rows,
+            "read_bytes": answer.read_bytes,
+            "written_rows": answer.written_rows,
+            "written_bytes": answer.written_bytes,
+            "total_rows_to_read": 0,
+            "result_rows": answer.written_rows,
+            "result_bytes": len(answer.body),
+            "elapsed_ns": answer.elapsed_ns,
+        }
+        headers = {
+            **self._common(query_id),
+            "X-ClickHouse-Summary": json.dumps({key: str(value) for key, value in summary.items()}),
+            "Content-Type": content_type(answer.format),
+        }
+        if answer.format:
+            headers["X-ClickHouse-Format"] = answer.format
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        return headers
+
+    def _error(self, error: EngineError, query_id: str) -> web.Response:
+        text = f"{error} (version {self._engine.version})\n"
+        headers = {**self._common(query_id), "X-ClickHouse-Exception-Code": str(error.code)}
+        return web.Response(status=http_status(error.code), text=text, headers=headers)
+
+    def _common(self, query_id: str) -> dict[str, str]:
+        return {
+            "X-ClickHouse-Server-Display-Name": _SERVER_NAME,
+            "X-ClickHouse-Query-Id": query_id,
+            "X-ClickHouse-Timezone": self._engine.timezone,
+        }
+
+    async def _close(self, app: web.Application) -> None:
+        self._pool.shutdown(wait=True)
+        self._engine.close()
+
+
+@web.middleware
+async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """There is no password here, so a web page of another site must not reach us through a browser."""
+    host = urlsplit(f"//{request.host}").hostname or ""
+    origin = request.headers.get("Origin")
+    if host not in _LOCAL_NAMES or (origin and urlsplit(origin).hostname not in _LOCAL_NAMES):
+        return web.Response(status=403, text="this service answers only to this machine\n")
+    return await handler(request)
+
+
+def _statement(request: web.Request, fields: dict[str, str], body: bytes) -> Statement:
+    everything = {**request.query, **fields}
+    in_url = everything.get("query", "").strip().encode()
+    sql = in_url + b"\n" + body if in_url and body else in_url or body
+    return Statement(
+        sql=sql,
+        format=everything.get("default_format")
+        or request.headers.get("X-ClickHouse-Format")
+        or "TabSeparated",
+        database=everything.get("database") or request.headers.get("X-ClickHouse-Database") or "",
+        params={key[6:]: value for key, value in everything.items() if key.startswith("param_")},
+        settings={
+            key: value
+            for key, value in everything.items()
+            if key not in TRANSPORT_PARAMETERS and not key.startswith("param_")
+        },
+        session=everything.get("session_id", ""),
+        read_only=request.method != "POST",
+    )
+
+
+def serve(engine: Engine, port: int) -> None:
+    """Serve on 127.0.0.1:``port`` until SIGTERM or Ctrl-C; raises OSError when the port is taken."""
+    # auto_decompress off: aiohttp knows neither lz4 nor, everywhere, zstd; one place does it all.
+    web.run_app(
+        Front(engine).app(),
+        host="127.0.0.1",
+        port=port,
+        print=None,
+        access_log=None,
+        shutdown_timeout=2.0,
+        auto_decompress=False,
+    )
