@@ -1,0 +1,201 @@
+"""What the terminal shows: lines that stay, and below them a live picture where the terminal can do that."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from demo.findings import Finding
+from demo.schedule import Plan
+from demo.scoring import Score
+
+SEVERITY_STYLE = {
+    "critical": "bold red",
+    "high": "red",
+    "major": "red",
+    "warning": "yellow",
+    "medium": "yellow",
+}
+STATE_STYLE = {"resolved": "green", "closed": "green", "open": "bold", "reopened": "bold", "merged": "dim"}
+PLAIN_STATS_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class Picture:
+    """Everything the live picture is drawn from; the director writes it, the screen reads it."""
+
+    plan: Plan
+    phase: str = "starting"
+    phase_ends_s: float = 0.0
+    injected_ms: dict[str, int] = field(default_factory=dict)
+    healed_ms: dict[str, int] = field(default_factory=dict)
+    stats: dict[str, Any] | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Screen:
+    """Use as a context manager. Plain lines when standard output is no terminal or NO_COLOR is set."""
+
+    def __init__(self, picture: Picture, console: Console | None = None) -> None:
+        self._picture = picture
+        self.console = console or Console(highlight=False, soft_wrap=False)
+        self.live = self.console.is_terminal and not os.environ.get("NO_COLOR")
+        self._live = Live(console=self.console, auto_refresh=False, transient=True, vertical_overflow="crop")
+        self._began = time.monotonic()
+        self._stats_at = 0.0
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self._live.stop()
+
+    def start_clock(self) -> None:
+        """From now on, elapsed time counts from here."""
+        self._began = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the clock was started."""
+        return time.monotonic() - self._began
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line that stays."""
+        line = Text.assemble((f"{_clock(self.elapsed_s)}  ", "dim"), (text, style))
+        self.console.print(line, soft_wrap=not self.live)
+
+    def refresh(self) -> None:
+        """Draw the picture again; without a terminal, a line about the shop every ten seconds."""
+        if self.live:
+            self._live.update(draw(self._picture, self.elapsed_s), refresh=True)
+        elif self._picture.stats and self.elapsed_s - self._stats_at >= PLAIN_STATS_EVERY_S:
+            self._stats_at = self.elapsed_s
+            self.say(f"shop: {shop_line(self._picture.stats)}")
+
+
+def draw(picture: Picture, elapsed_s: float) -> RenderableType:
+    """The live picture at `elapsed_s`."""
+    left = max(0.0, picture.phase_ends_s - elapsed_s)
+    head = Text.assemble(
+        ("  tocsin demo  ", "reverse bold"),
+        f"  {_clock(elapsed_s)} of {_clock(picture.plan.end_s)}   ",
+        (picture.phase, "bold"),
+        (f"   {left:.0f} s left" if picture.phase_ends_s else "", "dim"),
+    )
+    shop = Text.assemble(("shop   ", "dim"), shop_line(picture.stats))
+    return Panel(Group(head, shop, Text(), _faults(picture, elapsed_s), Text(), _incidents(picture)))
+
+
+def shop_line(stats: dict[str, Any] | None) -> str:
+    """Request rate, failures and latency as the customers see them."""
+    if not stats:
+        return "opening"
+    p50, p95 = stats.get("p50_ms"), stats.get("p95_ms")
+    latency = f", p50 {p50:.0f} ms, p95 {p95:.0f} ms" if p50 is not None and p95 is not None else ""
+    return f"{stats['rate']:.1f} requests/s, {stats['failure_ratio']:.1%} failing{latency}"
+
+
+def incident_line(finding: Finding, injected_ms: Sequence[int]) -> str:
+    """One incident in words: severity, title, first hint, its evidence, time to detect."""
+    parts = [f"{finding.severity or 'incident'}: {finding.title or finding.id}"]
+    if finding.hints:
+        service, confidence, cause, evidence = finding.hints[0]
+        parts.append(f"first hint {service} ({confidence:.0%}){': ' + cause if cause else ''}")
+        if evidence:
+            parts.append(evidence)
+    parts.append(detect_text(finding, injected_ms))
+    return " | ".join(parts)
+
+
+def detect_text(finding: Finding, injected_ms: Sequence[int]) -> str:
+    """Time to detect: from the injection it follows, if it follows one, else from its own start."""
+    before = [at for at in injected_ms if at - 5_000 <= finding.started_ms]
+    if before:
+        return f"detected {(finding.detected_ms - max(before)) / 1000:.1f} s after injection"
+    return f"detected {(finding.detected_ms - finding.started_ms) / 1000:.1f} s after it began"
+
+
+def score_table(score: Score) -> Table:
+    """Truth against findings, for the end."""
+    table = Table(title="Truth against findings", title_justify="left")
+    for heading in ("fault", "root", "found", "incident", "first hint", "hint right", "incidents"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("detected after", justify="right")
+    table.add_column("readable after", justify="right")
+    for row in score.rows:
+        table.add_row(
+            row.fault,
+            row.service,
+            _mark(row.found),
+            row.incident or "-",
+            row.first_hint or "-",
+            _mark(row.hint_right),
+            Text(str(row.incidents), "green" if row.incidents == 1 else "red"),
+            _seconds(row.detect_ms),
+            _seconds(row.seen_ms),
+        )
+    return table
+
+
+def _faults(picture: Picture, elapsed_s: float) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for slot in picture.plan.slots:
+        name = slot.fault.name
+        if name in picture.healed_ms:
+            state = Text("healed", "green")
+        elif name in picture.injected_ms:
+            state = Text(f"going on for {elapsed_s - slot.start_s:.0f} s", "bold red")
+        else:
+            state = Text(f"in {max(0.0, slot.start_s - elapsed_s):.0f} s", "dim")
+        table.add_row(Text("fault", "dim"), name, state, Text(slot.fault.what, "dim"))
+    return table
+
+
+def _incidents(picture: Picture) -> RenderableType:
+    if not picture.findings:
+        return Text("no incidents yet", "dim")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("severity", "state", "incident", "first hint", "evidence"):
+        table.add_column(heading, header_style="dim", overflow="fold")
+    table.add_column("time to detect", header_style="dim", justify="right")
+    injected = tuple(picture.injected_ms.values())
+    for finding in picture.findings[-6:]:
+        service, confidence, cause, evidence = finding.hints[0] if finding.hints else ("", 0.0, "", "")
+        hint = f"{service} ({confidence:.0%})" + (f"\n{cause}" if cause else "") if service else "none yet"
+        table.add_row(
+            Text(finding.severity, SEVERITY_STYLE.get(finding.severity, "")),
+            Text(finding.state, STATE_STYLE.get(finding.state, "")),
+            escape(finding.title),
+            escape(hint),
+            escape(evidence),
+            detect_text(finding, injected).removeprefix("detected "),
+        )
+    return table
+
+
+def _mark(good: bool) -> Text:
+    return Text("yes", "green") if good else Text("no", "red")
+
+
+def _seconds(ms: int | None) -> str:
+    return "-" if ms is None else f"{ms / 1000:.1f} s"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

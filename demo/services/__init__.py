@@ -1,0 +1,1 @@
+"""The six services; each module has `build(service, ...)`, which adds its routes."""
