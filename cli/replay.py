@@ -1,0 +1,132 @@
+"""`tocsin replay`: files into Kafka, at N times their own speed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli.backtest import inputs_of
+from cli.common import AsJson, ConfigFile, KafkaAddress, console, print_json, settings_from, stderr
+from cli.dataset import DataSet, load
+from cli.errors import CliError
+from cli.timeline import Timeline, control
+from config.settings import Settings
+from streams.records.digest import digest_hex
+
+SLICE_S = 0.2
+"""a paced replay sends what is due this often, in wall seconds"""
+
+
+async def publish(
+    data: DataSet, run: str, settings: Settings, speed: float, page: int, progress: Progress | None = None
+) -> dict[str, int | str]:
+    """Publish one run: changes first, then a begin on every partition, the rows, an end on every partition.
+
+    `speed` 0 sends as fast as the broker takes it. Returns counts. Raises `CliError` when the
+    broker cannot be reached or the topics do not exist.
+    """
+    lines, changes = inputs_of(settings)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap, linger_ms=5, max_request_size=16_000_000, acks="all"
+    )
+    try:
+        await producer.start()
+    except KafkaError:
+        await producer.stop()
+        raise CliError(
+            f"no Kafka at {settings.kafka.bootstrap}", "start one (tocsin dev kafka) or name it with --kafka"
+        ) from None
+    try:
+        partitions = sorted(await producer.partitions_for(lines))
+        for change in data.changes(run):
+            await producer.send_and_wait(changes, msgspec.json.encode(change))
+        timeline = Timeline(data, run)
+        begin = timeline.span.begin_ms
+        # A second replay of the same run is another replay: the wall clock tells them apart.
+        epoch = digest_hex(str(data.folder), run, str(time.time_ns()))
+        for partition in partitions:
+            await producer.send_and_wait(
+                lines, partition=partition, headers=list(control("begin", epoch, begin))
+            )
+        task = progress.add_task(run or "rows", total=timeline.span.rows) if progress else None
+        started = time.monotonic()
+        slice_ms = int(speed * SLICE_S * 1000) if speed else 0
+        sent = 0
+        pending = []
+        for record in timeline.records(len(partitions), page, slice_ms):
+            if speed:
+                due = started + (record.ts_ms - begin) / 1000 / speed
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+            pending.append(
+                await producer.send(
+                    lines, record.value, partition=partitions[record.partition], headers=list(record.headers)
+                )
+            )
+            sent += record.rows
+            if progress and task is not None:
+                progress.advance(task, record.rows)
+            if len(pending) >= 1_000:
+                await asyncio.gather(*pending)
+                pending.clear()
+        await asyncio.gather(*pending)
+        for partition in partitions:
+            await producer.send_and_wait(
+                lines, partition=partition, headers=list(control("end", epoch, begin))
+            )
+    finally:
+        await producer.stop()
+    return {"run": run, "rows": sent, "begin_ms": begin, "end_ms": timeline.span.end_ms, "topic": lines}
+
+
+def replay(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with metrics.parquet and/or logs.parquet.")
+    ],
+    speed: Annotated[
+        float, typer.Option(min=0, help="Times as fast as it happened; 0: as fast as possible.")
+    ] = 1.0,
+    run: Annotated[
+        str | None, typer.Option(help="The run to replay, where the folder holds several.")
+    ] = None,
+    page: Annotated[int, typer.Option(min=1, help="At most this many rows a record.")] = 1_000,
+    config: ConfigFile = None,
+    kafka: KafkaAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a data set into Kafka, as its producers would have, N times as fast.
+
+    A running worker turns it into incidents; they equal those of tocsin backtest. Dependencies
+    come from the worker's own topology (correlate.topology), not from the files replayed.
+
+    Examples:
+
+      tocsin replay data/shop --speed 60
+
+      tocsin replay data/shop --run monday --speed 0 --kafka 127.0.0.1:9092
+    """
+    settings = settings_from(config, kafka)
+    data = load(folder)
+    if run is None:
+        if len(data.runs) != 1:
+            raise CliError(
+                f"{folder} holds {len(data.runs)} runs, each a timeline of its own",
+                f"name one with --run: {', '.join(data.runs[:10])}",
+            )
+        run = data.runs[0]
+    elif run not in data.runs:
+        raise CliError(f"{folder} has no run {run!r}", f"it has: {', '.join(data.runs[:10])}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        done = asyncio.run(publish(data, run, settings, speed, page, progress))
+    if as_json:
+        print_json(done)
+    else:
+        console.print(f"{done['rows']} rows of {run or folder.name} are in {done['topic']}")

@@ -1,0 +1,123 @@
+"""A run of a data set as the records a producer would have written, in time order.
+
+Back-test and replay share this, so that they feed the pipeline the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from cli.dataset import DataSet
+from streams.records.digest import shard_of
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRecord:
+    """One record to publish: `value` holds `rows` Tocsin JSON lines, the newest at `ts_ms`."""
+
+    partition: int
+    ts_ms: int
+    value: bytes
+    rows: int
+
+    @property
+    def headers(self) -> Headers:
+        """The record's own time stands in for the clock when rows are checked for age."""
+        return (("tocsin-now", str(self.ts_ms).encode()),)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """First and last event time of a run, and how many rows it holds."""
+
+    begin_ms: int
+    end_ms: int
+    rows: int
+
+
+def control(what: str, epoch: str, begin_ms: int) -> Headers:
+    """Headers of the record that opens (`begin`) or closes (`end`) a bounded replay on a partition."""
+    return (
+        ("tocsin-control", what.encode()),
+        ("tocsin-epoch", epoch.encode()),
+        ("tocsin-begin", str(begin_ms).encode()),
+    )
+
+
+class Timeline:
+    """Rows of one run, metrics and logs merged by time."""
+
+    def __init__(self, data: DataSet, run: str) -> None:
+        self._metrics = data.metrics(run)
+        self._logs = data.logs(run)
+        metrics, logs = self._metrics, self._logs
+        ts = np.concatenate([metrics.ts, logs.ts])
+        # Stable: at equal times metrics come before logs, each in its own order.
+        self._order = np.argsort(ts, kind="stable")
+        self._ts = ts[self._order]
+        self.span = Span(int(self._ts[0]), int(self._ts[-1]), len(ts)) if len(ts) else Span(0, 0, 0)
+
+    def records(self, partitions: int, page: int, slice_ms: int = 0) -> Iterator[TimelineRecord]:
+        """Records of at most `page` rows; a service always goes to the same partition.
+
+        With `slice_ms` > 0 no record spans a multiple of it, so that a paced replay sends rows
+        when they are due.
+        """
+        metrics, logs = self._metrics, self._logs
+        heads = [_head(s.service, s.metric, s.labels) for s in metrics.series]
+        metric_home = [shard_of(s.service, partitions) for s in metrics.series]
+        log_home = [shard_of(o.service, partitions) for o in logs.origins]
+        samples = len(metrics.ts)
+        waiting: list[list[bytes]] = [[] for _ in range(partitions)]
+        newest = [0] * partitions
+        current = None
+        for row, ts in zip(self._order.tolist(), self._ts.tolist(), strict=True):
+            if slice_ms and ts // slice_ms != current:
+                current = ts // slice_ms
+                yield from self._flush(waiting, newest)
+            if row < samples:
+                which = metrics.index[row]
+                home = metric_home[which]
+                line = b'%s"ts":%d,"value":%s}' % (heads[which], ts, repr(float(metrics.value[row])).encode())
+            else:
+                at = row - samples
+                origin = logs.origins[logs.origin[at]]
+                home = log_home[logs.origin[at]]
+                line = msgspec.json.encode(
+                    {
+                        "ts": ts,
+                        "service": origin.service,
+                        "instance": origin.instance,
+                        "severity": int(logs.severity[at]),
+                        "body": logs.bodies[at],
+                    }
+                )
+            waiting[home].append(line)
+            newest[home] = ts
+            if len(waiting[home]) >= page:
+                yield _record(home, waiting[home], newest[home])
+                waiting[home] = []
+        yield from self._flush(waiting, newest)
+
+    @staticmethod
+    def _flush(waiting: list[list[bytes]], newest: list[int]) -> Iterator[TimelineRecord]:
+        for home, lines in enumerate(waiting):
+            if lines:
+                yield _record(home, lines, newest[home])
+                waiting[home] = []
+
+
+def _head(service: str, metric: str, labels: tuple[tuple[str, str], ...]) -> bytes:
+    """A sample's JSON up to and including the comma before its time."""
+    fixed = msgspec.json.encode({"service": service, "metric": metric, "labels": dict(labels)})
+    return fixed[:-1] + b","
+
+
+def _record(partition: int, lines: list[bytes], newest: int) -> TimelineRecord:
+    return TimelineRecord(partition, newest, b"\n".join(lines), len(lines))

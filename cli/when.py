@@ -1,0 +1,28 @@
+"""Times for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc(at_ms: int | None, date: bool = True) -> str:
+    """`2026-03-01 14:02:10`, or an empty string for None."""
+    if at_ms is None:
+        return ""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S")
+
+
+def duration(ms: float | None) -> str:
+    """`850 ms`, `12.3 s`, `4 min 5 s`, `3 h 20 min`, or an empty string for None."""
+    if ms is None:
+        return ""
+    seconds = ms / 1000
+    if abs(seconds) < 1:
+        return f"{ms:.0f} ms"
+    if abs(seconds) < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
