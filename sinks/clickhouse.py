@@ -1,0 +1,192 @@
+"""The ClickHouse sink: rows in batches, acknowledged only after the server confirmed the insert.
+
+Both tables and retries are idempotent (ReplacingMergeTree by id and version), so an insert whose answer
+was lost is simply sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay
+from tenacity import wait_random_exponential as backoff
+
+from config.settings import ClickHouse
+from sinks.inbox import Delivery
+from sinks.protocol import Refusal, SinkMisconfigured, SinkUnavailable
+from sinks.rows import TABLES, Row, RowError, Table, row_of
+from sinks.schema import SchemaError, create_database, migrate
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ROW_FAULTS = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 407, 469, 691})
+"""Server errors that accuse the data (cannot parse, out of bounds, type mismatch, constraint, ...). Every
+other server error (memory, disk, too many parts, shutting down) is taken for a passing one."""
+
+DENIED = frozenset({192, 193, 194, 497, 516})
+"""Server errors that accuse the user name, the password or the grants."""
+
+MISSING = frozenset({60, 81})
+"""Unknown table, unknown database: the server was emptied under us; the schema is created again."""
+
+
+class ClickHouseSink:
+    """Writes rows through one HTTP connection, in a thread of its own."""
+
+    name = "clickhouse"
+
+    def __init__(self, settings: ClickHouse, *, patience_s: float = 15.0) -> None:
+        """`patience_s`: how long `start` and `write` retry before they raise `SinkUnavailable`."""
+        self._settings = settings
+        self._patience_s = patience_s
+        self._client: Client | None = None
+        self._types: dict[str, list[str]] = {}
+        # One thread, because a client answers one question at a time.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clickhouse")
+
+    async def start(self) -> None:
+        """Connect and bring the tables up to date."""
+        await self._patiently(self._connected)
+
+    async def stop(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def write(self, deliveries: Sequence[Delivery]) -> Sequence[Refusal]:
+        refusals: list[Refusal] = []
+        batches: dict[Table, list[tuple[Delivery, Row]]] = {table: [] for table in TABLES}
+        for delivery in deliveries:
+            try:
+                row = row_of(delivery.item)
+            except RowError as error:
+                refusals.append(Refusal(delivery, "out-of-range", str(error)))
+                continue
+            batches[row.table].append((delivery, row))
+        size = self._settings.batch_rows
+        for table, batch in batches.items():
+            for begin in range(0, len(batch), size):
+                refusals += await self._insert(table, batch[begin : begin + size])
+        return refusals
+
+    async def _insert(self, table: Table, batch: Sequence[tuple[Delivery, Row]]) -> list[Refusal]:
+        """Insert the batch; when the data are at fault, halve it until the bad rows stand alone."""
+        rows = [row.values for _, row in batch]
+        try:
+            await self._patiently(lambda: self._insert_now(table, rows))
+        except _RowFault as fault:
+            if len(batch) == 1:
+                return [Refusal(batch[0][0], "refused-by-clickhouse", str(fault))]
+            middle = len(batch) // 2
+            return await self._insert(table, batch[:middle]) + await self._insert(table, batch[middle:])
+        return []
+
+    async def _patiently(self, call: Callable[[], T]) -> T:
+        """Run `call` in the thread, again with growing pauses while the server is unavailable."""
+        loop = asyncio.get_running_loop()
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(SinkUnavailable),
+            stop=stop_after_delay(self._patience_s),
+            wait=backoff(multiplier=0.1, max=3.0),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        ):
+            with attempt:
+                return await loop.run_in_executor(self._thread, call)
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    def _insert_now(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
+        client = self._connected()
+        try:
+            client.insert(
+                table.name, rows, column_names=table.columns, column_type_names=self._types[table.name]
+            )
+        except DataError as error:
+            raise _RowFault(str(error)) from error
+        except Error as error:
+            if error.code in ROW_FAULTS:
+                raise _RowFault(str(error)) from error
+            if error.code in MISSING:
+                self._disconnect()
+            raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            # A value clickhouse-connect cannot serialise. What it raises then depends on the type.
+            raise _RowFault(f"{type(error).__name__}: {error}") from error
+
+    def _connected(self) -> Client:
+        """The client, after creating database, tables and views if this is the first use."""
+        if self._client is None:
+            try:
+                self._client = self._connect()
+            except Error as error:
+                if error.code in DENIED:
+                    raise SinkMisconfigured(
+                        f"ClickHouse at {self._settings.url} refuses user {self._settings.user!r}: check"
+                        " clickhouse.user and TOCSIN_CLICKHOUSE_PASSWORD"
+                    ) from error
+                raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
+            except SchemaError as error:
+                raise SinkMisconfigured(str(error)) from error
+        return self._client
+
+    def _connect(self) -> Client:
+        first = connect(self._settings, database="default")
+        try:
+            create_database(first, self._settings.database)
+        finally:
+            first.close()
+        client = connect(self._settings)
+        try:
+            migrate(client)
+            for table in TABLES:
+                described = client.query(f"DESCRIBE TABLE {table.name}").result_rows
+                types = {name: kind for name, kind, *_ in described}
+                self._types[table.name] = [types[column] for column in table.columns]
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+class _RowFault(Exception):
+    """The server or the serialiser blames the data of this insert."""
+
+
+def connect(settings: ClickHouse, *, database: str | None = None) -> Client:
+    """A client for the settings' server. Raises `clickhouse_connect` errors.
+
+    Without a session id, so that questions of several threads or clients do not lock one another out.
+    """
+    url = urlsplit(settings.url)
+    secure = url.scheme == "https"
+    return clickhouse_connect.get_client(
+        host=url.hostname or "127.0.0.1",
+        port=url.port or (8443 if secure else 8123),
+        secure=secure,
+        username=settings.user,
+        password=settings.password,
+        database=database or settings.database,
+        connect_timeout=5,
+        send_receive_timeout=60,
+        autogenerate_session_id=False,
+        client_name="tocsin",
+    )
+
+
+__all__ = ["ClickHouseError", "ClickHouseSink", "connect"]

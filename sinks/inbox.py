@@ -1,0 +1,89 @@
+"""From a record of an output topic to what a sink is given. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from config.settings import Topics
+from correlator.incident import Incident
+from detectors.alert import Alert
+from streams.records.messages import DeadLetter
+from streams.records.stage import Record
+
+
+class Origin(NamedTuple):
+    """Where a delivery came from, so that a refusal can name it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class Delivery(NamedTuple):
+    """One thing a sink is asked to keep or pass on."""
+
+    origin: Origin
+    item: Incident | Alert | DeadLetter
+
+
+class Unreadable(Exception):
+    """A record that is not what its topic promises. `reason` is machine-readable, `detail` for a person."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class _CloudEvent(msgspec.Struct, frozen=True):
+    """CloudEvents 1.0, JSON structured mode; attributes we do not read are ignored."""
+
+    specversion: str
+    data: Incident
+
+
+class _Tagged(msgspec.Struct, frozen=True):
+    """Just enough of a message on the alerts topic to see what it is."""
+
+    type: str
+
+
+_event = msgspec.json.Decoder(_CloudEvent)
+_tagged = msgspec.json.Decoder(_Tagged)
+_alert = msgspec.json.Decoder(Alert)
+_dead_letter = msgspec.json.Decoder(DeadLetter)
+
+
+def origin_of(record: Record) -> Origin:
+    return Origin(record.topic, record.partition, record.offset, record.timestamp_ms)
+
+
+def open_record(record: Record, topics: Topics) -> Delivery | None:
+    """What the record carries, or None for records that are not for sinks.
+
+    Not for sinks: tombstones, and messages between stages on the alerts topic (watermarks, edges,
+    changes, actions, and kinds yet to come). Raises `Unreadable` for everything else that cannot be
+    read, including a topic no sink reads.
+    """
+    if record.value is None:
+        return None
+    try:
+        if record.topic == topics.incidents:
+            event = _event.decode(record.value)
+            if event.specversion != "1.0":
+                raise Unreadable("wrong-type", f"CloudEvents 1.0 expected, found {event.specversion!r}")
+            return Delivery(origin_of(record), event.data)
+        if record.topic == topics.alerts:
+            if _tagged.decode(record.value).type != "alert":
+                return None
+            return Delivery(origin_of(record), _alert.decode(record.value))
+        if record.topic == topics.deadletters:
+            return Delivery(origin_of(record), _dead_letter.decode(record.value))
+    except msgspec.ValidationError as error:
+        raise Unreadable("wrong-type", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable("undecodable", f"JSON expected: {error}") from error
+    raise Unreadable("unknown-topic", f"no sink reads topic {record.topic!r}")

@@ -1,0 +1,170 @@
+"""Incidents, alerts and dead letters as rows of the ClickHouse tables in schema.sql. Pure.
+
+Times stay integer ms UTC: clickhouse-connect writes them into DateTime64(3) as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from correlator.incident import Incident
+from detectors.alert import Alert
+from streams.records.messages import MAX_MS, DeadLetter
+
+PREVIEW_BYTES = 200
+U32_MAX = 2**32 - 1
+I32_MAX = 2**31 - 1
+I64_MAX = 2**63 - 1
+U64_MAX = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table and the columns the sink fills, in order."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """Values in the order of `table.columns`."""
+
+    table: Table
+    values: tuple[Any, ...]
+
+
+class RowError(ValueError):
+    """A value no column can hold; the message names the field, the value and what was expected."""
+
+
+INCIDENTS = Table(
+    "incident_versions",
+    (
+        "id", "version", "domain", "state", "title", "category", "severity", "priority",
+        "started_at", "detected_at", "opened_at", "updated_at",
+        "acknowledged_at", "mitigated_at", "resolved_at", "closed_at", "first_resolved_at",
+        "active_ms", "resolved_by", "acknowledged_by", "reopened",
+        "services.service", "services.role", "alerts", "members", "hints", "timeline",
+        "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members",
+    ),
+)  # fmt: skip
+
+ALERTS = Table(
+    "alert_versions",
+    (
+        "id", "version", "state", "kind", "fingerprint", "service", "metric", "severity",
+        "started_at", "detected_at", "last_seen_at", "resolved_at", "summary",
+        "value", "expected", "lower", "upper", "score", "strength", "unit", "instance",
+        "labels", "resource", "samples", "trace_ids", "count",
+    ),
+)  # fmt: skip
+
+DEAD_LETTERS = Table(
+    "dead_letter_records",
+    ("topic", "partition", "offset", "reason", "at", "detail", "rows", "key_bytes", "value_bytes", "preview"),
+)
+
+TABLES = (INCIDENTS, ALERTS, DEAD_LETTERS)
+
+
+def row_of(item: Incident | Alert | DeadLetter) -> Row:
+    """The row of one item. Raises `RowError` when a number or time does not fit its column."""
+    if isinstance(item, Incident):
+        return Row(INCIDENTS, _incident(item))
+    if isinstance(item, Alert):
+        return Row(ALERTS, _alert(item))
+    return Row(DEAD_LETTERS, _dead_letter(item))
+
+
+def _incident(i: Incident) -> tuple[Any, ...]:
+    return (
+        _text("id", i.id), _within("version", i.version, U32_MAX), i.domain, i.state, i.title, i.category,
+        i.severity, i.priority,
+        _ms("started_at", i.started_at), _ms("detected_at", i.detected_at),
+        _ms("opened_at", i.opened_at), _ms("updated_at", i.updated_at),
+        _maybe_ms("acknowledged_at", i.acknowledged_at), _maybe_ms("mitigated_at", i.mitigated_at),
+        _maybe_ms("resolved_at", i.resolved_at), _maybe_ms("closed_at", i.closed_at),
+        _maybe_ms("first_resolved_at", i.first_resolved_at),
+        _within("active_ms", i.active_ms, I64_MAX), i.resolved_by, i.acknowledged_by,
+        _within("reopened", i.reopened, U32_MAX),
+        [s.service for s in i.services], [s.role for s in i.services], list(i.alerts),
+        _json(i.members), _json(i.hints), _json(i.timeline),
+        list(i.changes), i.merged_into, list(i.merged_from), i.recurrence_of, i.owner,
+        _within("truncated_members", i.truncated_members, U32_MAX),
+    )  # fmt: skip
+
+
+def _alert(a: Alert) -> tuple[Any, ...]:
+    return (
+        _text("id", a.id), _within("version", a.version, U32_MAX), a.state, a.kind, a.fingerprint,
+        a.service, a.metric, a.severity,
+        _ms("started_at", a.started_at), _ms("detected_at", a.detected_at),
+        _ms("last_seen_at", a.last_seen_at), _maybe_ms("resolved_at", a.resolved_at), a.summary,
+        a.value, a.expected, a.lower, a.upper, a.score, a.strength, a.unit, a.instance,
+        dict(a.labels), dict(a.resource), list(a.samples), list(a.trace_ids),
+        _within("count", a.count, U64_MAX),
+    )  # fmt: skip
+
+
+def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
+    return (
+        d.topic, _within("partition", d.partition, I32_MAX), _within("offset", d.offset, I64_MAX),
+        d.reason,
+        # The broker says -1 where it has no time; a dead letter must not be refused for that.
+        min(max(d.timestamp_ms, 0), MAX_MS),
+        d.detail, _within("rows", d.rows, U32_MAX),
+        len(d.key or b""), len(d.value or b""), _preview(d.value),
+    )  # fmt: skip
+
+
+def incident_of(row: dict[str, Any]) -> Incident:
+    """The incident a row of `incidents` holds (columns by name, times as ms): the inverse of `row_of`.
+
+    Raises `msgspec.ValidationError` when the row is not one the sink wrote.
+    """
+    plain = {
+        name: value
+        for name, value in row.items()
+        if name in Incident.__struct_fields__ and name not in ("services", "members", "hints", "timeline")
+    }
+    for name in ("members", "hints", "timeline"):
+        plain[name] = msgspec.json.decode(row[name])
+    plain["services"] = [
+        {"service": service, "role": role}
+        for service, role in zip(row["services.service"], row["services.role"], strict=True)
+    ]
+    return msgspec.convert(plain, Incident)
+
+
+def _json(items: Iterable[msgspec.Struct]) -> str:
+    return msgspec.json.encode(items).decode()
+
+
+def _preview(value: bytes | None) -> str:
+    """Start of the bytes, readable in any terminal: controls and broken UTF-8 are escaped."""
+    text = (value or b"")[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _text(name: str, value: str) -> str:
+    if not value:
+        raise RowError(f"{name} is empty, an identifier was expected")
+    return value
+
+
+def _within(name: str, value: int, most: int) -> int:
+    if not 0 <= value <= most:
+        raise RowError(f"{name} is {value}, expected 0 to {most}")
+    return value
+
+
+def _ms(name: str, value: int) -> int:
+    return _within(name, value, MAX_MS)
+
+
+def _maybe_ms(name: str, value: int | None) -> int | None:
+    return None if value is None else _within(name, value, MAX_MS)
