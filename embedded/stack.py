@@ -96,6 +96,11 @@ class Stack:
         """Base URL of the ClickHouse HTTP interface."""
         return f"http://{LOOPBACK}:{self._ports['clickhouse']}"
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Service name to address, of those that run."""
+        return {name: getattr(self, name) for name in self._ports}
+
     def _port(self, name: str) -> int:
         fixed = self._fixed[name]
         if fixed and not port_is_free(fixed):
