@@ -51,9 +51,14 @@ class Bank:
         self.slots: dict[int, _Slot] = {}
         self.counters: dict[str, int] = {"evicted_series": 0, "repeated_rows": 0, "unknown_rows": 0}
 
-    def describe(self, series: Series) -> None:
-        """Make a series known. Idempotent."""
+    def describe(self, series: Series, sparse: bool = False) -> None:
+        """Make a series known; a description that differs from the known one replaces it.
+
+        `sparse`: derived rows that come only when there is enough to derive them from (quantiles,
+        error ratios, log rates); such a series is never absent.
+        """
         if series.fp in self.slots:
+            self.slots[series.fp].series = series
             return
         if len(self.slots) >= self.config.max_series_per_shard:
             oldest = min(self.slots.values(), key=lambda s: (s.seen, s.series.fp))
@@ -86,6 +91,14 @@ class Bank:
     def advance(self, step_end_ms: int) -> list[Alert]:
         """The end of an event-time step: absences and expiries."""
         return []
+
+    def next_due(self) -> int | None:
+        """Event time (ms) at which `advance` has something to do although no row comes, or None.
+
+        The shard skips empty steps: it calls `advance` at the end of each step that holds rows or
+        a due time. Never earlier than the last `advance`.
+        """
+        return None
 
     def snapshot(self) -> bytes:
         return msgspec.msgpack.encode((list(self.slots.values()), self.counters))
