@@ -1,0 +1,89 @@
+"""What a runner knows of one assigned partition, and the limit on work in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from streams.records.stage import PartitionCore
+
+
+class Sent(NamedTuple):
+    """A chunk (or tick) whose outputs are on their way."""
+
+    next_offset: int
+    ceiling: int | None
+    """commits may follow up to here once delivered; None: the core's checkpoints decide"""
+    deliveries: list[Awaitable[object]]
+    size: int
+    records: int
+    ack: Callable[[], Any] | None
+
+
+class Snapshot(NamedTuple):
+    """State to be written once everything before it has been delivered."""
+
+    next_offset: int
+    offset: int
+    blob: bytes
+
+
+class InFlight:
+    """Counts chunks and bytes between `process` and delivery; entering waits while there is too much."""
+
+    def __init__(self, max_chunks: int, max_bytes: int) -> None:
+        self._max_chunks = max_chunks
+        self._max_bytes = max_bytes
+        self._room = asyncio.Event()
+        self._room.set()
+        self.chunks = 0
+        self.bytes = 0
+
+    async def wait(self) -> None:
+        """Return when another chunk may be processed."""
+        await self._room.wait()
+
+    def enter(self, size: int) -> None:
+        """A chunk's outputs have been handed to the producer."""
+        self._move(1, size)
+
+    def leave(self, size: int) -> None:
+        """They have been delivered or given up."""
+        self._move(-1, -size)
+
+    def _move(self, chunks: int, size: int) -> None:
+        self.chunks += chunks
+        self.bytes += size
+        if self.chunks < self._max_chunks and self.bytes < self._max_bytes:
+            self._room.set()
+        else:
+            self._room.clear()
+
+
+@dataclasses.dataclass(slots=True)
+class PlacedPartition:
+    """Mutable state of one partition while it is ours."""
+
+    next_offset: int
+    """the next record to process"""
+    inflight: InFlight
+    core: PartitionCore | None = None
+    """None in a sink"""
+    stateful: bool = False
+    ceiling: int | None = None
+    """no commit beyond; None: nothing may be committed yet"""
+    done_offset: int = 0
+    """everything below has its effect safe on the next hop"""
+    snapshot_at: int = -1
+    """`next_offset` of the last snapshot taken"""
+    snapshot_due: float = 0.0
+    slot: int = 0
+    queue: asyncio.Queue[Sent | Snapshot] = dataclasses.field(default_factory=asyncio.Queue)
+    finisher: asyncio.Task[None] | None = None
+    progress_at: float = dataclasses.field(default_factory=time.monotonic)
+    records: int = 0
+    high: int | None = None
+    """end of the partition as last heard"""

@@ -1,0 +1,240 @@
+"""One worker process: any subset of the stages in one event loop, from topics to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from streams.agents.app import AppConfig, StageApp, build_app
+from streams.agents.checkpoints import CheckpointStore
+from streams.agents.health import HealthServer, StageView, stalled_for
+from streams.agents.placed import PlacedPartition
+from streams.agents.runner import CoreRunner, RunnerConfig
+from streams.agents.sinkrunner import SinkRunner, start_handler
+from streams.agents.stages import StagePlan, checkpoint_spec
+from streams.agents.topics import StartError, TopicSpec, connect, ensure_topics
+from streams.agents.transport import check_overrides
+from streams.records.stage import Output
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_CRASHED = 1
+EXIT_STALLED = 3
+HIGHWATER_EVERY_S = 2.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How a worker runs, apart from what its stages compute."""
+
+    bootstrap: str
+    group_prefix: str = "tocsin"
+    replication: int = 1
+    checkpoint_s: float = 5.0
+    health_port: int | None = None
+    """None: no health endpoint; 0: any free port"""
+    unhealthy_after_s: float = 30.0
+    exit_after_s: float = 300.0
+    """a partition with lag and no progress for this long ends the worker, for its supervisor to restart it"""
+    stop_s: float = 8.0
+    connect_s: float = 10.0
+    drain_s: float = 15.0
+    tick_s: float = 0.5
+
+
+class Stage:
+    """A stage at work: its App, its runner and the task that ticks it."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        config: WorkerConfig,
+        checkpoints: TopicSpec | None,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.name = plan.name
+        self.runner: CoreRunner | SinkRunner
+        runner_config = RunnerConfig(
+            plan.name, config.checkpoint_s, tick_s=config.tick_s, drain_s=config.drain_s
+        )
+        if plan.factory is not None:
+            store = (
+                CheckpointStore(config.bootstrap, checkpoints.name, checkpoints.partitions, self.send)
+                if checkpoints
+                else None
+            )
+            self.runner = CoreRunner(runner_config, plan.factory, self.send, store, fail)
+        elif plan.handler is not None:
+            self.runner = SinkRunner(runner_config, plan.handler, fail)
+        else:
+            raise ValueError(f"stage {plan.name} has neither cores nor a sink")
+        self.app: StageApp = build_app(
+            AppConfig(
+                group=f"{config.group_prefix}-{plan.name}",
+                bootstrap=config.bootstrap,
+                topics=plan.inputs,
+                fetch_max_wait_ms=plan.fetch_max_wait_ms,
+            ),
+            self.runner,
+        )
+        self._fail = fail
+
+    async def send(self, output: Output) -> Awaitable[object]:
+        """Hand one output to the producer; waits while its buffers are full."""
+        topic, value, key, partition, headers = output
+        delivery: Awaitable[object] = await self.app.producer.send(
+            topic, key, value, partition, None, list(headers) or None
+        )
+        return delivery
+
+    async def tick_forever(self) -> None:
+        """Tick the cores and keep the partitions' ends up to date."""
+        asked = 0.0
+        try:
+            while True:
+                await asyncio.sleep(self.runner.config.tick_s)
+                partitions = self.runner.partitions
+                if partitions and time.monotonic() - asked > HIGHWATER_EVERY_S:
+                    asked = time.monotonic()
+                    await self._ask_ends(partitions)
+                await self.runner.tick()
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    async def _ask_ends(self, partitions: Mapping[TP, PlacedPartition]) -> None:
+        # Asked of the broker: what the fetcher knows is stale exactly when reading has stopped.
+        try:
+            async with asyncio.timeout(5):
+                ends = await self.app.consumer.highwaters(*partitions)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("%s: cannot ask for the ends of its partitions: %r", self.name, error)
+            return
+        for tp, end in ends.items():
+            placed = partitions.get(TP(tp.topic, tp.partition))
+            if placed is not None:
+                placed.high = end
+
+    async def stop(self, within_s: float) -> None:
+        """Drain, checkpoint, commit, leave the group; gives up politely after `within_s` seconds."""
+        try:
+            async with asyncio.timeout(within_s):
+                if self.runner.partitions:
+                    await self.app.consumer.drain()
+                await self.app.stop()
+        except TimeoutError:
+            log.warning(
+                "%s: did not stop within %.0f s; what was not committed will be read again",
+                self.name,
+                within_s,
+            )
+
+
+async def run_worker(
+    config: WorkerConfig,
+    stages: Sequence[str],
+    specs: Sequence[TopicSpec],
+    plan_for: Callable[[str, Mapping[str, int]], StagePlan],
+    stop: asyncio.Event,
+    announce: Callable[[str], None] = log.info,
+) -> int:
+    """Run until `stop` is set or something breaks. Returns the exit code; raises StartError."""
+    missing = check_overrides()
+    if missing:
+        raise StartError(f"this Faust lacks {', '.join(missing)}: install the pinned faust-streaming")
+    plans, checkpoints = await _prepare(config, stages, specs, plan_for)
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fail(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    handlers = [plan.handler for plan in plans if plan.handler is not None]
+    for handler in handlers:
+        await start_handler(handler, config.connect_s)
+    running = [Stage(plan, config, checkpoints.get(plan.name), fail) for plan in plans]
+    views = [StageView(stage.name, stage.runner) for stage in running]
+    health = HealthServer(views, config.unhealthy_after_s)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        if config.health_port is not None:
+            port = await health.start(config.health_port)
+            announce(f"health at http://127.0.0.1:{port}/healthz")
+        for stage, plan in zip(running, plans, strict=True):
+            announce(f"{stage.name}: reading {', '.join(plan.inputs)} as group {stage.app.conf.id}")
+            # Each start waits for its group to be joined, so they start side by side.
+            tasks.append(asyncio.create_task(_start(stage.app, fail)))
+            tasks.append(asyncio.create_task(stage.tick_forever()))
+        return await _watch(stop, failed, views, config)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*(stage.stop(config.stop_s) for stage in running))
+        for handler in handlers:
+            await handler.stop()
+        await health.stop()
+
+
+async def _prepare(
+    config: WorkerConfig,
+    stages: Sequence[str],
+    specs: Sequence[TopicSpec],
+    plan_for: Callable[[str, Mapping[str, int]], StagePlan],
+) -> tuple[list[StagePlan], dict[str, TopicSpec]]:
+    """Topics first (cores want to know the partitions), then the plans, then their checkpoint topics."""
+    admin = await connect(config.bootstrap, config.connect_s)
+    try:
+        counts = await ensure_topics(admin, specs, config.replication)
+        plans = [plan_for(stage, counts) for stage in stages]
+        checkpoints = {
+            plan.name: checkpoint_spec(config.group_prefix, plan, counts) for plan in plans if plan.stateful()
+        }
+        if checkpoints:
+            await ensure_topics(admin, list(checkpoints.values()), config.replication)
+    finally:
+        await admin.close()
+    return plans, checkpoints
+
+
+async def _start(app: StageApp, fail: Callable[[BaseException], None]) -> None:
+    """Run an App. Faust services crash quietly into a flag; make it loud."""
+    try:
+        await app.start()
+        await app.wait_until_stopped()
+    except Exception as error:
+        fail(error)
+        raise
+    if app.crashed:
+        fail(app.crash_reason or RuntimeError(f"{app.conf.id} crashed"))
+
+
+async def _watch(
+    stop: asyncio.Event, failed: asyncio.Future[None], views: Sequence[StageView], config: WorkerConfig
+) -> int:
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not stopping.done():
+            waiting: set[asyncio.Future[Any]] = {stopping, failed}
+            await asyncio.wait(waiting, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                error = failed.exception()
+                log.critical("worker ends after an error: %r", error, exc_info=error)
+                return EXIT_CRASHED
+            stuck = stalled_for(views, time.monotonic())
+            if stuck is not None and stuck.seconds > config.exit_after_s:
+                log.critical("worker ends: %s", stuck)
+                return EXIT_STALLED
+        return EXIT_OK
+    finally:
+        stopping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await stopping

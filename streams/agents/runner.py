@@ -1,0 +1,268 @@
+"""Drives the pure cores of a stage: records in, outputs produced, delivery awaited, offsets moved on.
+
+Order of events for a chunk: `core.process` -> outputs handed to the producer in order -> the broker
+has acknowledged all of them -> the chunk is acked. Several chunks may be in flight, but they finish
+in order. A checkpoint waits in the same line, so it never covers an output that could still be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from streams.agents.checkpoints import Checkpoint
+from streams.agents.placed import InFlight, PlacedPartition, Sent, Snapshot
+from streams.agents.transport import Chunk
+from streams.records.stage import Output, PartitionCore
+
+log = logging.getLogger(__name__)
+
+CoreFactory = Callable[[str, int], PartitionCore]
+"""(topic, partition) -> a fresh core of that partition."""
+
+Send = Callable[[Output], Awaitable[Awaitable[object]]]
+"""Hands an output to the producer; the inner awaitable is done when the broker has it."""
+
+
+class CheckpointLog(Protocol):
+    """What the runner asks of `checkpoints.CheckpointStore`."""
+
+    async def write(self, checkpoint: Checkpoint) -> int: ...
+
+    async def read(self, wanted: set[TP]) -> Mapping[TP, Checkpoint]: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunnerConfig:
+    """Tunables of a runner; times in the unit of their name."""
+
+    stage: str
+    checkpoint_s: float = 5.0
+    tick_s: float = 0.5
+    drain_s: float = 15.0
+    """a revoked partition that is not finished after this is left to be read again"""
+    max_inflight_chunks: int = 16
+    max_inflight_bytes: int = 32 * 1024 * 1024
+
+
+@dataclasses.dataclass(slots=True)
+class Counters:
+    """Totals since the worker started."""
+
+    records: int = 0
+    outputs: int = 0
+    output_bytes: int = 0
+    skipped: int = 0
+    """records read a second time and left out"""
+    gaps: int = 0
+    """places where offsets jumped forward (retention, compaction, transactions)"""
+    checkpoints: int = 0
+    checkpoint_bytes: int = 0
+    restored: int = 0
+    rebalances: int = 0
+    retries: int = 0
+
+
+class CoreRunner:
+    """The shell around the cores of one stage in one worker."""
+
+    def __init__(
+        self,
+        config: RunnerConfig,
+        factory: CoreFactory,
+        send: Send,
+        checkpoints: CheckpointLog | None,
+        fail: Callable[[BaseException], None],
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.config = config
+        self.counters = Counters()
+        self.partitions: dict[TP, PlacedPartition] = {}
+        self._factory = factory
+        self._send = send
+        self._checkpoints = checkpoints
+        self._fail = fail
+        self._clock_ms = clock_ms
+        self._inflight = InFlight(config.max_inflight_chunks, config.max_inflight_bytes)
+        self._turn = asyncio.Lock()
+        self._epoch = 0
+        self._open = False
+
+    # -- placement ---------------------------------------------------------------------------
+
+    async def place(self, base: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Create and restore the cores; answers where to read from. Idempotent until `release`."""
+        if set(self.partitions) == set(base):
+            return {tp: placed.next_offset for tp, placed in self.partitions.items()}
+        self.forget()
+        epoch = self._epoch
+        cores = {tp: self._factory(tp.topic, tp.partition) for tp in base}
+        stateful = {tp for tp, core in cores.items() if core.snapshot() is not None}
+        found = await self._checkpoints.read(stateful) if self._checkpoints and stateful else {}
+        if epoch != self._epoch:
+            return {}
+        for tp, start in base.items():
+            placed = PlacedPartition(start, self._inflight, cores[tp], tp in stateful, done_offset=start)
+            saved = found.get(tp)
+            if saved is not None:
+                cores[tp].restore(saved.blob)
+                placed.next_offset = placed.done_offset = placed.ceiling = saved.offset
+                placed.snapshot_at = saved.next_offset
+                placed.slot = saved.slot
+                self.counters.restored += 1
+            elif tp in stateful and start > 0:
+                log.warning(
+                    "%s: no checkpoint of %s/%s, starting empty at offset %s", self.config.stage, *tp, start
+                )
+            # Spread over the interval, so that a worker does not serialise all its shards at once.
+            share = (tp.partition % 16) / 16
+            placed.snapshot_due = time.monotonic() + self.config.checkpoint_s * (0.5 + share / 2)
+            placed.finisher = asyncio.create_task(self._finish(tp, placed))
+            self.partitions[tp] = placed
+        self.counters.rebalances += 1
+        self._open = True
+        return {tp: placed.next_offset for tp, placed in self.partitions.items()}
+
+    async def release(self) -> None:
+        """Finish what is in flight, checkpoint, forget. Bounded: what takes longer is read again."""
+        self._epoch += 1
+        self._open = False
+        try:
+            async with asyncio.timeout(self.config.drain_s), self._turn:
+                for placed in self.partitions.values():
+                    self._take_snapshot(placed)
+                await asyncio.gather(*(placed.queue.join() for placed in self.partitions.values()))
+        except TimeoutError:
+            log.warning(
+                "%s: not drained in %ss; the rest will be read again", self.config.stage, self.config.drain_s
+            )
+
+    def forget(self) -> None:
+        """Drop the partitions, after `release` and the commit that follows it."""
+        for placed in self.partitions.values():
+            if placed.finisher is not None:
+                placed.finisher.cancel()
+        self.partitions = {}
+        # What was abandoned must not count against what comes.
+        self._inflight = InFlight(self.config.max_inflight_chunks, self.config.max_inflight_bytes)
+
+    def commit_ceiling(self, tp: TP) -> int | None:
+        placed = self.partitions.get(tp)
+        return None if placed is None else placed.ceiling
+
+    # -- work --------------------------------------------------------------------------------
+
+    async def submit(self, tp: TP, chunk: Chunk, ack: Callable[[], Any]) -> None:
+        """Process one chunk; returns when its outputs are on their way (not yet delivered)."""
+        epoch = self._epoch
+        await self._inflight.wait()
+        try:
+            async with self._turn:
+                placed = self.partitions.get(tp)
+                # Otherwise it left us while this chunk waited: its next owner reads it.
+                if placed is not None and placed.core is not None and epoch == self._epoch and self._open:
+                    await self._process(placed, placed.core, chunk, ack)
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    async def _process(
+        self, placed: PlacedPartition, core: PartitionCore, chunk: Chunk, ack: Callable[[], Any]
+    ) -> None:
+        records = chunk.to_records(placed.next_offset)
+        self.counters.skipped += len(chunk.records) - len(records)
+        if not records:
+            placed.queue.put_nowait(Sent(placed.next_offset, None, [], 0, 0, ack))
+            placed.inflight.enter(0)
+            return
+        if records[0].offset > placed.next_offset:
+            self.counters.gaps += 1
+        outputs = core.process(records)
+        placed.next_offset = records[-1].offset + 1
+        await self._emit(placed, core, outputs, len(records), ack)
+
+    async def tick(self) -> None:
+        """One round of `core.tick` and due checkpoints over all partitions."""
+        for placed in list(self.partitions.values()):
+            async with self._turn:
+                if not self._open or placed.core is None:
+                    return
+                at_end = placed.high is not None and placed.next_offset >= placed.high
+                outputs = placed.core.tick(self._clock_ms(), at_end)
+                if outputs:
+                    await self._emit(placed, placed.core, outputs, 0, None)
+                if time.monotonic() >= placed.snapshot_due:
+                    self._take_snapshot(placed)
+
+    async def _emit(
+        self,
+        placed: PlacedPartition,
+        core: PartitionCore,
+        outputs: Sequence[Output],
+        records: int,
+        ack: Callable[[], Any] | None,
+    ) -> None:
+        ceiling = None if placed.stateful else core.needed_offset(placed.next_offset)
+        deliveries = [await self._send(output) for output in outputs]
+        size = sum(len(output.value or b"") for output in outputs)
+        self.counters.outputs += len(deliveries)
+        self.counters.output_bytes += size
+        placed.inflight.enter(size)
+        placed.queue.put_nowait(Sent(placed.next_offset, ceiling, deliveries, size, records, ack))
+
+    def _take_snapshot(self, placed: PlacedPartition) -> None:
+        placed.snapshot_due = time.monotonic() + self.config.checkpoint_s
+        if not placed.stateful or placed.core is None or placed.snapshot_at == placed.next_offset:
+            return
+        blob = placed.core.snapshot()
+        if blob is None:
+            return
+        placed.snapshot_at = placed.next_offset
+        offset = placed.core.needed_offset(placed.next_offset)
+        placed.queue.put_nowait(Snapshot(placed.next_offset, offset, blob))
+
+    async def _finish(self, tp: TP, placed: PlacedPartition) -> None:
+        """Await deliveries in order, then ack; write checkpoints in the same line."""
+        while True:
+            item = await placed.queue.get()
+            try:
+                if isinstance(item, Snapshot):
+                    await self._write_checkpoint(tp, placed, item)
+                else:
+                    await self._settle(placed, item)
+            except Exception as error:
+                # Not delivered within the producer's patience, or a bug: nothing after it may be acked.
+                self._fail(error)
+                raise
+            finally:
+                placed.queue.task_done()
+
+    async def _settle(self, placed: PlacedPartition, item: Sent) -> None:
+        try:
+            for delivery in item.deliveries:
+                await delivery
+        finally:
+            placed.inflight.leave(item.size)
+        placed.done_offset = item.next_offset
+        placed.progress_at = time.monotonic()
+        placed.records += item.records
+        self.counters.records += item.records
+        if item.ceiling is not None:
+            placed.ceiling = max(item.ceiling, placed.ceiling or 0)
+        if item.ack is not None:
+            item.ack()
+
+    async def _write_checkpoint(self, tp: TP, placed: PlacedPartition, item: Snapshot) -> None:
+        if self._checkpoints is None:
+            raise RuntimeError(f"stage {self.config.stage} keeps state but has no checkpoint topic")
+        placed.slot = 1 - placed.slot
+        checkpoint = Checkpoint(tp, item.next_offset, item.offset, item.blob, placed.slot)
+        self.counters.checkpoint_bytes += await self._checkpoints.write(checkpoint)
+        self.counters.checkpoints += 1
+        placed.ceiling = max(item.offset, placed.ceiling or 0)

@@ -1,0 +1,90 @@
+"""Which stage reads which topics and is made of which cores: the wiring of one worker."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from config.settings import Settings
+from streams.agents.runner import CoreFactory
+from streams.agents.sinkrunner import SinkHandler
+from streams.agents.topics import TopicSpec
+
+STAGES = ("ingest", "detect", "correlate", "sink")
+"""In the order in which a record passes them."""
+
+INTERNAL_FETCH_WAIT_MS = 20
+"""Internal topics are read by us alone: a short wait a hop keeps the way to an incident short."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage as this worker runs it: either cores or a sink."""
+
+    name: str
+    inputs: tuple[str, ...]
+    factory: CoreFactory | None = None
+    handler: SinkHandler | None = None
+    fetch_max_wait_ms: int = INTERNAL_FETCH_WAIT_MS
+
+    def stateful(self) -> bool:
+        """True if the cores keep checkpoints (asked of a core of the first input)."""
+        return self.factory is not None and self.factory(self.inputs[0], 0).snapshot() is not None
+
+
+def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
+    """Topics a stage reads. Raises KeyError for an unknown stage."""
+    topics = settings.topics
+    return {
+        "ingest": tuple(topic.name for topic in topics.inputs),
+        "detect": (topics.pages,),
+        "correlate": (topics.alerts,),
+        "sink": (topics.incidents, topics.alerts, topics.deadletters),
+    }[stage]
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Every topic of the pipeline but the checkpoints, as configured."""
+    topics = settings.topics
+    domains = settings.correlate.partitions
+    return [
+        *(TopicSpec(topic.name, topic.partitions, internal=False) for topic in topics.inputs),
+        TopicSpec(topics.pages, settings.ingest.shards),
+        TopicSpec(topics.alerts, domains),
+        TopicSpec(topics.incidents, domains, compacted=True),
+        TopicSpec(topics.action_results, 1),
+        TopicSpec(topics.deadletters, 1),
+    ]
+
+
+def checkpoint_spec(group_prefix: str, plan: StagePlan, counts: Mapping[str, int]) -> TopicSpec:
+    """The topic of a stage's checkpoints; its partitions follow the stage's widest input."""
+    return TopicSpec(
+        f"{group_prefix}.checkpoints.{plan.name}", max(counts[name] for name in plan.inputs), compacted=True
+    )
+
+
+def source_ids(settings: Settings, counts: Mapping[str, int]) -> tuple[str, ...]:
+    """`topic/partition` of every input partition there is (not of those configured: the broker knows)."""
+    return tuple(f"{topic.name}/{i}" for topic in settings.topics.inputs for i in range(counts[topic.name]))
+
+
+def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> StagePlan:
+    """The real thing. Imports a stage's code only when the stage is run."""
+    inputs = stage_inputs(stage, settings)
+    if stage == "ingest":
+        from streams.decode.ingest import ingest_factory
+
+        factory = ingest_factory(settings, source_ids(settings, counts))
+        return StagePlan(stage, inputs, factory, fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms)
+    if stage == "detect":
+        from detectors.shard import shard_factory
+
+        return StagePlan(stage, inputs, shard_factory(settings))
+    if stage == "correlate":
+        from correlator.domain import domain_factory
+
+        return StagePlan(stage, inputs, domain_factory(settings))
+    from sinks.handler import sink_handler
+
+    return StagePlan(stage, inputs, handler=sink_handler(settings))

@@ -1,0 +1,268 @@
+# mypy: allow-subclassing-any
+"""Batch delivery for Faust: the agent gets one event per partition chunk instead of one per record.
+
+A plain Faust agent spends most of its time in four asyncio tasks per record. These classes hang
+into Faust's own extension points (scheduler, schema, transport) and keep its consumer, rebalancing
+and agents. They override underscored methods, which is why the versions are pinned and
+`check_overrides` names what went missing after an upgrade. See docs/transport.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import aiokafka
+import faust
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode.utils.futures import notify
+
+from streams.agents.ledger import PartitionLedger
+from streams.records.stage import Record
+
+CHUNK_RECORDS = 5_000
+"""Most records in one delivery; bytes are bounded by the consumer's fetch size per partition."""
+
+NO_TIMESTAMP_MS = 0
+"""Stands for a record without a usable timestamp (Kafka's -1, or none at all)."""
+
+
+class Chunk:
+    """Consecutive records of one partition, as aiokafka handed them over."""
+
+    __slots__ = ("records",)
+
+    def __init__(self, records: list[Any]) -> None:
+        self.records = records
+
+    @property
+    def last_offset(self) -> int:
+        return int(self.records[-1].offset)
+
+    def to_records(self, from_offset: int = 0) -> list[Record]:
+        """The records at or after `from_offset` in the form the cores know."""
+        found = self.records
+        if found[0].offset < from_offset:
+            found = [r for r in found if r.offset >= from_offset]
+        return [
+            Record(
+                r.topic,
+                r.partition,
+                r.offset,
+                r.timestamp if r.timestamp is not None and r.timestamp >= 0 else NO_TIMESTAMP_MS,
+                r.key,
+                r.value,
+                tuple((name, value or b"") for name, value in r.headers) if r.headers else (),
+            )
+            for r in found
+        ]
+
+
+class ChunkScheduler(DefaultSchedulingStrategy):
+    """Round robin over topics and partitions, a chunk at a time."""
+
+    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
+        chunks = {
+            tp: [Chunk(found[i : i + CHUNK_RECORDS]) for i in range(0, len(found), CHUNK_RECORDS)]
+            for tp, found in records.items()
+        }
+        found: Iterator[tuple[TP, Any]] = self.records_iterator(self.map_from_records(chunks))
+        return found
+
+
+class ChunkSchema(faust.Schema):
+    """Passes a chunk through undecoded: decoding is the cores' business."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> None:
+        return None
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Chunk:
+        chunk: Chunk = message.value
+        return chunk
+
+
+class Placement(Protocol):
+    """Who decides where reading starts and how far may be committed: the stage's runner."""
+
+    async def place(self, base: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Get ready for these partitions; `base` is the committed (or earliest) offset of each.
+
+        Answers with the offset to read from. Called again without effect while placed.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Finish what has begun, make it durable and forget the partitions (bounded in time)."""
+        ...
+
+    def forget(self) -> None:
+        """Drop the partitions; called after the commit that follows `release`."""
+        ...
+
+    def commit_ceiling(self, tp: TP) -> int | None:
+        """No commit of this partition may go beyond; None: nothing may be committed yet."""
+        ...
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        # Stock hard-codes 1500 ms: at low rates that is a p99 latency of 755 ms a hop.
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms
+        return consumer
+
+
+class BatchConsumer(Consumer):
+    """Counts chunks exactly, drains before partitions go, and starts where the runner says."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._ledgers: defaultdict[TP, PartitionLedger] = defaultdict(PartitionLedger)
+        self._placing = False
+        self._seeking = asyncio.Lock()
+        super().__init__(*args, **kwargs)
+        self._conduct: Callable[[Any], Awaitable[None]] = kwargs["callback"]
+        self.callback: Callable[[Any], Awaitable[None]] = self._deliver
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _to_message(self, tp: Any, record: Any) -> ConsumerMessage:
+        last = record.records[-1]
+        stamp = last.timestamp
+        return ConsumerMessage(
+            last.topic,
+            last.partition,
+            last.offset,
+            stamp / 1000.0 if stamp is not None and stamp >= 0 else 0.0,
+            last.timestamp_type,
+            (),
+            None,
+            record,
+            None,
+            0,
+            0,
+            ensure_TP(tp),
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _deliver(self, message: ConsumerMessage) -> None:
+        # Here and not in _to_message: what the drain loop drops must not wait for an ack.
+        self._ledgers[message.tp].deliver(message.offset)
+        await self._conduct(message)
+
+    def ack(self, message: Any) -> bool:
+        if message.acked:
+            return False
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        # A chunk of an earlier generation may have the offsets of one that was read again.
+        if message.generation_id != self.app.consumer_generation_id:
+            return False
+        ledger = self._ledgers.get(message.tp)
+        return ledger is not None and ledger.ack(message.offset)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Chunks leave gaps between their last offsets by nature; the ledger needs no intervals."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in list(self._ledgers) if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        ledger = self._ledgers.get(tp)
+        ceiling = self.app.placement.commit_ceiling(tp)
+        return None if ledger is None or ceiling is None else ledger.committable(ceiling)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # Stock forgets the acks first and commits afterwards, so everything since is read twice.
+        if not self.app.should_stop:
+            await self.drain()
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._ledgers.pop(tp, None)
+
+    async def drain(self) -> None:
+        """Stop reading, let the runner finish what it holds, commit. For revoke and for stop."""
+        self._placing = False
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        await self.app.placement.release()
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+        self.app.placement.forget()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._placing = bool(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Put every assigned partition where the runner wants it, and start the books afresh.
+
+        Faust calls this after each rebalance before reading resumes, and also when a fetch comes
+        back while reading is suspended; the latter must not place partitions that are leaving.
+        """
+        async with self._seeking:
+            if not self._placing:
+                return
+            committed = {ensure_TP(tp): offset for tp, offset in (await self.seek_to_committed()).items()}
+            base = {tp: offset for tp, offset in committed.items() if offset is not None and offset >= 0}
+            unread = [tp for tp in committed if tp not in base]
+            if unread:
+                earliest = await self.earliest_offsets(*unread)
+                base.update({ensure_TP(tp): offset for tp, offset in earliest.items()})
+            starts = await self.app.placement.place(base)
+            if not self._placing:
+                return
+            for tp in committed:
+                self._ledgers.pop(tp, None)
+                self._committed_offset[tp] = committed[tp] or None
+            await self.seek_wait(starts)
+            for tp, offset in starts.items():
+                self._read_offset[tp] = offset or None
+
+
+class BatchTransport(Transport):
+    """`app.transport` of every stage."""
+
+    Consumer = BatchConsumer
+
+
+OVERRIDDEN: tuple[tuple[type, tuple[str, ...]], ...] = (
+    (DefaultSchedulingStrategy, ("iterate", "records_iterator", "map_from_records")),
+    (faust.Schema, ("loads_key", "loads_value")),
+    (AIOKafkaConsumerThread, ("_create_worker_consumer",)),
+    (
+        Consumer,
+        (
+            "_new_consumer_thread",
+            "_to_message",
+            "ack",
+            "_add_gap",
+            "_filter_tps_with_pending_acks",
+            "_new_offset",
+            "on_partitions_revoked",
+            "on_partitions_assigned",
+            "perform_seek",
+            "seek_to_committed",
+            "seek_wait",
+            "earliest_offsets",
+            "maybe_wait_for_commit_to_finish",
+            "_drain_messages",
+        ),
+    ),
+)
+"""What this module overrides or leans on, class by class."""
+
+
+def check_overrides(required: Iterable[tuple[type, tuple[str, ...]]] = OVERRIDDEN) -> list[str]:
+    """Names of overridden methods that the installed Faust no longer has; empty when all is well."""
+    return [f"{cls.__name__}.{name}" for cls, names in required for name in names if not hasattr(cls, name)]
