@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from demo.changes import now_ms
 from demo.findings import Finding, Findings
@@ -18,33 +20,30 @@ REFRESH_S = 0.5
 
 @dataclass(slots=True)
 class Director:
-    """One run of the demo. `truth` and `findings` are what the table is made of."""
+    """One run of the demo. `truth` and `findings` are what the table is made of.
+
+    `check` is called twice a second and raises when something else that must run does not.
+    """
 
     shop: Shop
     kafka: str
     plan: Plan
     picture: Picture
     screen: Screen
+    check: Callable[[], None] = lambda: None
     findings: Findings = field(default_factory=Findings)
     truth: list[Injected] = field(default_factory=list)
 
     async def play(self) -> None:
         """Run the whole plan; raises what a process of the shop or the incident topic raised."""
         self.screen.start_clock()
-        async with asyncio.TaskGroup() as group:
-            watchers = [
-                group.create_task(follow(self.kafka, self._tell)),
-                group.create_task(self._watch_shop()),
-            ]
-            await self._faults()
-            for watcher in watchers:
-                watcher.cancel()
+        await first_of(self._faults(), follow(self.kafka, self._tell), self._watch_shop())
 
     async def stay(self) -> None:
         """Keep showing what happens until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self.kafka, self._tell))
-            group.create_task(self._watch_shop())
+        self._phase("staying up until Ctrl-C", 0.0)
+        self.screen.resume()
+        await first_of(follow(self.kafka, self._tell), self._watch_shop())
 
     async def _faults(self) -> None:
         self._phase("quiet: the detectors learn what normal is", self._next_start(0))
@@ -70,6 +69,7 @@ class Director:
 
     async def _watch_shop(self) -> None:
         while True:
+            self.check()
             self.picture.stats = await asyncio.to_thread(self.shop.stats)
             self.screen.refresh()
             await asyncio.sleep(REFRESH_S)
@@ -97,3 +97,16 @@ class Director:
         elif before.first_hint != kept.first_hint:
             hint = kept.hints[0] if kept.hints else ("none", 0.0, "", "")
             self.screen.say(f"incident {kept.id}: first hint is now {hint[0]} ({hint[1]:.0%}) {hint[2]}")
+
+
+async def first_of(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends, then cancel the others; raises what that one raised."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

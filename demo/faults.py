@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from demo.services.payment import BAD_RELEASE, GOOD_RELEASE
+from demo.releases import BAD_PAYMENT, GOOD_PAYMENT
 from demo.shop import Shop
 
 
@@ -23,11 +23,11 @@ class Fault:
 
 
 def _bad_release(shop: Shop) -> None:
-    shop.deploy("payment", BAD_RELEASE, "payment 2.1.0: new card fee table")
+    shop.deploy("payment", BAD_PAYMENT, "payment 2.1.0: new card fee table")
 
 
 def _rollback(shop: Shop) -> None:
-    shop.deploy("payment", GOOD_RELEASE, "payment rolled back to 2.0.3")
+    shop.deploy("payment", GOOD_PAYMENT, "payment rolled back to 2.0.3")
 
 
 FAULTS: tuple[Fault, ...] = (

@@ -63,8 +63,17 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.pause()
+
+    def pause(self) -> None:
+        """Take the live picture off, so that other output has the terminal."""
         if self.live:
             self._live.stop()
+
+    def resume(self) -> None:
+        """Bring the live picture back."""
+        if self.live:
+            self._live.start()
 
     def start_clock(self) -> None:
         """From now on, elapsed time counts from here."""

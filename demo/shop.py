@@ -11,21 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from demo.changes import Change, now_ms, publish
-from demo.services.payment import GOOD_RELEASE
+from demo.releases import RELEASES
 
 SERVICES = ("inventory", "payment", "cart", "catalogue", "checkout", "gateway")
 CALLS = {
     "gateway": ("catalogue", "cart", "checkout"),
     "catalogue": ("inventory",),
     "checkout": ("cart", "inventory", "payment"),
-}
-RELEASES = {
-    "gateway": "3.4.0",
-    "catalogue": "1.12.1",
-    "cart": "1.4.2",
-    "checkout": "2.7.5",
-    "payment": GOOD_RELEASE,
-    "inventory": "4.0.1",
 }
 LOAD = "load"
 LOCKER = "report-job"

@@ -7,14 +7,13 @@ import random
 
 from aiohttp import web
 
+from demo.releases import BAD_PAYMENT, GOOD_PAYMENT
 from demo.web import Service
 
-GOOD_RELEASE = "2.0.3"
-BAD_RELEASE = "2.1.0"
 FEES = {
-    GOOD_RELEASE: {"visa": 0.012, "mastercard": 0.013, "amex": 0.024},
+    GOOD_PAYMENT: {"visa": 0.012, "mastercard": 0.013, "amex": 0.024},
     # The new table speaks of "american_express"; the shop still sends "amex". About 3 in 10 charges fail.
-    BAD_RELEASE: {"visa": 0.011, "mastercard": 0.011, "american_express": 0.021},
+    BAD_PAYMENT: {"visa": 0.011, "mastercard": 0.011, "american_express": 0.021},
 }
 
 

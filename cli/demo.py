@@ -1,0 +1,169 @@
+"""`tocsin demo`: the shop, the whole pipeline and three faults, on this machine alone."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.errors import CliError
+from config.settings import Topics
+from demo.director import Director
+from demo.faults import FAULTS
+from demo.schedule import FAULT_S, RECOVERY_S, WARM_UP_S, Plan, UnknownFault, choose, plan
+from demo.scoring import score
+from demo.screen import Picture, Screen, score_table
+from demo.shop import Shop, ShopError
+from demo.watch import create_topics
+from embedded.broker import MissingExtra
+from embedded.probe import free_port
+from embedded.stack import Stack
+from embedded.supervisor import Child, ChildFailed, Supervisor, stop_signals_interrupt
+
+WORKER = "worker"
+INSTALL = "pip install 'tocsin[demo]'"
+
+
+class Supervised:
+    """`demo.shop.Processes` on the embedded stack's supervisor."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def spawn(self, name: str, argv: Sequence[str], ready: Callable[[], bool] | None) -> None:
+        """Start a process without waiting."""
+        self._supervisor.spawn(Child(name=name, argv=argv, ready=ready, stop_timeout_s=4.0))
+
+    def wait_ready(self, *names: str) -> None:
+        """Wait until the named processes pass their ready check."""
+        self._supervisor.wait_ready(*names)
+
+    def stop(self, name: str) -> None:
+        """SIGTERM, then SIGKILL; fine for a process that is not there."""
+        self._supervisor.stop(name)
+
+    def kill(self, name: str) -> None:
+        """`kill -9`."""
+        self._supervisor.kill(name)
+
+    def pid(self, name: str) -> int:
+        """Process id."""
+        return self._supervisor.pid(name)
+
+    def free_port(self) -> int:
+        """A TCP port nobody listens on."""
+        return free_port()
+
+
+def demo(
+    faults: Annotated[str, typer.Option(help="Faults to inject, in order: NAME,NAME,…")] = "",
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the catalogue and stop.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Draw three faults and their times by it.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up after the table, until Ctrl-C.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here as JSON.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep logs and data here.")] = None,
+    warm_up: Annotated[float, typer.Option(min=0, help="Quiet seconds before the first fault.")] = WARM_UP_S,
+    fault_seconds: Annotated[float, typer.Option(min=1, help="Seconds a fault goes on.")] = FAULT_S,
+    recovery: Annotated[float, typer.Option(min=0, help="Seconds between two faults.")] = RECOVERY_S,
+) -> None:
+    """Start a small shop, break it three times, and watch the incidents come in.
+
+    Six real services with OpenTelemetry, a load generator, Kafka, ClickHouse and the worker, all on
+    loopback. Takes under five minutes; ends with a table of truth against findings and `tocsin report`.
+
+    Examples:
+      tocsin demo
+      tocsin demo --faults lock-inventory,mute-cart --keep
+      tocsin demo --seed 7 --json table.json
+    """
+    if list_faults:
+        Console().print(_catalogue())
+        return
+    try:
+        chosen = choose([name.strip() for name in faults.split(",") if name.strip()], seed)
+    except UnknownFault as error:
+        raise CliError(str(error), "tocsin demo --list-faults explains them") from None
+    timing = plan(chosen, seed, warm_up_s=warm_up, fault_s=fault_seconds, recovery_s=recovery)
+    for module in ("opentelemetry.sdk", "psutil", "aiohttp"):
+        if importlib.util.find_spec(module.split(".")[0]) is None or importlib.util.find_spec(module) is None:
+            raise CliError(f"the demo needs {module}, which is not installed", INSTALL)
+    try:
+        with stop_signals_interrupt():
+            _run(timing, data_dir, 1 if seed is None else seed, keep=keep, json_file=json_file)
+    except MissingExtra as error:
+        raise CliError(str(error), INSTALL) from None
+    except (ChildFailed, ShopError) as error:
+        raise CliError(str(error), "run again; if it stays, open an issue with these lines", 1) from None
+    except KeyboardInterrupt:
+        raise CliError("stopped; everything that was started is down", code=130) from None
+
+
+def _run(timing: Plan, data_dir: Path | None, seed: int, *, keep: bool, json_file: Path | None) -> None:
+    picture = Picture(timing)
+    with Screen(picture) as screen:
+        screen.say("starting Kafka and ClickHouse")
+        with Stack(data_dir) as stack:
+            env = {"TOCSIN_KAFKA": stack.kafka, "TOCSIN_CLICKHOUSE": stack.clickhouse}
+            inputs = [(topic.name, topic.partitions) for topic in Topics().inputs]
+            asyncio.run(create_topics(stack.kafka, inputs))
+            screen.say("starting the worker and six services")
+            worker = [sys.executable, "-m", "cli.main", "worker"]
+            stack.supervisor.spawn(Child(WORKER, worker, env=env, stop_timeout_s=10.0))
+            shop = Shop(Supervised(stack.supervisor), stack.kafka, stack.data_dir / "shop", seed=seed)
+            shop.start()
+            shop.start_load()
+            screen.say(f"the shop is open on http://127.0.0.1:{shop.port('gateway')}/api/products")
+
+            def check() -> None:
+                if not stack.supervisor.is_alive(WORKER):
+                    raise ChildFailed(f"the worker ended; its last lines:\n{stack.supervisor.tail(WORKER)}")
+
+            director = Director(shop, stack.kafka, timing, picture, screen, check)
+            asyncio.run(director.play())
+            result = score(director.truth, director.findings.all())
+            screen.pause()
+            screen.console.print(score_table(result))
+            screen.console.print(
+                f"{result.passed} of {len(result.rows)} faults found as one incident each with the right "
+                f"first hint; {len(result.unrelated)} incidents belong to no fault."
+            )
+            if json_file is not None:
+                json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+            report = [sys.executable, "-m", "cli.main", "report"]
+            subprocess.run(report, env={**os.environ, **env}, check=False)
+            if keep:
+                _stay(director, stack)
+
+
+def _stay(director: Director, stack: Stack) -> None:
+    gateway = f"http://127.0.0.1:{director.shop.port('gateway')}"
+    addresses = {"shop": gateway, **stack.addresses, "logs": str(stack.data_dir / "logs")}
+    for name, address in addresses.items():
+        director.screen.say(f"{name:<11} {address}")
+    director.screen.say("staying up; Ctrl-C ends everything")
+    asyncio.run(director.stay())
+
+
+def _catalogue() -> Table:
+    table = Table(title="Faults", title_justify="left")
+    for heading in ("name", "root", "what happens", "what is to be seen"):
+        table.add_column(heading, overflow="fold")
+    for fault in FAULTS:
+        table.add_row(fault.name, fault.service, fault.what, fault.seen)
+    return table
+
+
+if __name__ == "__main__":
+    from cli.main import main
+
+    main(["demo", *sys.argv[1:]])
