@@ -1,0 +1,58 @@
+"""A sink that keeps everything in memory: for tests of the shell, and the second witness of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from correlator.incident import Incident
+from detectors.alert import Alert
+from sinks.inbox import Delivery
+from sinks.protocol import Refusal, SinkUnavailable
+from sinks.rows import RowError, row_of
+from streams.records.messages import DeadLetter
+
+
+class MemorySink:
+    """Keeps one item per key, as the ClickHouse tables do. Unbounded: not for production."""
+
+    name = "memory"
+
+    def __init__(self, refuse: Callable[[Delivery], bool] = lambda delivery: False) -> None:
+        """`refuse`: deliveries this target will never take."""
+        self.kept: dict[tuple[str, ...], Incident | Alert | DeadLetter] = {}
+        self.available = True
+        self.writes = 0
+        self._refuse = refuse
+
+    async def start(self) -> None:
+        self._check()
+
+    async def stop(self) -> None:
+        pass
+
+    async def write(self, deliveries: Sequence[Delivery]) -> Sequence[Refusal]:
+        self._check()
+        self.writes += 1
+        refusals: list[Refusal] = []
+        for delivery in deliveries:
+            item = delivery.item
+            try:
+                row_of(item)
+            except RowError as error:
+                refusals.append(Refusal(delivery, "out-of-range", str(error)))
+                continue
+            if self._refuse(delivery):
+                refusals.append(Refusal(delivery, "refused", "refused by the test"))
+                continue
+            self.kept[_key(item)] = item
+        return refusals
+
+    def _check(self) -> None:
+        if not self.available:
+            raise SinkUnavailable("memory sink switched off")
+
+
+def _key(item: Incident | Alert | DeadLetter) -> tuple[str, ...]:
+    if isinstance(item, DeadLetter):
+        return ("dead letter", item.topic, str(item.partition), str(item.offset), item.reason)
+    return (type(item).__name__, item.id, str(item.version))

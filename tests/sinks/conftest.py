@@ -1,0 +1,47 @@
+"""The real ClickHouse engine behind its HTTP protocol, one for all tests here; a database for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from config.settings import ClickHouse
+from embedded.stack import Stack
+from sinks.clickhouse import connect
+from sinks.schema import create_database, migrate
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with Stack(kafka=False) as stack:
+        yield stack.clickhouse
+
+
+@pytest.fixture
+def settings(server: str) -> ClickHouse:
+    """A database nobody has used."""
+    return ClickHouse(url=server, database=f"test_{next(_numbers)}")
+
+
+@pytest.fixture
+def bare(settings: ClickHouse) -> Iterator[Client]:
+    """A client whose database exists and is empty."""
+    first = connect(settings, database="default")
+    create_database(first, settings.database)
+    first.close()
+    client = connect(settings)
+    yield client
+    client.command(f"DROP DATABASE {settings.database}")
+    client.close()
+
+
+@pytest.fixture
+def client(bare: Client) -> Client:
+    """A client whose database has all tables and views."""
+    migrate(bare)
+    return bare
