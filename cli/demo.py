@@ -26,7 +26,7 @@ from demo.screen import Picture, Screen, score_table
 from demo.shop import Shop, ShopError
 from demo.watch import create_topics
 from embedded.broker import MissingExtra
-from embedded.probe import free_port
+from embedded.probe import free_port, http_ready
 from embedded.stack import Stack
 from embedded.supervisor import Child, ChildFailed, Supervisor, stop_signals_interrupt
 
@@ -117,10 +117,21 @@ def _run(timing: Plan, data_dir: Path | None, seed: int, *, keep: bool, json_fil
             inputs = [(topic.name, topic.partitions) for topic in Topics().inputs]
             asyncio.run(create_topics(stack.kafka, inputs))
             screen.say("starting the worker and six services")
-            worker = [sys.executable, "-m", "cli.main", "worker"]
-            stack.supervisor.spawn(Child(WORKER, worker, env=env, stop_timeout_s=10.0))
+            health = free_port()
+            worker = [sys.executable, "-m", "cli.main", "worker", "--health-port", str(health)]
+            stack.supervisor.spawn(
+                Child(
+                    WORKER,
+                    worker,
+                    ready=http_ready(health, "/healthz"),
+                    env=env,
+                    ready_timeout_s=90.0,
+                    stop_timeout_s=10.0,
+                )
+            )
             shop = Shop(Supervised(stack.supervisor), stack.kafka, stack.data_dir / "shop", seed=seed)
             shop.start()
+            stack.supervisor.wait_ready(WORKER)
             shop.start_load()
             screen.say(f"the shop is open on http://127.0.0.1:{shop.port('gateway')}/api/products")
 
