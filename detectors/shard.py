@@ -1,0 +1,259 @@
+"""The detect stage: pages of one shard in, alerts and the shard's watermark out.
+
+The core's state is a function of its partition of the pages topic alone (docs/determinism.md).
+Rows are held back until the shard's watermark has passed them, at most about `MAX_HELD_BYTES`;
+beyond that the oldest steps are decided ahead of the watermark (counted in `forced_releases`),
+and rows that still come for them are late: dropped and counted, never silently.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+
+from config.settings import Settings
+from detectors.alert import Alert
+from detectors.engine import Decided, Engine, EngineState
+from detectors.release import ReorderBuffer, step_ceil, step_floor
+from streams.records.digest import shard_of
+from streams.records.messages import DeadLetter, Edges, ShardWatermark
+from streams.records.pages import NO_WATERMARK, Page, Series, SourceState, decode_page, f64, i64, u64
+from streams.records.stage import Output, PartitionCore, Record
+from streams.records.watermark import SourceClock
+
+MAX_HELD_BYTES = 512 * 1024 * 1024
+NOTHING = -(2**62)
+"""`released` before anything is"""
+
+
+class ShardState(msgspec.Struct, array_like=True):
+    """Snapshot of a core, without the rows it holds back."""
+
+    format: int
+    released: int
+    next_offset: int
+    clock: SourceClock
+    engine: EngineState
+
+
+FORMAT = 1
+
+
+class ShardCore:
+    """One shard. `counters` are totals since the core was made, for telemetry about ourselves."""
+
+    def __init__(self, settings: Settings, shard: int) -> None:
+        self.settings = settings
+        self.shard = shard
+        self.engine = Engine(settings.detect)
+        self.clock = SourceClock(sources={})
+        self.numbers = ReorderBuffer()
+        self.released = NOTHING
+        """everything up to and including this step end is decided, ms"""
+        self.counters: dict[str, int] = {
+            "bad_pages": 0, "late_rows": 0, "forced_releases": 0, "rows": 0,
+        }  # fmt: skip
+        self._barrier = NOTHING
+        self._announced = NOTHING
+        self._seen_offset = 0
+        self._pending: list[tuple[int, bytes]] = []
+        """heap of (effective from, description)"""
+
+    def process(self, records: Sequence[Record]) -> Sequence[Output]:
+        """Absorb pages; returns alerts, edges and, last, how far this shard has decided."""
+        outputs: list[Output] = []
+        for record in records:
+            try:
+                page = decode_page(record.value or b"")
+                columns = self._columns(page)
+            except (msgspec.DecodeError, ValueError) as error:
+                outputs.append(self._bad_page(record, error))
+                continue
+            self._absorb(page, columns, record.offset)
+            if self._held_bytes() > MAX_HELD_BYTES:
+                outputs += self._release(self._barrier)
+                if self._held_bytes() > MAX_HELD_BYTES:
+                    outputs += self._force()
+        outputs += self._release(self._barrier)
+        if self.released > self._announced:
+            self._announced = self.released
+            mark = ShardWatermark(self.shard, self.settings.ingest.shards, self.released)
+            outputs += self._to_all(msgspec.json.encode(mark))
+        return outputs
+
+    def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
+        """Nothing: the wall clock decides nothing here."""
+        return ()
+
+    def needed_offset(self, next_offset: int) -> int:
+        """The oldest page that still has rows held back, or `next_offset`."""
+        return min((o for o in (self.numbers.oldest_offset(),) if o is not None), default=next_offset)
+
+    def snapshot(self) -> bytes | None:
+        """State without the rows held back: those are read again."""
+        return msgspec.msgpack.encode(
+            ShardState(FORMAT, self.released, self._seen_offset, self.clock, self.engine.snapshot())
+        )
+
+    def restore(self, blob: bytes) -> None:
+        """Take over a snapshot. Raises `msgspec.ValidationError` for another format."""
+        state = msgspec.msgpack.decode(blob, type=ShardState)
+        if state.format != FORMAT:
+            raise msgspec.ValidationError(f"shard snapshot of format {state.format}, expected {FORMAT}")
+        self.engine = Engine(self.settings.detect)
+        self.engine.restore(state.engine)
+        self.clock = state.clock
+        self.numbers = ReorderBuffer()
+        self.released = self._barrier = state.released
+        self._announced = NOTHING
+        self._seen_offset = state.next_offset
+        self._pending = []
+
+    # absorbing
+
+    def _columns(self, page: Page) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ts, fps, values = i64(page.ts), u64(page.fps), f64(page.values)
+        if not len(ts) == len(fps) == len(values):
+            raise ValueError(f"columns of {len(ts)} times, {len(fps)} series and {len(values)} values")
+        return ts, fps, values
+
+    def _absorb(
+        self, page: Page, columns: tuple[np.ndarray, np.ndarray, np.ndarray], offset: int
+    ) -> None:
+        ts, fps, values = columns
+        # The page's watermark speaks of what follows it, so its own rows are judged by the one before.
+        if page.series:
+            self._describe(page.series, fps, ts)
+        late = self.numbers.add(
+            ts, (fps, values), None, after=self._barrier, offset=offset, row_bytes=24
+        )
+        self.counters["rows"] += len(ts)
+        self.counters["late_rows"] += late
+        if offset < self._seen_offset:
+            return  # read again after a restore: the clock has heard this page already
+        self._seen_offset = offset + 1
+        self.clock.observe(
+            page.source, page.watermark, page.state, page.epoch, page.sources, page.peers or None
+        )
+        self._barrier = max(self._barrier, self._decidable())
+
+    def _decidable(self) -> int:
+        """End of the last step that no source can add a row to any more."""
+        mark = self.clock.watermark
+        if mark == NO_WATERMARK:
+            return NOTHING
+        states = {source.state for source in self.clock.sources.values()}
+        step = self.settings.detect.step_ms
+        if SourceState.ENDED in states and SourceState.ACTIVE not in states:
+            return step_ceil(mark, step)
+        return step_floor(mark, step)
+
+    def _describe(self, series: list[Series], fps: np.ndarray, ts: np.ndarray) -> None:
+        """Descriptions take effect at their first row in the page, in event time.
+
+        An unknown series is registered at once, so that no row of it is lost to another source
+        being ahead; which of several differing descriptions holds is decided by event time alone.
+        """
+        order = np.lexsort((ts, fps))
+        sorted_fps = fps[order]
+        at = np.searchsorted(sorted_fps, np.array([one.fp for one in series], np.uint64))
+        for one, i in zip(series, at.tolist(), strict=True):
+            has_rows = i < len(order) and sorted_fps[i] == one.fp
+            first = int(ts[order[i]]) if has_rows else NOTHING
+            if self.engine.table.get(one.fp) is None:
+                self.engine.describe(one, max(first, self._barrier, 0))
+            if first > self._barrier:
+                heapq.heappush(self._pending, (first, msgspec.msgpack.encode(one)))
+
+    # releasing
+
+    def _release(self, to_ms: int) -> list[Output]:
+        """Decide all steps up to `to_ms`, pausing where a description changes or idle series go."""
+        if to_ms <= self.released:
+            return []
+        step = self.settings.detect.step_ms
+        if self.released == NOTHING:
+            oldest = self.numbers.oldest_ts()
+            self.released = to_ms if oldest is None else min(to_ms, step_floor(oldest - 1, step))
+        decided: list[Decided] = []
+        while self._pending and self._pending[0][0] <= to_ms:
+            at, raw = heapq.heappop(self._pending)
+            series = msgspec.msgpack.decode(raw, type=Series)
+            if self.engine.table.get(series.fp) != series:
+                decided += self._run_to(step_floor(at - 1, step))
+                self.engine.describe(series, at)
+        decided += self._run_to(to_ms)
+        decided.sort(key=lambda d: (d.step_end, d.alert.id, d.alert.version))
+        return [self._alert(d.alert) for d in decided]
+
+    def _run_to(self, to_ms: int) -> list[Decided]:
+        decided: list[Decided] = []
+        every = max(60_000, self.settings.detect.series_idle_ms // 16)
+        while self.released < to_ms:
+            sweep_at = step_ceil(self.released + 1, every)
+            sweep_at = step_ceil(sweep_at, self.settings.detect.step_ms)
+            target = min(to_ms, sweep_at)
+            decided += self.engine.run(self.numbers.take(target), target)
+            self.released = target
+            if target == sweep_at:
+                self.engine.sweep(target)
+        return decided
+
+    def _held_bytes(self) -> int:
+        return self.numbers.held_bytes
+
+    def _force(self) -> list[Output]:
+        """Too much is held back: decide the older half of it now."""
+        times = self.numbers.times()
+        middle = int(np.partition(times, len(times) // 2)[len(times) // 2])
+        self._barrier = max(self._barrier, step_ceil(middle, self.settings.detect.step_ms))
+        self.counters["forced_releases"] += 1
+        return self._release(self._barrier)
+
+    # output
+
+    def _alert(self, alert: Alert) -> Output:
+        correlate = self.settings.correlate
+        domain = dict(alert.resource).get(correlate.domain_label, "") if correlate.domain_label else ""
+        partition = shard_of(domain, correlate.partitions) if domain else 0
+        return Output(
+            self.settings.topics.alerts, msgspec.json.encode(alert), alert.fingerprint.encode(), partition
+        )
+
+    def _to_all(self, value: bytes) -> list[Output]:
+        """To every correlation domain."""
+        key = str(self.shard).encode()
+        return [
+            Output(self.settings.topics.alerts, value, key, partition)
+            for partition in range(self.settings.correlate.partitions)
+        ]
+
+    def _bad_page(self, record: Record, error: Exception) -> Output:
+        self.counters["bad_pages"] += 1
+        letter = DeadLetter(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp_ms,
+            "bad-page",
+            f"not a page of this version: {error}",
+            record.value,
+            record.key,
+            record.headers,
+        )
+        return Output(self.settings.topics.deadletters, msgspec.json.encode(letter), record.key)
+
+
+def shard_factory(settings: Settings) -> Callable[[str, int], PartitionCore]:
+    """Cores of the detect stage; the partition of the pages topic is the shard."""
+
+    def make(topic: str, partition: int) -> PartitionCore:
+        return ShardCore(settings, partition)
+
+    return make
+
+
+__all__ = ["MAX_HELD_BYTES", "Edges", "ShardCore", "shard_factory"]
