@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -117,18 +117,7 @@ def _run(timing: Plan, data_dir: Path | None, seed: int, *, keep: bool, json_fil
             inputs = [(topic.name, topic.partitions) for topic in Topics().inputs]
             asyncio.run(create_topics(stack.kafka, inputs))
             screen.say("starting the worker and six services")
-            health = free_port()
-            worker = [sys.executable, "-m", "cli.main", "worker", "--health-port", str(health)]
-            stack.supervisor.spawn(
-                Child(
-                    WORKER,
-                    worker,
-                    ready=http_ready(health, "/healthz"),
-                    env=env,
-                    ready_timeout_s=90.0,
-                    stop_timeout_s=10.0,
-                )
-            )
+            stack.supervisor.spawn(_worker(env))
             shop = Shop(Supervised(stack.supervisor), stack.kafka, stack.data_dir / "shop", seed=seed)
             shop.start()
             stack.supervisor.wait_ready(WORKER)
@@ -154,6 +143,18 @@ def _run(timing: Plan, data_dir: Path | None, seed: int, *, keep: bool, json_fil
             subprocess.run(report, env={**os.environ, **env}, check=False)
             if keep:
                 _stay(director, stack)
+
+
+def _worker(env: Mapping[str, str]) -> Child:
+    port = free_port()
+    return Child(
+        WORKER,
+        [sys.executable, "-m", "cli.main", "worker", "--health-port", str(port)],
+        ready=http_ready(port, "/healthz"),
+        env=env,
+        ready_timeout_s=90.0,
+        stop_timeout_s=10.0,
+    )
 
 
 def _stay(director: Director, stack: Stack) -> None:

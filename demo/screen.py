@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from demo.findings import Finding
 from demo.schedule import Plan
-from demo.scoring import Score
+from demo.scoring import Row, Score
 
 SEVERITY_STYLE = {
     "critical": "bold red",
@@ -29,6 +29,8 @@ SEVERITY_STYLE = {
 }
 STATE_STYLE = {"resolved": "green", "closed": "green", "open": "bold", "reopened": "bold", "merged": "dim"}
 PLAIN_STATS_EVERY_S = 10.0
+PLAIN_WIDTH = 120
+MOST_SHOWN = 5
 
 
 @dataclass(slots=True)
@@ -49,7 +51,9 @@ class Screen:
 
     def __init__(self, picture: Picture, console: Console | None = None) -> None:
         self._picture = picture
-        self.console = console or Console(highlight=False, soft_wrap=False)
+        self.console = console or Console(highlight=False)
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            self.console.width = PLAIN_WIDTH
         self.live = self.console.is_terminal and not os.environ.get("NO_COLOR")
         self._live = Live(console=self.console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._began = time.monotonic()
@@ -142,19 +146,19 @@ def detect_text(finding: Finding, injected_ms: Sequence[int]) -> str:
 
 def score_table(score: Score) -> Table:
     """Truth against findings, for the end."""
-    table = Table(title="Truth against findings", title_justify="left")
-    for heading in ("fault", "root", "found", "incident", "first hint", "hint right", "incidents"):
+    table = Table(title="Truth against findings", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("fault", no_wrap=True)
+    table.add_column("root", no_wrap=True)
+    for heading in ("found as", "first hint"):
         table.add_column(heading, overflow="fold")
-    table.add_column("detected after", justify="right")
-    table.add_column("readable after", justify="right")
+    for heading in ("count", "detected", "readable"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in score.rows:
         table.add_row(
             row.fault,
             row.service,
-            _mark(row.found),
-            row.incident or "-",
-            row.first_hint or "-",
-            _mark(row.hint_right),
+            Text(row.incident, "green") if row.found else Text("not found", "red"),
+            _hint_mark(row),
             Text(str(row.incidents), "green" if row.incidents == 1 else "red"),
             _seconds(row.detect_ms),
             _seconds(row.seen_ms),
@@ -172,34 +176,40 @@ def _faults(picture: Picture, elapsed_s: float) -> Table:
             state = Text(f"going on for {elapsed_s - slot.start_s:.0f} s", "bold red")
         else:
             state = Text(f"in {max(0.0, slot.start_s - elapsed_s):.0f} s", "dim")
-        table.add_row(Text("fault", "dim"), name, state, Text(slot.fault.what, "dim"))
+        table.add_row(Text("fault", "dim"), name, Text(f"root {slot.fault.service}", "dim"), state)
     return table
 
 
 def _incidents(picture: Picture) -> RenderableType:
     if not picture.findings:
         return Text("no incidents yet", "dim")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("severity", "state", "incident", "first hint", "evidence"):
-        table.add_column(heading, header_style="dim", overflow="fold")
-    table.add_column("time to detect", header_style="dim", justify="right")
     injected = tuple(picture.injected_ms.values())
-    for finding in picture.findings[-6:]:
-        service, confidence, cause, evidence = finding.hints[0] if finding.hints else ("", 0.0, "", "")
-        hint = f"{service} ({confidence:.0%})" + (f"\n{cause}" if cause else "") if service else "none yet"
-        table.add_row(
-            Text(finding.severity, SEVERITY_STYLE.get(finding.severity, "")),
-            Text(finding.state, STATE_STYLE.get(finding.state, "")),
-            escape(finding.title),
-            escape(hint),
-            escape(evidence),
-            detect_text(finding, injected).removeprefix("detected "),
+    return Group(*(_incident(finding, injected) for finding in picture.findings[-MOST_SHOWN:]))
+
+
+def _incident(finding: Finding, injected_ms: Sequence[int]) -> Text:
+    lines = [
+        Text.assemble(
+            (f"{finding.severity} ", SEVERITY_STYLE.get(finding.severity, "")),
+            (f"{finding.state} ", STATE_STYLE.get(finding.state, "")),
+            (finding.title, "bold"),
+            (f"  {detect_text(finding, injected_ms)}", "cyan"),
         )
-    return table
+    ]
+    if finding.hints:
+        service, confidence, cause, evidence = finding.hints[0]
+        lines.append(Text.assemble("  first hint ", (service, "bold"), f" ({confidence:.0%}) {cause}"))
+        lines.append(Text(f"  evidence   {evidence}"))
+    else:
+        lines.append(Text("  no hint yet", "dim"))
+    return Text("\n").join(lines)
 
 
-def _mark(good: bool) -> Text:
-    return Text("yes", "green") if good else Text("no", "red")
+def _hint_mark(row: Row) -> Text:
+    if not row.first_hint:
+        return Text("-")
+    right = ("right", "green") if row.hint_right else ("wrong", "red")
+    return Text.assemble(f"{row.first_hint}: ", right)
 
 
 def _seconds(ms: int | None) -> str:

@@ -47,7 +47,7 @@ def test_director_injects_heals_and_scores_what_the_topic_says(world: World) -> 
     picture = Picture(short)
 
     async def play() -> Director:
-        with Screen(picture, Console(file=out, force_terminal=False, width=200)) as screen:
+        with Screen(picture, Console(file=out, force_terminal=False)) as screen:
             director = Director(world.shop, world.kafka, short, picture, screen)
             playing = asyncio.ensure_future(director.play())
             async with asyncio.timeout(20):
