@@ -147,16 +147,14 @@ def detect_text(finding: Finding, injected_ms: Sequence[int]) -> str:
 def score_table(score: Score) -> Table:
     """Truth against findings, for the end."""
     table = Table(title="Truth against findings", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("fault", no_wrap=True)
-    table.add_column("root", no_wrap=True)
+    table.add_column("fault and its root", no_wrap=True)
     for heading in ("found as", "first hint"):
         table.add_column(heading, overflow="fold")
     for heading in ("count", "detected", "readable"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in score.rows:
         table.add_row(
-            row.fault,
-            row.service,
+            Text.assemble(row.fault, (f"\n  root {row.service}", "dim")),
             Text(row.incident, "green") if row.found else Text("not found", "red"),
             _hint_mark(row),
             Text(str(row.incidents), "green" if row.incidents == 1 else "red"),
