@@ -46,6 +46,10 @@ class InFlight:
         """Return when another chunk may be processed."""
         await self._room.wait()
 
+    def open(self) -> None:
+        """Let everyone in: what was in flight has been abandoned."""
+        self._room.set()
+
     def enter(self, size: int) -> None:
         """A chunk's outputs have been handed to the producer."""
         self._move(1, size)

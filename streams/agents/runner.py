@@ -93,6 +93,7 @@ class CoreRunner:
         self._turn = asyncio.Lock()
         self._epoch = 0
         self._open = False
+        self._broken = False
 
     # -- placement ---------------------------------------------------------------------------
 
@@ -130,9 +131,11 @@ class CoreRunner:
         return {tp: placed.next_offset for tp, placed in self.partitions.items()}
 
     async def release(self) -> None:
-        """Finish what is in flight, checkpoint, forget. Bounded: what takes longer is read again."""
+        """Finish what is in flight and checkpoint. Bounded: what takes longer is read again."""
         self._epoch += 1
         self._open = False
+        if self._broken:
+            return  # a core that raised half way has no state worth keeping
         try:
             async with asyncio.timeout(self.config.drain_s), self._turn:
                 for placed in self.partitions.values():
@@ -149,7 +152,8 @@ class CoreRunner:
             if placed.finisher is not None:
                 placed.finisher.cancel()
         self.partitions = {}
-        # What was abandoned must not count against what comes.
+        # What was abandoned must neither count against what comes nor keep the agent waiting.
+        self._inflight.open()
         self._inflight = InFlight(self.config.max_inflight_chunks, self.config.max_inflight_bytes)
 
     def commit_ceiling(self, tp: TP) -> int | None:
@@ -169,7 +173,7 @@ class CoreRunner:
                 if placed is not None and placed.core is not None and epoch == self._epoch and self._open:
                     await self._process(placed, placed.core, chunk, ack)
         except Exception as error:
-            self._fail(error)
+            self._break(error)
             raise
 
     async def _process(
@@ -187,6 +191,11 @@ class CoreRunner:
         placed.next_offset = records[-1].offset + 1
         await self._emit(placed, core, outputs, len(records), ack)
 
+    def _break(self, error: BaseException) -> None:
+        self._broken = True
+        self._open = False
+        self._fail(error)
+
     async def tick(self) -> None:
         """One round of `core.tick` and due checkpoints over all partitions."""
         for placed in list(self.partitions.values()):
@@ -194,11 +203,15 @@ class CoreRunner:
                 if not self._open or placed.core is None:
                     return
                 at_end = placed.high is not None and placed.next_offset >= placed.high
-                outputs = placed.core.tick(self._clock_ms(), at_end)
-                if outputs:
-                    await self._emit(placed, placed.core, outputs, 0, None)
-                if time.monotonic() >= placed.snapshot_due:
-                    self._take_snapshot(placed)
+                try:
+                    outputs = placed.core.tick(self._clock_ms(), at_end)
+                    if outputs:
+                        await self._emit(placed, placed.core, outputs, 0, None)
+                    if time.monotonic() >= placed.snapshot_due:
+                        self._take_snapshot(placed)
+                except Exception as error:
+                    self._break(error)
+                    raise
 
     async def _emit(
         self,
@@ -238,7 +251,7 @@ class CoreRunner:
                     await self._settle(placed, item)
             except Exception as error:
                 # Not delivered within the producer's patience, or a bug: nothing after it may be acked.
-                self._fail(error)
+                self._break(error)
                 raise
             finally:
                 placed.queue.task_done()

@@ -126,7 +126,7 @@ class SinkRunner:
         """Retry until written; False if the partition left before that."""
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(self._handler.retryable),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=self._max_wait_s),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=self._max_wait_s),
             stop=lambda _: self._leaving.is_set(),
             before_sleep=self._note_retry,
             sleep=self._sleep,

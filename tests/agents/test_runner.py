@@ -1,0 +1,270 @@
+"""The runner of pure cores: order of effect, ack and checkpoint, with a producer the test controls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from faust.types import TP
+
+from streams.agents.runner import CoreRunner, RunnerConfig
+from streams.records.stage import Output, Record
+from tests.agents.cores import CountingCore, EchoCore
+from tests.agents.fakes import Broker, Memory, chunk
+from tests.agents.kit import eventually
+
+HERE = TP("in", 0)
+
+
+class Shell:
+    """A runner with its surroundings."""
+
+    def __init__(
+        self, core: type[CountingCore] = CountingCore, at_once: bool = True, **config: float
+    ) -> None:
+        self.broker = Broker(at_once)
+        self.memory = Memory()
+        self.errors: list[BaseException] = []
+        self.acked: list[int] = []
+        self.cores: list[CountingCore] = []
+        self._core = core
+        self.runner = CoreRunner(
+            RunnerConfig("test", checkpoint_s=1e9, drain_s=0.3, **config),  # type: ignore[arg-type]
+            self.make,
+            self.broker.send,
+            self.memory,
+            self.errors.append,
+        )
+
+    def make(self, topic: str, partition: int) -> CountingCore:
+        self.cores.append(self._core("out", partition))
+        return self.cores[-1]
+
+    async def submit(self, *offsets: int) -> None:
+        await self.runner.submit(HERE, chunk(HERE, offsets), lambda: self.acked.append(offsets[-1]))
+
+    async def leave(self) -> None:
+        await self.runner.release()
+        self.runner.forget()
+
+
+async def test_a_chunk_is_acked_only_after_all_its_outputs_are_delivered() -> None:
+    """The offset must not move while an output can still be lost."""
+    shell = Shell(EchoCore, at_once=False)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0, 1)
+    await shell.submit(2)
+    await asyncio.sleep(0.01)
+    assert shell.acked == []
+    assert shell.runner.commit_ceiling(HERE) is None
+    shell.broker.deliver(1)
+    await eventually(lambda: shell.acked == [1], 1, "the first chunk's ack")
+    assert shell.runner.commit_ceiling(HERE) == 2
+    shell.broker.deliver()
+    await eventually(lambda: shell.acked == [1, 2], 1, "the second chunk's ack")
+
+
+async def test_a_later_delivery_does_not_overtake_an_earlier_chunk() -> None:
+    """Chunks finish in order even if the broker answers out of order."""
+    shell = Shell(EchoCore, at_once=False)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0)
+    await shell.submit(1)
+    shell.broker.pending[1].set_result(None)
+    await asyncio.sleep(0.01)
+    assert shell.acked == []
+
+
+async def test_commits_of_a_stateful_core_stop_at_its_last_written_checkpoint() -> None:
+    """However far it has read: the rest has to be read again after a crash."""
+    shell = Shell()
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0, 1, 2)
+    await eventually(lambda: shell.acked == [2], 1, "the ack")
+    assert shell.runner.commit_ceiling(HERE) is None
+    await shell.runner.release()
+    assert shell.runner.commit_ceiling(HERE) == 3
+
+
+async def test_a_checkpoint_is_not_written_before_the_outputs_it_covers_are_delivered() -> None:
+    """Otherwise a crash in between would lose them for good."""
+    shell = Shell(at_once=False)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0, 1, 2)
+    await shell.runner.release()  # gives up after drain_s: nothing is delivered
+    assert shell.memory.kept == {}
+    shell.broker.deliver()
+    await eventually(lambda: HERE in shell.memory.kept, 1, "the checkpoint")
+
+
+async def test_state_and_position_come_back_from_the_checkpoint() -> None:
+    """Reading goes on at the checkpoint's offset, not at the committed one."""
+    shell = Shell()
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0, 1, 2, 3)
+    await shell.leave()
+    starts = await shell.runner.place({HERE: 2})
+    assert starts == {HERE: 4}
+    assert (shell.cores[-1].total, shell.cores[-1].sum) == (4, 6)
+
+
+async def test_records_below_the_position_are_left_out() -> None:
+    """Read twice, counted once; the chunk is acked all the same."""
+    shell = Shell()
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0, 1, 2)
+    await shell.submit(1, 2, 3)
+    await shell.submit(2, 3)
+    await eventually(lambda: shell.acked == [2, 3, 3], 1, "all acks")
+    assert (shell.cores[0].total, shell.runner.counters.skipped) == (4, 4)
+
+
+async def test_offsets_with_gaps_are_processed_and_counted_as_gaps() -> None:
+    """Compaction and transactions leave holes."""
+    shell = Shell(EchoCore)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0, 5, 9)
+    await shell.submit(200)
+    await eventually(lambda: shell.acked == [9, 200], 1, "both acks")
+    assert shell.runner.commit_ceiling(HERE) == 201
+    assert shell.runner.counters.gaps == 1
+
+
+async def test_what_is_read_again_starts_where_a_core_says_it_needs_to() -> None:
+    """A core that holds records back names the oldest one held."""
+
+    class Holding(CountingCore):
+        def needed_offset(self, next_offset: int) -> int:
+            return max(0, next_offset - 2)
+
+    shell = Shell(Holding)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0, 1, 2, 3)
+    await shell.leave()
+    assert await shell.runner.place({HERE: 0}) == {HERE: 2}
+
+
+async def test_processing_waits_while_too_much_is_in_flight() -> None:
+    """Memory stays bounded when the broker is slower than the input."""
+    shell = Shell(EchoCore, at_once=False, max_inflight_chunks=3)
+    await shell.runner.place({HERE: 0})
+
+    async def feed() -> None:
+        for offset in range(10):
+            await shell.submit(offset)
+
+    feeding = asyncio.create_task(feed())
+    await asyncio.sleep(0.02)
+    assert len(shell.broker.sent) == 3
+    while len(shell.acked) < 10:
+        assert len(shell.broker.pending) <= 3
+        shell.broker.deliver()
+        await asyncio.sleep(0)
+    await feeding
+
+
+async def test_waiting_for_room_ends_when_the_partition_leaves() -> None:
+    """Deliveries that never come must not keep the agent from its next partitions."""
+    shell = Shell(EchoCore, at_once=False, max_inflight_chunks=1)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0)
+    waiting = asyncio.create_task(shell.submit(1))
+    await asyncio.sleep(0)
+    await shell.leave()
+    await asyncio.wait_for(waiting, 1)
+    await shell.runner.place({HERE: 0})
+    await asyncio.wait_for(shell.submit(0), 1)
+
+
+async def test_a_core_is_never_ticked_while_it_processes() -> None:
+    """Also when handing over its outputs has to wait."""
+
+    class Watched(EchoCore):
+        busy = False
+        ticked_while_busy = False
+
+        def process(self, records: Sequence[Record]) -> Sequence[Output]:
+            Watched.busy = True
+            return super().process(records)
+
+        def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
+            Watched.ticked_while_busy |= Watched.busy
+            return ()
+
+    shell = Shell(Watched)
+    gate = asyncio.Event()
+    send = shell.broker.send
+
+    async def slow(output: Output) -> object:
+        await gate.wait()
+        Watched.busy = False
+        return await send(output)
+
+    shell.runner._send = slow  # type: ignore[assignment]
+    await shell.runner.place({HERE: 0})
+    working = asyncio.gather(shell.submit(0), shell.runner.tick())
+    await asyncio.sleep(0.01)
+    gate.set()
+    await working
+    assert not Watched.ticked_while_busy
+
+
+async def test_a_tick_knows_when_everything_has_been_read() -> None:
+    """`at_end` compares the position with the partition's end."""
+    heard: list[bool] = []
+
+    class Listening(EchoCore):
+        def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
+            heard.append(at_end)
+            return ()
+
+    shell = Shell(Listening)
+    await shell.runner.place({HERE: 0})
+    await shell.runner.tick()
+    shell.runner.partitions[HERE].high = 2
+    await shell.submit(0)
+    await shell.runner.tick()
+    await shell.submit(1)
+    await shell.runner.tick()
+    assert heard == [False, False, True]
+
+
+async def test_after_a_bug_nothing_is_acked_checkpointed_or_processed_any_more() -> None:
+    """A core that raised half way has no state worth keeping."""
+    shell = Shell()
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0)
+    await eventually(lambda: shell.acked == [0], 1, "the first ack")
+    with pytest.raises(ValueError, match="bug"):
+        await shell.runner.submit(HERE, chunk(HERE, [1], b"-1"), lambda: shell.acked.append(1))
+    await shell.submit(1)
+    await shell.runner.release()
+    assert shell.acked == [0]
+    assert shell.memory.kept == {}
+    assert [type(error) for error in shell.errors] == [ValueError]
+
+
+async def test_a_failed_delivery_ends_the_worker_and_leaves_the_chunk_unacked() -> None:
+    """The producer has already retried for minutes; going on would skip the output."""
+    shell = Shell(EchoCore, at_once=False)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0)
+    shell.broker.pending[0].set_exception(TimeoutError("broker away"))
+    await eventually(lambda: len(shell.errors) == 1, 1, "the failure")
+    assert shell.acked == []
+
+
+async def test_a_chunk_that_waited_while_its_partition_left_is_not_processed() -> None:
+    """Its next owner reads it."""
+    shell = Shell(EchoCore, at_once=False, max_inflight_chunks=1)
+    await shell.runner.place({HERE: 0})
+    await shell.submit(0)
+    waiting = asyncio.create_task(shell.submit(1))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(shell.leave())
+    await asyncio.sleep(0)
+    shell.broker.deliver()
+    await asyncio.gather(waiting, leaving)
+    assert len(shell.broker.sent) == 1
+    assert shell.acked == [0]
