@@ -1,0 +1,118 @@
+"""A group: alerts that belong together, on their way to being an incident or already one.
+
+Mutable state of the engine, carried in its snapshot. A group is *opened* once its evidence is
+enough to bother people; before that it only waits and may vanish without a word.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from correlator.incident import Hint, Member, Reason, TimelineEntry
+from detectors.alert import SEVERITIES, Alert
+
+Call = tuple[str, str, float]
+"""caller, callee, share of recent calls that failed"""
+
+
+class Held(msgspec.Struct):
+    """An alert in a group and why it is there."""
+
+    alert: Alert
+    joined_at: int
+    reasons: tuple[Reason, ...]
+
+    def member(self) -> Member:
+        """The membership as an incident shows it."""
+        a = self.alert
+        return Member(
+            a.id,
+            a.service,
+            a.kind,
+            a.metric,
+            a.severity,
+            a.started_at,
+            a.detected_at,
+            a.resolved_at,
+            a.strength,
+            a.summary,
+            self.joined_at,
+            self.reasons,
+        )
+
+
+class Span(msgspec.Struct):
+    """Onsets of one service's alerts in a group."""
+
+    first: int
+    last: int
+    coarse: int
+    """longest detection delay of its alerts, ms: how exactly its onsets are known"""
+
+
+class Group(msgspec.Struct):
+    """All times are event times in ms UTC."""
+
+    id: str
+    domain: str
+    started_at: int
+    detected_at: int
+    updated_at: int
+    state: str = "open"
+    opened_at: int | None = None
+    acknowledged_at: int | None = None
+    mitigated_at: int | None = None
+    resolved_at: int | None = None
+    closed_at: int | None = None
+    first_resolved_at: int | None = None
+    resolved_by: str = ""
+    acknowledged_by: str = ""
+    reopened: int = 0
+    calm_ms: int = 0
+    """time between a resolve and the reopening that followed"""
+    facts: int = 0
+    """what changed it so far, changes not counted; the version is this plus the number of changes"""
+    held: list[Held] = []
+    series: dict[str, int] = {}
+    """fingerprints of its alerts -> index in `held` of the newest"""
+    active: dict[str, int] = {}
+    """ids of alerts still firing -> index in `held`"""
+    spans: dict[str, Span] = {}
+    """by service"""
+    labels: dict[str, int] = {}
+    """failure-domain label `key=value` -> members that carry it"""
+    last_joined_at: int = 0
+    calm_since: int | None = None
+    """newest resolve once no alert is firing"""
+    reach: dict[str, int] = {}
+    """services whose changes matter to it: members and what they call, ever"""
+    calls: tuple[Call, ...] = ()
+    """the dependency graph around it at the last alert"""
+    changes: list[str] = []
+    hints: tuple[Hint, ...] = ()
+    timeline: list[TimelineEntry] = []
+    sealed: bool = False
+    """idle for too long: only its own series still join"""
+    merged_into: str = ""
+    merged_from: list[str] = []
+    recurrence_of: str = ""
+    truncated: int = 0
+
+    @property
+    def version(self) -> int:
+        return self.facts + len(self.changes)
+
+    @property
+    def live(self) -> bool:
+        """Takes new members."""
+        return self.state in ("open", "acknowledged", "mitigated", "reopened")
+
+    @property
+    def severity(self) -> str:
+        """The highest of its alerts."""
+        return max((h.alert.severity for h in self.held), key=SEVERITIES.index)
+
+    @property
+    def anchor(self) -> int:
+        """Right end of the change window: fixed at opening, so that it never takes a change away."""
+        return self.opened_at if self.opened_at is not None else self.detected_at

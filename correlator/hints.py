@@ -1,0 +1,231 @@
+"""Root-cause hints: candidate services, scored by checkable evidence with fixed weights.
+
+Candidates are the services with alerts, those their alerts point to, and those just changed. Each
+piece of evidence adds its weight; a service whose own trouble is explained by an anomalous callee
+keeps only part of it, so that the deepest one on the suspected path leads. Confidence is the
+squared score's share of all squared scores and of a constant for what nobody has thought of:
+when the evidence is thin, most of it goes to "unknown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from correlator.group import Call
+from correlator.incident import Evidence, Hint
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, Signal, read
+from detectors.alert import Alert
+from streams.records.messages import Change
+
+STRENGTH, ONSET, PATH, POINTED, GONE, NEW_LOG, CHANGED, CALLS = 0.25, 0.15, 0.20, 0.30, 0.25, 0.20, 0.35, 0.10
+EXPLAINED = 0.45
+"""what remains of a service's score when an anomalous callee explains it"""
+UNKNOWN = 0.20
+"""score of the cause nobody has thought of"""
+LEAST_SCORE = 0.12
+LEAST_CONFIDENCE = 0.05
+MOST_HINTS = 5
+MOST_EVIDENCE = 8
+
+
+class Scene(NamedTuple):
+    """All that hints are drawn from."""
+
+    alerts: Sequence[Alert]
+    calls: Sequence[Call]
+    changes: Sequence[Change]
+    change_window_ms: int
+
+
+class _Suspect(msgspec.Struct):
+    service: str
+    signals: list[Signal] = []
+    evidence: list[Evidence] = []
+    cause: str = ""
+
+    @property
+    def score(self) -> float:
+        return sum(e.weight for e in self.evidence)
+
+
+def rank(scene: Scene) -> tuple[Hint, ...]:
+    """Hints, best first; empty when nothing deserves suspicion."""
+    down = _graph(scene.calls)
+    known = {a.service for a in scene.alerts} | {s for call in scene.calls for s in call[:2]}
+    suspects: dict[str, _Suspect] = {}
+    for alert in scene.alerts:
+        for signal in read(alert, known):
+            suspects.setdefault(signal.about, _Suspect(signal.about)).signals.append(signal)
+    for change in scene.changes:
+        suspects.setdefault(change.service, _Suspect(change.service))
+    ordered = [suspects[name] for name in sorted(suspects)]
+    onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
+    for suspect in ordered:
+        _signals(suspect)
+    _onset_order(ordered, onsets)
+    _paths(ordered, onsets, down)
+    _failing_calls(ordered, scene.calls)
+    _changes(ordered, onsets, scene)
+    scores = {s.service: s.score * _unexplained(s, ordered, onsets, down) for s in ordered}
+    return _hints(ordered, scores)
+
+
+def clock(at_ms: int) -> str:
+    """`14:02:10` in UTC, for evidence texts."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S")
+
+
+def _graph(calls: Iterable[Call]) -> dict[str, list[str]]:
+    down: dict[str, list[str]] = {}
+    for caller, callee, _ in calls:
+        down.setdefault(caller, []).append(callee)
+    return down
+
+
+def _onset(suspect: _Suspect) -> int | None:
+    """First sign of trouble that speaks of this service (starvation does not)."""
+    return min((s.alert.started_at for s in suspect.signals if s.role != STARVED), default=None)
+
+
+def _signals(suspect: _Suspect) -> None:
+    """The strongest signal of each role."""
+    weights = {OWN: STRENGTH, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
+    kinds = {OWN: "strength", LOG: "log", POINTING: "path", ABSENT: "absent", STARVED: "strength"}
+    for role, weight in weights.items():
+        of_role = [s for s in suspect.signals if s.role == role]
+        if not of_role:
+            continue
+        best = max(of_role, key=lambda s: (s.force, -s.alert.started_at, s.alert.id))
+        # Several series agreeing say more than one alone: half, then two thirds, ... of the rest.
+        agreeing = len({(s.alert.service, s.alert.metric) for s in of_role})
+        value = weight * best.force * (0.7 + 0.3 * (1 - 1 / agreeing))
+        a = best.alert
+        text = f"{clock(a.started_at)} {a.summary}"
+        if role == POINTING:
+            text = f"seen by its caller {a.service}: {text}"
+        suspect.evidence.append(Evidence(kinds[role], text, round(value, 4), a.started_at, a.id))
+    named = [s for s in suspect.signals if s.role in (OWN, LOG, ABSENT)] or suspect.signals
+    if named:
+        lead = max(named, key=lambda s: (s.force, -s.alert.started_at, s.alert.id))
+        suspect.cause = lead.alert.summary
+
+
+def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> None:
+    if len(onsets) < 2:
+        return
+    first, last = min(onsets.values()), max(onsets.values())
+    for suspect in suspects:
+        at = onsets.get(suspect.service)
+        if at is None or last == first:
+            continue
+        weight = ONSET * (1 - (at - first) / (last - first))
+        if weight > 0:
+            later = sorted((t, s) for s, t in onsets.items() if t > at)
+            text = f"began {clock(at)}, before " + ", ".join(f"{s} ({clock(t)})" for t, s in later[:3])
+            suspect.evidence.append(Evidence("onset", text, round(weight, 4), at))
+
+
+def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], down: Mapping[str, list[str]]) -> None:
+    """How many of the other troubled services call this one, directly or not."""
+    for suspect in suspects:
+        others = [s for s in onsets if s != suspect.service]
+        explained = {s: path for s in others if (path := _path(down, s, suspect.service))}
+        if not explained:
+            continue
+        weight = PATH * len(explained) / len(others)
+        longest = max(explained.values(), key=lambda p: (len(p), p))
+        text = f"{len(explained)} of {len(others)} other troubled services depend on it: " + " → ".join(
+            longest
+        )
+        suspect.evidence.append(Evidence("path", text, round(weight, 4)))
+
+
+def _path(down: Mapping[str, list[str]], start: str, goal: str) -> list[str]:
+    """Shortest chain of calls from `start` to `goal`, empty when there is none."""
+    before: dict[str, str] = {start: ""}
+    front = [start]
+    while front and goal not in before:
+        following = []
+        for service in front:
+            for callee in down.get(service, ()):
+                if callee not in before:
+                    before[callee] = service
+                    following.append(callee)
+        front = following
+    if goal not in before:
+        return []
+    chain = [goal]
+    while before[chain[-1]]:
+        chain.append(before[chain[-1]])
+    return chain[::-1]
+
+
+def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
+    for suspect in suspects:
+        worst = max(((f, caller) for caller, callee, f in calls if callee == suspect.service), default=None)
+        if worst is not None and worst[0] >= 0.05:
+            text = f"{worst[0]:.0%} of recent calls from {worst[1]} failed"
+            suspect.evidence.append(Evidence("path", text, round(CALLS * min(1.0, 2 * worst[0]), 4)))
+
+
+def _changes(suspects: Sequence[_Suspect], onsets: Mapping[str, int], scene: Scene) -> None:
+    """The newest change of a service shortly before the trouble; worth most just before."""
+    start = min((a.started_at for a in scene.alerts), default=0)
+    for suspect in suspects:
+        at = onsets.get(suspect.service, start)
+        best: Evidence | None = None
+        for change in sorted(scene.changes, key=lambda c: (c.ts, c.id)):
+            if change.service != suspect.service:
+                continue
+            # A minute of grace: detection sees the first odd sample, clocks differ, roll-outs take a while.
+            lead = max(0, at - change.ts)
+            if change.ts > at + 60_000 or lead > scene.change_window_ms:
+                continue
+            fade = 1 - lead / scene.change_window_ms
+            weight = CHANGED * fade * (1.0 if suspect.signals else 0.4)
+            what = " ".join(filter(None, (change.kind, change.version, change.summary)))
+            text = f"{clock(change.ts)} {what}, {lead / 1000:.0f} s before its trouble began at {clock(at)}"
+            best = Evidence("change", text, round(weight, 4), change.ts, change.id)
+            suspect.cause = f"{what} at {clock(change.ts)}" + (
+                f"; {suspect.cause}" if suspect.signals else ""
+            )
+        if best is not None:
+            suspect.evidence.append(best)
+
+
+def _unexplained(
+    suspect: _Suspect,
+    suspects: Sequence[_Suspect],
+    onsets: Mapping[str, int],
+    down: Mapping[str, list[str]],
+) -> float:
+    """1, or `EXPLAINED` when something it calls is in trouble itself, and not clearly later."""
+    own = onsets.get(suspect.service)
+    if own is None or any(e.kind == "change" for e in suspect.evidence):
+        return 1.0
+    for other in suspects:
+        at = onsets.get(other.service)
+        if at is None or other is suspect or not _path(down, suspect.service, other.service):
+            continue
+        if _path(down, other.service, suspect.service):
+            continue  # a cycle explains nothing
+        if other.score >= 0.5 * suspect.score and at <= own + 60_000:
+            return EXPLAINED
+    return 1.0
+
+
+def _hints(suspects: Sequence[_Suspect], scores: Mapping[str, float]) -> tuple[Hint, ...]:
+    total = sum(score**2 for score in scores.values()) + UNKNOWN**2
+    hints: list[Hint] = []
+    for suspect in sorted(suspects, key=lambda s: (-scores[s.service], s.service)):
+        score = scores[suspect.service]
+        confidence = round(score**2 / total, 4)
+        if score < LEAST_SCORE or confidence < LEAST_CONFIDENCE or len(hints) == MOST_HINTS:
+            break
+        evidence = sorted(suspect.evidence, key=lambda e: (-e.weight, e.kind, e.text))[:MOST_EVIDENCE]
+        hints.append(Hint(suspect.service, confidence, tuple(evidence), suspect.cause))
+    return tuple(hints)

@@ -1,0 +1,128 @@
+"""Bounded memories of the engine. Each forgets its oldest entry first and counts that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from streams.records.messages import Change
+
+V = TypeVar("V")
+
+
+class Recent(Generic[V]):
+    """A map that keeps its `most` most recently written entries."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.evicted = 0
+        self._entries: dict[str, V] = {}
+
+    def get(self, key: str) -> V | None:
+        return self._entries.get(key)
+
+    def put(self, key: str, value: V) -> None:
+        self._entries.pop(key, None)
+        self._entries[key] = value
+        if len(self._entries) > self.most:
+            del self._entries[next(iter(self._entries))]
+            self.evicted += 1
+
+    def items(self) -> list[tuple[str, V]]:
+        """Oldest first."""
+        return list(self._entries.items())
+
+
+class ChangeBook:
+    """Change records by id and by service."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.evicted = 0
+        self._by_id: dict[str, Change] = {}
+        self._by_service: dict[str, dict[str, Change]] = {}
+
+    def add(self, change: Change) -> bool:
+        """False when it is already known."""
+        if change.id in self._by_id:
+            return False
+        self._by_id[change.id] = change
+        self._by_service.setdefault(change.service, {})[change.id] = change
+        if len(self._by_id) > self.most:
+            oldest = self._by_id.pop(next(iter(self._by_id)))
+            self._by_service[oldest.service].pop(oldest.id)
+            if not self._by_service[oldest.service]:
+                del self._by_service[oldest.service]
+            self.evicted += 1
+        return True
+
+    def get(self, change_id: str) -> Change | None:
+        return self._by_id.get(change_id)
+
+    def between(self, services: Iterable[str], from_ms: int, to_ms: int) -> list[Change]:
+        """Changes of these services with from_ms <= ts <= to_ms, by (ts, id)."""
+        found = [
+            change
+            for service in services
+            for change in self._by_service.get(service, {}).values()
+            if from_ms <= change.ts <= to_ms
+        ]
+        return sorted(found, key=lambda c: (c.ts, c.id))
+
+    def entries(self) -> list[Change]:
+        """In order of arrival."""
+        return list(self._by_id.values())
+
+
+class LabelCensus:
+    """How common each failure-domain label value is among the services that carry its key.
+
+    A label every service carries (one host for all) says nothing; a rare one says much.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most` values a key, and `most` services a value."""
+        self.most = most
+        self.evicted = 0
+        self._holders: dict[str, dict[str, dict[str, None]]] = {}  # key -> value -> services
+        self._carriers: dict[str, dict[str, int]] = {}  # key -> service -> values it carries
+
+    def observe(self, service: str, labels: Iterable[str]) -> None:
+        """`labels` as `key=value`."""
+        for label in labels:
+            key, _, value = label.partition("=")
+            values = self._holders.setdefault(key, {})
+            if value not in values and len(values) >= self.most:
+                self._forget(key, next(iter(values)))
+            holders = values.setdefault(value, {})
+            if service not in holders and len(holders) < self.most:
+                holders[service] = None
+                carriers = self._carriers.setdefault(key, {})
+                carriers[service] = carriers.get(service, 0) + 1
+
+    def rarity(self, label: str) -> float:
+        """Share of the services with this key that do not carry this value; 0 for an unknown label."""
+        key, _, value = label.partition("=")
+        holders = self._holders.get(key, {}).get(value)
+        return 1.0 - len(holders) / len(self._carriers[key]) if holders else 0.0
+
+    def entries(self) -> list[tuple[str, str, str]]:
+        """(key, value, service) in order of arrival within each value."""
+        return [
+            (key, value, service)
+            for key, values in self._holders.items()
+            for value, holders in values.items()
+            for service in holders
+        ]
+
+    def restore(self, entries: Iterable[tuple[str, str, str]]) -> None:
+        for key, value, service in entries:
+            self.observe(service, (f"{key}={value}",))
+
+    def _forget(self, key: str, value: str) -> None:
+        carriers = self._carriers[key]
+        for service in self._holders[key].pop(value):
+            carriers[service] -= 1
+            if not carriers[service]:
+                del carriers[service]
+        self.evicted += 1

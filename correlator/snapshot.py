@@ -1,0 +1,101 @@
+"""The correlator's memory as bytes and back. Indexes are rebuilt, not stored."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from correlator.engine import Engine
+from correlator.group import Group
+from correlator.inbox import Inbox, ShardClock
+from correlator.topology import Link
+from streams.records.messages import ActionResult, Change
+
+
+class Memory(msgspec.Struct, array_like=True):
+    """Everything the engine, the clock and the inbox remember, in order where order matters."""
+
+    next_offset: int
+    held: list[int]
+    released_ms: int
+    repeated: int
+    forced: int
+    shards: int
+    marks: dict[int, int]
+    links: list[tuple[str, str, Link]]
+    groups: list[Group]
+    timers: list[tuple[int, str, str]]
+    changes: list[Change]
+    census: list[tuple[str, str, str]]
+    past: list[tuple[str, str]]
+    merged: list[tuple[str, str]]
+    answers: list[tuple[str, ActionResult]]
+    counters: dict[str, int]
+    evicted: list[int]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Memory)
+
+
+def dump(engine: Engine, clock: ShardClock, inbox: Inbox, next_offset: int) -> bytes:
+    """Snapshot; of the inbox only the offsets, since its facts are read again."""
+    return _encoder.encode(
+        Memory(
+            next_offset=next_offset,
+            held=inbox.offsets(),
+            released_ms=inbox.released_ms,
+            repeated=inbox.repeated,
+            forced=inbox.forced,
+            shards=clock.shards,
+            marks=clock.at_ms,
+            links=engine.topology.learned(),
+            groups=list(engine.groups.values()),
+            timers=engine.timers.entries(),
+            changes=engine.changes.entries(),
+            census=engine.census.entries(),
+            past=engine.past.items(),
+            merged=engine.merged.items(),
+            answers=engine.answers.items(),
+            counters=engine.counters,
+            evicted=[book.evicted for book in _books(engine)],
+        )
+    )
+
+
+def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[int, frozenset[int]]:
+    """Fill fresh objects; returns the next offset and the earlier offsets to hold again."""
+    m = _decoder.decode(blob)
+    clock.shards, clock.at_ms = m.shards, m.marks
+    inbox.released_ms, inbox.repeated, inbox.forced = m.released_ms, m.repeated, m.forced
+    engine.topology.restore(m.links)
+    for group in m.groups:
+        engine.groups[group.id] = group
+        engine.index.add(group)
+        if group.sealed or group.state == "resolved":
+            engine.index.seal(group)
+        for held in group.held:
+            engine.home[held.alert.id] = group.id
+    for at_ms, group_id, step in m.timers:
+        engine.timers.set(group_id, step, at_ms)
+    for change in m.changes:
+        engine.changes.add(change)
+    engine.census.restore(m.census)
+    for recent, entries in ((engine.past, m.past), (engine.merged, m.merged)):
+        for key, value in entries:
+            recent.put(key, value)
+    for key, answer in m.answers:
+        engine.answers.put(key, answer)
+    engine.counters.update(m.counters)
+    for book, evicted in zip(_books(engine), m.evicted, strict=True):
+        book.evicted = evicted
+    return m.next_offset, frozenset(m.held)
+
+
+class _Book(Protocol):
+    evicted: int
+
+
+def _books(engine: Engine) -> tuple[_Book, ...]:
+    return (engine.topology, engine.changes, engine.census, engine.past, engine.merged, engine.answers)
