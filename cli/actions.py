@@ -1,0 +1,128 @@
+"""`tocsin ack` and `tocsin resolve`: what a person does to an incident, through the actions topic."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import re
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.bus import ask, topic_of
+from cli.common import AsJson, ClickHouseUrl, ConfigFile, KafkaAddress, console, print_json, settings_from
+from cli.errors import CliError
+from cli.output import plain, styled, wall_ms
+from cli.store import full_id, reader_of
+from config.settings import Settings
+from streams.records.digest import digest_hex
+from streams.records.messages import Action, ActionResult
+
+IncidentId = Annotated[str, typer.Argument(help="Incident id, or its first digits.")]
+Note = Annotated[str, typer.Option(help="A sentence for the timeline.")]
+Actor = Annotated[
+    str,
+    typer.Option(envvar="TOCSIN_ACTOR", help="Who does it; by default the login name.", show_default=False),
+]
+Wait = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the answer.")]
+
+_FULL_ID = re.compile(r"^[0-9a-f]{16}$")
+_results = msgspec.json.Decoder(ActionResult)
+
+
+def ack(
+    incident: IncidentId,
+    note: Note = "",
+    actor: Actor = "",
+    timeout: Wait = 10.0,
+    kafka: KafkaAddress = None,
+    clickhouse: ClickHouseUrl = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Acknowledge an incident: somebody is on it. The first acknowledge is what MTTA counts.
+
+    Exit code 1 when it is refused (the reason is printed), 2 when nobody answers.
+
+    Examples:
+      tocsin ack 3f9a
+      tocsin ack 3f9a --note "looking at the payment pods" --actor ann
+    """
+    settings = settings_from(config, kafka, clickhouse)
+    _act(settings, "acknowledge", incident, actor, note, timeout, as_json)
+
+
+def resolve(
+    incident: IncidentId,
+    note: Note = "",
+    actor: Actor = "",
+    timeout: Wait = 10.0,
+    kafka: KafkaAddress = None,
+    clickhouse: ClickHouseUrl = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Resolve an incident by hand. It is counted apart from those that end by themselves.
+
+    Exit code 1 when it is refused (the reason is printed), 2 when nobody answers.
+
+    Examples:
+      tocsin resolve 3f9a --note "rolled back payment v42"
+    """
+    settings = settings_from(config, kafka, clickhouse)
+    _act(settings, "resolve", incident, actor, note, timeout, as_json)
+
+
+def action_of(verb: str, incident: str, actor: str, note: str, ts_ms: int) -> Action:
+    """The action, with an id that is a digest of what it says and when: sent twice, it counts once."""
+    id = digest_hex("action", incident, verb, actor, note, str(ts_ms))
+    return Action(id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note)
+
+
+def _act(
+    settings: Settings, verb: str, incident: str, actor: str, note: str, timeout_s: float, as_json: bool
+) -> None:
+    id = incident.strip().lower()
+    if not _FULL_ID.match(id):  # a full id needs no ClickHouse
+        with reader_of(settings.clickhouse) as reader:
+            id = full_id(reader, id)
+    action = action_of(verb, id, actor or _login(), note, wall_ms())
+    result = asyncio.run(
+        ask(
+            settings.kafka.bootstrap,
+            topic_of(settings, "actions"),
+            id.encode(),
+            msgspec.json.encode(action),
+            settings.topics.action_results,
+            lambda value: _answer_to(action.id, value),
+            timeout_s,
+        )
+    )
+    if result is None:
+        raise CliError(
+            f"sent action {action.id}, no answer within {timeout_s:g} s",
+            "is a worker running that correlates (tocsin worker)? The action waits in the topic",
+        )
+    if as_json:
+        print_json(result)
+    if not result.applied:
+        raise CliError(f"refused: {result.reason}", f"tocsin explain {id} shows where it stands", code=1)
+    if not as_json:
+        console.print("incident", id, "is", styled(result.state or "updated"), plain(f"by {action.actor}"))
+
+
+def _answer_to(id: str, value: bytes) -> ActionResult | None:
+    try:
+        result = _results.decode(value)
+    except msgspec.DecodeError:
+        return None  # not ours to judge: we only wait for our own answer
+    return result if result.id == id else None
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a passwd entry
+        return os.environ.get("HOSTNAME", "unknown")
