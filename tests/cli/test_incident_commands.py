@@ -1,0 +1,443 @@
+"""The incident commands as a person runs them, against the real ClickHouse engine and a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from cli.actions import action_of
+from cli.errors import CliError
+from cli.explain import headline
+from cli.main import main
+from cli.output import figure, parse_when
+from config.settings import ClickHouse
+from embedded.probe import free_port
+from embedded.stack import Stack
+from sinks.clickhouse import connect
+from sinks.schema import create_database, migrate
+from streams.records.messages import Action, ActionResult, Change
+from tests.sinks.make import DAY, MINUTE, T0, alert, incident, resolved
+from tests.sinks.store import store
+
+SLOW, FAST, MERGED, OPEN = "3f9a1c0de2b47756", "3f9b000000000001", "bb00000000000000", "cc00000000000000"
+TOPICS = ("tocsin.actions", "tocsin.action-results", "tocsin.changes")
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+Run = Callable[..., Finished]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack() as running:
+        asyncio.run(_create_topics(running.kafka))
+        for database in ("tocsin", "empty"):
+            settings = ClickHouse(url=running.clickhouse, database=database)
+            first = connect(settings, database="default")
+            create_database(first, database)
+            client = connect(settings)
+            migrate(client)
+            if database == "tocsin":
+                store(
+                    client,
+                    incident(
+                        SLOW, version=4, title="[red]checkout[/red]\x1b[2J fails", acknowledged_by="ann",
+                        acknowledged_at=T0 + 3 * MINUTE, reopened=1,
+                        **resolved(50, by="human", first_resolved_at=T0 + 10 * MINUTE, active_ms=30 * MINUTE),
+                    ),
+                    incident(FAST, category="service disruption", **resolved(2 * DAY / MINUTE)),
+                    incident(MERGED, state="merged", merged_into=OPEN, hints=(), members=()),
+                    incident(OPEN, started_at=T0 + DAY, detected_at=T0 + DAY + MINUTE, updated_at=T0 + DAY),
+                    *(alert(f"a{n}") for n in range(9)),
+                )  # fmt: skip
+            first.close()
+            client.close()
+        yield running
+
+
+async def _create_topics(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 1, 1) for name in TOPICS])
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+def run(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `tocsin WORDS` in this process; environment variables as keyword arguments."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TOCSIN_CLICKHOUSE", stack.clickhouse)
+    monkeypatch.setenv("TOCSIN_KAFKA", stack.kafka)
+
+    def finished(*words: str, **environment: str) -> Finished:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as caught:
+            main(list(words))
+        said = capsys.readouterr()
+        return Finished(int(caught.value.code or 0), said.out, said.err)
+
+    return finished
+
+
+class Correlator(threading.Thread):
+    """Stands in for the correlator: answers every action on `tocsin.actions` with `answer`."""
+
+    def __init__(self, bootstrap: str, answer: Callable[[Action], ActionResult]) -> None:
+        super().__init__(daemon=True)
+        self.bootstrap, self.answer = bootstrap, answer
+        self.seen: list[Action] = []
+        self.ready, self.enough = threading.Event(), threading.Event()
+
+    def __enter__(self) -> Correlator:
+        self.start()
+        assert self.ready.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.enough.set()
+        self.join(20)
+
+    def run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        home = TopicPartition("tocsin.actions", 0)
+        async with (
+            AIOKafkaConsumer(bootstrap_servers=self.bootstrap, fetch_max_wait_ms=50) as consumer,
+            AIOKafkaProducer(bootstrap_servers=self.bootstrap) as producer,
+        ):
+            consumer.assign([home])
+            consumer.seek(home, (await consumer.end_offsets([home]))[home])
+            self.ready.set()
+            while not self.enough.is_set():
+                for records in (await consumer.getmany(timeout_ms=100)).values():
+                    for record in records:
+                        action = msgspec.json.decode(record.value, type=Action)
+                        self.seen.append(action)
+                        noise = ActionResult("another", action.incident, False, "not yours")
+                        for result in (noise, self.answer(action)):
+                            await producer.send_and_wait("tocsin.action-results", msgspec.json.encode(result))
+
+
+def _applied(action: Action) -> ActionResult:
+    return ActionResult(action.id, action.incident, True, "applied", "acknowledged")
+
+
+def _refused(action: Action) -> ActionResult:
+    return ActionResult(
+        action.id, action.incident, False, "cannot resolve an incident that is closed", "closed"
+    )
+
+
+def test_incidents_lists_the_newest_first(run: Run) -> None:
+    """One row per incident, the latest start on top."""
+    done = run("incidents", "--json")
+    assert done.code == 0
+    assert [one["id"] for one in done.json] == [OPEN, SLOW, FAST, MERGED]
+
+
+def test_the_table_says_state_age_and_likely_cause(run: Run) -> None:
+    """What a person needs before asking why."""
+    line = next(line for line in run("incidents").out.splitlines() if SLOW in line)
+    assert "resolved" in line
+    assert "50 min 0 s" in line
+    assert "payment 80 %" in line
+
+
+def test_titles_can_neither_style_nor_drive_the_terminal(run: Run) -> None:
+    """Titles come from telemetry: markup is shown as it is, escape characters are not."""
+    out = run("incidents").out
+    assert "[red]checkout[/red]" in out
+    assert "\x1b" not in out
+
+
+def test_open_means_everything_somebody_still_has_to_look_at(run: Run) -> None:
+    """Neither resolved nor merged."""
+    assert [one["id"] for one in run("incidents", "--open", "--json").json] == [OPEN]
+
+
+def test_state_picks_one_state(run: Run) -> None:
+    """--state merged finds what --open hides."""
+    assert [one["id"] for one in run("incidents", "--state", "merged", "--json").json] == [MERGED]
+
+
+def test_since_compares_the_last_change(run: Run) -> None:
+    """An incident that changed later than the given time is listed."""
+    found = run("incidents", "--since", "2026-01-02T09:00", "--json").json
+    assert {one["id"] for one in found} == {OPEN, FAST}
+
+
+def test_limit_keeps_the_newest_and_says_so(run: Run) -> None:
+    """The list is cut, and tells."""
+    done = run("incidents", "--limit", "1")
+    assert OPEN in done.out
+    assert SLOW not in done.out
+    assert "--limit" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("incidents", "--service", "nobody"), "Without filters"),
+        (("report", "--since", "1h"), "Without --since"),
+    ],
+)
+def test_an_empty_answer_says_what_to_do_next(run: Run, words: tuple[str, ...], hint: str) -> None:
+    """Nothing found is exit code 0 and a next step."""
+    done = run(*words)
+    assert (done.code, hint in done.out) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["incidents", "report"])
+def test_an_empty_database_points_to_the_demo(run: Run, command: str) -> None:
+    """The newcomer's first call."""
+    done = run(command, TOCSIN_CLICKHOUSE_DATABASE="empty")
+    assert done.code == 0
+    assert "tocsin demo" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (("incidents",), {"TOCSIN_CLICKHOUSE": "http://127.0.0.1:1"}, "no ClickHouse at http://127.0.0.1:1"),
+        (("report",), {"TOCSIN_CLICKHOUSE_DATABASE": "nowhere"}, "start a worker"),
+        (("explain", "zz"), {}, "tocsin incidents lists them"),
+        (("explain", ""), {}, "no incident"),
+        (("explain", "3f9"), {}, f"{SLOW}, {FAST}"),
+        (("incidents", "--state", "weird"), {}, "use one of open"),
+        (("incidents", "--open", "--state", "open"), {}, "exclude each other"),
+        (("incidents", "--since", "yesterday"), {}, "for example --since 24h"),
+        (("report", "--by", "phase-of-moon"), {}, "service, severity, category, day"),
+        (("report", "--since", "1h", "--until", "2h"), {}, "exchange them"),
+        (("ack", OPEN), {"TOCSIN_KAFKA": "127.0.0.1:1"}, "no Kafka at 127.0.0.1:1"),
+        (("change", "--service", " "), {}, "--service is empty"),
+        (("change", "--service", "x"), {"TOCSIN_KAFKA": "127.0.0.1:1"}, "tocsin dev kafka"),
+    ],
+)
+def test_what_fails_is_one_line_with_the_next_step(
+    run: Run, words: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    """Exit code 2, nothing on standard output, no traceback, no library's log lines."""
+    done = run(*words, **environment)
+    assert done.code == 2
+    assert done.out == ""
+    assert said in done.err
+    assert done.err.startswith("tocsin: ")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_explain_shows_hints_reasons_timeline_and_times(run: Run) -> None:
+    """Everything behind an incident, from the first digits of its id."""
+    out = run("explain", "3f9a").out
+    for fact in (
+        "most likely caused by payment (latency), confidence 80 %", "first by 12 s", "deployed v2",
+        "checkout calls payment", "0.60", "latency of payment", "changes in evidence: c1",
+        "resolved by a person after 50 min 0 s",
+    ):  # fmt: skip
+        assert fact in out
+    assert re.search(r"MTTD detected − started +1 min 0 s", out)
+    assert re.search(r"MTTR resolved − started +50 min 0 s", out)
+    assert re.search(r"MTTA acknowledged − detected +2 min 0 s", out)
+    assert re.search(r"first resolve − started +10 min 0 s", out)
+    assert re.search(r"active, without the calm +30 min 0 s", out)
+
+
+def test_explain_as_json_is_the_whole_incident_and_its_timing(run: Run) -> None:
+    """For scripts: nothing is only in the tables."""
+    answer = run("explain", SLOW, "--json").json
+    assert answer["incident"]["hints"][0]["evidence"][1]["kind"] == "change"
+    assert answer["incident"]["members"][0]["reasons"][0]["name"] == "topology"
+    assert answer["timing"]["mttr_ms"] == 50 * MINUTE
+
+
+def test_explain_of_a_merged_incident_points_to_the_survivor(run: Run) -> None:
+    """Its times are counted there."""
+    out = run("explain", MERGED).out
+    assert f"tocsin explain {OPEN}" in out
+    assert "counted with the incident it was merged into" in out
+
+
+def test_the_headline_of_an_open_incident_says_nobody_has_it() -> None:
+    """One sentence, whatever is missing."""
+    assert headline(incident(hints=())) == (
+        "1 alert in 2 services since 2026-01-01 10:00:00 UTC; no likely cause found; "
+        "nobody has acknowledged it."
+    )
+
+
+def test_the_report_gives_n_mean_and_quantiles(run: Run) -> None:
+    """Two resolved, one acknowledged, nine alerts for three incidents."""
+    answer = run("report", "--json").json
+    total = answer["total"]
+    assert (total["resolved"], total["auto"], total["human"], total["ack_rate"]) == (2, 1, 1, 0.5)
+    assert total["mtta"] == dict.fromkeys(("mean", "p50", "p90", "p95"), 2.0 * MINUTE) | {"n": 1}
+    assert total["mttr_human"]["p50"] == 50 * MINUTE
+    assert total["mttr"]["mean"] == (2 * DAY + 50 * MINUTE) / 2
+    assert answer["noise"] == {"alerts": 9, "incidents": 3, "reduction": pytest.approx(2 / 3), "active": 1}
+
+
+def test_the_report_by_day_has_empty_days_without_figures(run: Run) -> None:
+    """A day without a resolve is a row of dashes, not of zeros."""
+    groups = run("report", "--by", "day", "--json").json["groups"]
+    assert [(group["key"], group["resolved"]) for group in groups] == [
+        ("2026-01-01", 1), ("2026-01-02", 0), ("2026-01-03", 1),
+    ]  # fmt: skip
+    assert groups[1]["ack_rate"] is None
+    assert groups[1]["mttr"]["mean"] is None
+    line = next(line for line in run("report", "--by", "day").out.splitlines() if "2026-01-02" in line)
+    assert line.split() == ["2026-01-02", "0", *["–"] * 8]
+
+
+def test_the_report_by_service_counts_under_each_service(run: Run) -> None:
+    """An incident in two services is in both rows, and once in the total."""
+    groups = run("report", "--by", "service", "--json").json["groups"]
+    assert {group["key"]: group["resolved"] for group in groups} == {"payment": 2, "checkout": 2}
+
+
+def test_the_report_by_category_splits(run: Run) -> None:
+    """Each category on its own."""
+    groups = run("report", "--by", "category", "--json").json["groups"]
+    assert {group["key"]: group["resolved"] for group in groups} == {
+        "performance degradation": 1,
+        "service disruption": 1,
+    }
+
+
+def test_the_period_is_that_of_the_resolve(run: Run) -> None:
+    """Until the second of January only the first incident had been resolved."""
+    total = run("report", "--until", "2026-01-02", "--json").json["total"]
+    assert total["resolved"] == 1
+
+
+def test_report_help_defines_what_it_counts(run: Run) -> None:
+    """No MTTR with an undefined R."""
+    out = " ".join(run("report", "--help").out.split())
+    assert "MTTR: resolved − started" in out
+    assert "MTTA: acknowledged − detected, over acknowledged incidents only" in out
+
+
+def test_ack_is_sent_and_its_answer_printed(run: Run, stack: Stack) -> None:
+    """The action carries incident, verb, actor and note; only its own answer counts."""
+    with Correlator(stack.kafka, _applied) as correlator:
+        done = run("ack", "cc", "--note", "on it", "--actor", "ann", "--timeout", "20")
+    (action,) = correlator.seen
+    assert (action.incident, action.action, action.actor, action.note) == (
+        OPEN,
+        "acknowledge",
+        "ann",
+        "on it",
+    )
+    assert done.code == 0
+    assert done.out == f"incident {OPEN} is acknowledged by ann\n"
+
+
+def test_a_refused_action_prints_the_reason_and_fails(run: Run, stack: Stack) -> None:
+    """Exit code 1, so that a script can tell refused from unreachable."""
+    with Correlator(stack.kafka, _refused):
+        done = run("resolve", SLOW, "--timeout", "20")
+    assert done.code == 1
+    assert "refused: cannot resolve an incident that is closed" in done.err
+
+
+def test_an_action_answers_in_json_too(run: Run, stack: Stack) -> None:
+    """The ActionResult as it came."""
+    with Correlator(stack.kafka, _applied):
+        done = run("ack", OPEN, "--json", "--timeout", "20")
+    assert done.json["applied"] is True
+
+
+def test_an_action_nobody_answers_says_so(run: Run) -> None:
+    """No worker: the action waits in the topic, and the person is told."""
+    done = run("ack", OPEN, "--timeout", "0.3")
+    assert done.code == 2
+    assert "no answer within 0.3 s" in done.err
+
+
+def test_a_full_id_needs_no_clickhouse(run: Run) -> None:
+    """Acknowledging must work while the analytics are down."""
+    done = run("ack", OPEN, "--timeout", "0.3", TOCSIN_CLICKHOUSE=f"http://127.0.0.1:{free_port()}")
+    assert "no answer within" in done.err
+
+
+def test_the_action_id_is_a_digest_of_what_is_said_and_when() -> None:
+    """Sent twice it counts once; said again later it is another action."""
+    one = action_of("resolve", OPEN, "ann", "", T0)
+    assert one == action_of("resolve", OPEN, "ann", "", T0)
+    assert one.id != action_of("resolve", OPEN, "ann", "", T0 + 1).id
+    assert one.id != action_of("acknowledge", OPEN, "ann", "", T0).id
+
+
+def test_a_change_reaches_its_topic(run: Run, stack: Stack) -> None:
+    """Exit code 0 only after the broker has it, with the fields as given."""
+    done = run(
+        "change", "--service", "payment", "--version", "v42", "--summary", "retries", "--author", "ann",
+        "--at", "2026-03-01T14:00", "--id", "build-7", "--json",
+    )  # fmt: skip
+    expected = Change("build-7", 1_772_373_600_000, "payment", "deployment", "v42", "retries", "ann")
+    assert done.code == 0
+    assert msgspec.convert(done.json, Change) == expected
+    assert asyncio.run(_last(stack.kafka, "tocsin.changes")) == expected
+
+
+async def _last(bootstrap: str, topic: str) -> Change:
+    home = TopicPartition(topic, 0)
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        consumer.assign([home])
+        consumer.seek(home, (await consumer.end_offsets([home]))[home] - 1)
+        record = await asyncio.wait_for(consumer.getone(), 10)
+        return msgspec.json.decode(record.value, type=Change)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("90s", T0 - 90_000),
+        ("1.5h", T0 - 90 * MINUTE),
+        ("2d", T0 - 2 * DAY),
+        ("1w", T0 - 7 * DAY),
+        ("2026-01-01", 1_767_225_600_000),
+        ("2026-01-01T12:00", 1_767_268_800_000),
+        ("2026-01-01T12:00+02:00", 1_767_261_600_000),
+    ],
+)
+def test_people_may_say_when_in_several_ways(text: str, ms: int) -> None:
+    """Ages count back from now; times without a zone are UTC."""
+    assert parse_when(text, T0, "--since") == ms
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1h", "5", "2026-13-01", "1y"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """With the option's name and an example."""
+    with pytest.raises(CliError, match="--since"):
+        parse_when(text, T0, "--since")
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"), [(None, "–"), (0, "0 ms"), (1_500, "1.5 s"), (2 * DAY + 3 * 60 * MINUTE, "2 d 3 h")]
+)
+def test_a_missing_figure_is_a_dash_not_a_zero(ms: float | None, shown: str) -> None:
+    """And long ones are in days."""
+    assert figure(ms) == shown
