@@ -51,16 +51,17 @@ class DomainCore:
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
         self._next_offset = 0
-        self._held_again: frozenset[int] = frozenset()
-        """offsets below `_next_offset` to be held again after a restore"""
+        self._held_before: set[int] = set()
+        """offsets below `_next_offset` that a restored snapshot held, not yet read again"""
 
     def process(self, records: Sequence[Record]) -> Sequence[Output]:
         """Absorb records; returns incident versions, answers to actions and dead letters."""
         out: list[Output] = []
         for record in records:
             again = record.offset < self._next_offset
-            if again and record.offset not in self._held_again:
+            if again and record.offset not in self._held_before:
                 continue
+            self._held_before.discard(record.offset)
             self._next_offset = max(self._next_offset, record.offset + 1)
             if record.value is not None:
                 out.extend(self._record(record, record.value, again))
@@ -70,18 +71,21 @@ class DomainCore:
         return ()
 
     def needed_offset(self, next_offset: int) -> int:
-        held = self.inbox.offsets()
-        return min(next_offset, held[0]) if held else next_offset
+        return min([next_offset, *self._held()])
+
+    def _held(self) -> list[int]:
+        return sorted([*self.inbox.offsets(), *self._held_before])
 
     def snapshot(self) -> bytes:
         """Everything but the held facts, which are read again from their offsets."""
-        return snapshot.dump(self.engine, self.clock, self.inbox, self._next_offset)
+        return snapshot.dump(self.engine, self.clock, self.inbox, self._next_offset, self._held())
 
     def restore(self, blob: bytes) -> None:
         self.engine = Engine(self._settings.correlate, self._declared)
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
-        self._next_offset, self._held_again = snapshot.load(blob, self.engine, self.clock, self.inbox)
+        self._next_offset, held = snapshot.load(blob, self.engine, self.clock, self.inbox)
+        self._held_before = set(held)
 
     def _record(self, record: Record, value: bytes, again: bool) -> list[Output]:
         try:

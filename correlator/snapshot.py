@@ -39,12 +39,12 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Memory)
 
 
-def dump(engine: Engine, clock: ShardClock, inbox: Inbox, next_offset: int) -> bytes:
-    """Snapshot; of the inbox only the offsets, since its facts are read again."""
+def dump(engine: Engine, clock: ShardClock, inbox: Inbox, next_offset: int, held: list[int]) -> bytes:
+    """Snapshot; of the inbox only the offsets `held`, since its facts are read again."""
     return _encoder.encode(
         Memory(
             next_offset=next_offset,
-            held=inbox.offsets(),
+            held=held,
             released_ms=inbox.released_ms,
             repeated=inbox.repeated,
             forced=inbox.forced,
@@ -64,7 +64,7 @@ def dump(engine: Engine, clock: ShardClock, inbox: Inbox, next_offset: int) -> b
     )
 
 
-def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[int, frozenset[int]]:
+def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[int, list[int]]:
     """Fill fresh objects; returns the next offset and the earlier offsets to hold again."""
     m = _decoder.decode(blob)
     clock.shards, clock.at_ms = m.shards, m.marks
@@ -90,7 +90,7 @@ def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[
     engine.counters.update(m.counters)
     for book, evicted in zip(_books(engine), m.evicted, strict=True):
         book.evicted = evicted
-    return m.next_offset, frozenset(m.held)
+    return m.next_offset, m.held
 
 
 class _Book(Protocol):
