@@ -93,7 +93,7 @@ def test_a_taken_port_is_refused_before_anything_starts() -> None:
 def test_free_ports_lie_below_the_ephemeral_range() -> None:
     """An outgoing connection of somebody else can never sit on a port we were given."""
     ports = {free_port() for _ in range(50)}
-    assert all(18_000 <= port < 32_000 and port_is_free(port) for port in ports)
+    assert all(18_000 <= port < 32_000 for port in ports)
     assert len(ports) > 40
 
 
