@@ -1,160 +1,260 @@
-"""The bank: one detector state per series, fed row by row in event-time order.
+"""The bank: detectors over many series at once, one slot of flat arrays a series.
 
-Skeleton with the final interface and a plain level; the compiled bank replaces the inside.
+Rows go through `detectors.kernel` in order, score then learn; Python sees only what the gate lets
+through. Equal rows give equal alerts, scores and snapshots, however they are cut into calls.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from config.settings import Detect
-from detectors.alert import Alert, alert_id
+from detectors import kernel, snapshots
+from detectors.absence import Absences
+from detectors.alert import Alert
+from detectors.cadence import FAR
+from detectors.gate import STATES
+from detectors.index import Index
+from detectors.metric_alerts import metric_alert
+from detectors.rules import rule_for
+from detectors.state import EVENT, Arrays, Records
+from detectors.words import habits, instance_of
 from streams.records.pages import F64, I64, U64, Series
+
+EVENTS_AT_ONCE = 512
+EVICT_SHARE = 64
+"""when full, one in so many series goes at once, the least recently seen ones"""
+
+__all__ = ["STATES", "Bank", "Scores"]
 
 
 class Scores(NamedTuple):
     """One entry a fed row, in the order fed."""
 
     score: F64
-    """[0, 1]; NaN for a row that changed nothing"""
+    """[0, 1]; 0 in warm-up; NaN for a row that changed nothing"""
     expected: F64
     lower: F64
     upper: F64
+    """where the score would reach `fire_score`, going by the level alone"""
     state: npt.NDArray[np.uint8]
     """index into `STATES`"""
 
 
-STATES = ("warming", "ok", "pending", "firing")
-
-
-class _Slot(msgspec.Struct):
-    series: Series
-    seen: int = -1
-    count: int = 0
-    level: float = 0.0
-    spread: float = 0.0
-    high: int = 0
-    low: int = 0
-    started: int = 0
-    fired: int = 0
-    worst: float = 0.0
-    value: float = 0.0
+_CONFIG = np.dtype(
+    [
+        ("warmup", "<i8"),
+        ("fire_score", "<f8"),
+        ("clear_score", "<f8"),
+        ("hold_samples", "<i8"),
+        ("clear_samples", "<i8"),
+        ("absent_intervals", "<f8"),
+        ("absent_min_ms", "<i8"),
+    ]
+)
 
 
 class Bank:
+    """Mutable state of one shard's metric detectors; see `docs/detectors.md`."""
+
     def __init__(self, config: Detect) -> None:
         self.config = config
-        self.slots: dict[int, _Slot] = {}
-        self.counters: dict[str, int] = {"evicted_series": 0, "repeated_rows": 0, "unknown_rows": 0}
+        self._settings = np.zeros(1, _CONFIG)
+        self._settings[0] = (
+            config.warmup_samples,
+            min(config.fire_score, 0.999),
+            config.clear_score,
+            config.hold_samples,
+            config.clear_samples,
+            config.absent_intervals,
+            config.absent_min_ms,
+        )
+        self._arrays = Arrays(16)
+        self._index = Index()
+        self._slot: dict[int, int] = {}
+        self._series: list[Series | None] = []
+        self._instance: list[str] = []
+        self._free: list[int] = []
+        self.services: dict[str, set[int]] = {}
+        self.absences = Absences(config.absent_min_ms)
+        self.now_ms = 0
+        """event time of the newest row or step"""
+        self.counters: dict[str, int] = {
+            "evicted_series": 0, "expired_series": 0,
+            "unknown_rows": 0, "repeated_rows": 0, "nonfinite_rows": 0,
+        }  # fmt: skip
+        self._events: Records = np.zeros(EVENTS_AT_ONCE, EVENT)
+        self._idle_check = 0
+
+    # what the absences need
+
+    @property
+    def slots(self) -> Records:
+        """Per-series records (`detectors.state.SLOT`)."""
+        return self._arrays.slots
+
+    def series_at(self, slot: int) -> Series:
+        series = self._series[slot]
+        if series is None:
+            raise LookupError(f"slot {slot} is free")
+        return series
+
+    def instance_at(self, slot: int) -> str:
+        return self._instance[slot]
+
+    def slot_of(self, fp: int) -> int | None:
+        return self._slot.get(fp)
+
+    # series
+
+    def __len__(self) -> int:
+        return len(self._slot)
 
     def describe(self, series: Series, sparse: bool = False) -> None:
         """Make a series known; a description that differs from the known one replaces it.
 
         `sparse`: derived rows that come only when there is enough to derive them from (quantiles,
-        error ratios, log rates); such a series is never absent.
+        error ratios, log rates); such a series is never absent. When the bank is full, the least
+        recently seen series are forgotten, oldest first, and counted.
         """
-        if series.fp in self.slots:
-            self.slots[series.fp].series = series
+        slot = self._slot.get(series.fp)
+        if slot is None:
+            if len(self._slot) >= self.config.max_series_per_shard:
+                self._evict()
+            slot = self._new_slot()
+            self._arrays.clear(slot, series.fp, self.now_ms)
+            self._slot[series.fp] = slot
+            self._index.add(np.array([series.fp], np.uint64), np.array([slot], np.int64))
+        elif self._series[slot] == series and bool(self.slots["sparse"][slot]) == sparse:
             return
-        if len(self.slots) >= self.config.max_series_per_shard:
-            oldest = min(self.slots.values(), key=lambda s: (s.seen, s.series.fp))
-            del self.slots[oldest.series.fp]
-            self.counters["evicted_series"] += 1
-        self.slots[series.fp] = _Slot(series)
+        else:
+            self.services[self.series_at(slot).service].discard(slot)
+        self._series[slot] = series
+        self._instance[slot] = instance_of(series)
+        self.services.setdefault(series.service, set()).add(slot)
+        s = self.slots[slot]
+        s["sparse"] = sparse
+        if sparse:
+            s["due"] = FAR
+        s["sense"], s["min_abs"], s["min_rel"] = habits(series)
+        s["rule"] = rule_for(series, self.config).at_least
 
     def known(self, fps: U64) -> npt.NDArray[np.bool_]:
-        return np.array([int(fp) in self.slots for fp in fps], dtype=bool)
+        """Which fingerprints have been described and not forgotten."""
+        return self._index.lookup(fps) >= 0
+
+    def _new_slot(self) -> int:
+        if self._free:
+            return self._free.pop()
+        slot = len(self._series)
+        if slot >= len(self._arrays.slots):
+            self._arrays.grow(2 * len(self._arrays.slots))
+        self._series.append(None)
+        self._instance.append("")
+        return slot
+
+    def _evict(self) -> None:
+        used = np.flatnonzero(self.slots["used"][: len(self._series)])
+        touched, fps = self.slots["touched"][used], self.slots["fp"][used]
+        order = np.lexsort((fps, touched))
+        n = max(1, len(used) // EVICT_SHARE)
+        self._forget(used[order[:n]].tolist())
+        self.counters["evicted_series"] += n
+
+    def _forget(self, slots: list[int]) -> None:
+        for slot in slots:
+            series = self.series_at(slot)
+            del self._slot[series.fp]
+            members = self.services[series.service]
+            members.discard(slot)
+            if not members:
+                del self.services[series.service]
+            self.absences.forget(series.fp)
+            self._series[slot] = None
+            self._instance[slot] = ""
+            self._free.append(slot)
+        self.slots["used"][slots] = 0
+        self._index.clear(len(self._slot))
+        used = np.flatnonzero(self.slots["used"][: len(self._series)])
+        self._index.add(self.slots["fp"][used], used.astype(np.int64))
+
+    # rows
 
     def feed(self, fps: U64, ts: I64, values: F64) -> list[Alert]:
-        """Rows sorted by (ts, fp). Rows at or before a series' last seen time change nothing."""
-        alerts: list[Alert] = []
-        for fp, at, value in zip(fps.tolist(), ts.tolist(), values.tolist(), strict=True):
-            slot = self.slots.get(fp)
-            if slot is None:
-                self.counters["unknown_rows"] += 1
-            elif at <= slot.seen:
-                self.counters["repeated_rows"] += 1
-            else:
-                alerts.extend(self._row(slot, at, value))
-        return alerts
+        """Take rows sorted by (ts, fp); gauge-like values, times in ms.
+
+        Rows at or before a series' last seen time, of unknown series, or not finite change nothing;
+        they are counted.
+        """
+        return self._feed(fps, ts, values, None)
 
     def feed_scored(self, fps: U64, ts: I64, values: F64) -> tuple[list[Alert], Scores]:
         """`feed`, and what was thought of each row."""
         n = len(fps)
-        nan = np.full(n, np.nan)
-        return self.feed(fps, ts, values), Scores(nan, nan, nan, nan, np.zeros(n, np.uint8))
+        nan = np.full((4, n), np.nan)
+        scores = Scores(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8))
+        return self._feed(fps, ts, values, scores), scores
 
-    def advance(self, step_end_ms: int) -> list[Alert]:
-        """The end of an event-time step: absences and expiries."""
-        return []
+    def _feed(self, fps: U64, ts: I64, values: F64, scores: Scores | None) -> list[Alert]:
+        if not len(fps):
+            return []
+        fps = np.ascontiguousarray(fps, np.uint64)
+        ts = np.ascontiguousarray(ts, np.int64)
+        values = np.ascontiguousarray(values, np.float64)
+        out = scores or _NO_SCORES
+        counts = np.zeros(3, np.int64)
+        alerts: list[Alert] = []
+        a, at = self._arrays, 0
+        while at < len(fps):
+            at, n_events, _ = kernel.run(
+                at, fps, ts, values, self._index.keys, self._index.places,
+                a.slots, a.codes, a.profile, a.visits, self._settings[0], counts, self._events,
+                scores is not None, *out,
+            )  # fmt: skip
+            alerts += [
+                metric_alert(event, self.series_at(int(event["slot"])), self.config)
+                for event in self._events[:n_events]
+            ]
+        self.now_ms = max(self.now_ms, int(ts.max()))
+        self.counters["unknown_rows"] += int(counts[kernel.UNKNOWN])
+        self.counters["repeated_rows"] += int(counts[kernel.REPEATED])
+        self.counters["nonfinite_rows"] += int(counts[kernel.NONFINITE])
+        return alerts
+
+    # time
 
     def next_due(self) -> int | None:
-        """Event time (ms) at which `advance` has something to do although no row comes, or None.
+        """Event time (ms) at which `advance` has something to do although no row comes, or None."""
+        return self.absences.next_due(self, len(self._series))
 
-        The shard skips empty steps: it calls `advance` at the end of each step that holds rows or
-        a due time. Never earlier than the last `advance`.
-        """
-        return None
+    def advance(self, step_end_ms: int) -> list[Alert]:
+        """The end of an event-time step: absences begin and end, long silent series are forgotten."""
+        self.now_ms = max(self.now_ms, step_end_ms)
+        if step_end_ms >= self._idle_check:
+            # In fixed pieces of time, so that it does not matter how often this is called.
+            every = max(1, self.config.series_idle_ms // 16)
+            self._idle_check = (step_end_ms // every + 1) * every
+            slots = self.slots[: len(self._series)]
+            # Later than the shard forgets, so that it never sends rows of a series forgotten here.
+            limit = step_end_ms // every * every - self.config.series_idle_ms - 2 * every
+            idle = np.flatnonzero((slots["used"] != 0) & (slots["touched"] < limit))
+            if len(idle):
+                self._forget(idle.tolist())
+                self.counters["expired_series"] += len(idle)
+        return self.absences.advance(self, len(self._series), step_end_ms)
+
+    # state
 
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode((list(self.slots.values()), self.counters))
+        """Everything, exactly; compressed."""
+        return snapshots.pack(self)
 
     def restore(self, blob: bytes) -> None:
-        slots, self.counters = msgspec.msgpack.decode(blob, type=tuple[list[_Slot], dict[str, int]])
-        self.slots = {slot.series.fp: slot for slot in slots}
+        """Take over a snapshot, into a fresh bank of the same configuration."""
+        snapshots.unpack(self, blob)
 
-    def _row(self, slot: _Slot, at: int, value: float) -> list[Alert]:
-        z = (value - slot.level) / (slot.spread + 0.01 * abs(slot.level) + 1e-9)
-        slot.seen = at
-        slot.count += 1
-        odd = slot.count > self.config.warmup_samples and abs(z) > 8
-        if odd:
-            slot.started = slot.started if slot.high else at
-            if not slot.high or abs(z) > abs(slot.worst):
-                slot.worst, slot.value = z, value
-            slot.high, slot.low = slot.high + 1, 0
-        else:
-            slot.low += 1
-            rate = max(0.02, 1 / slot.count)
-            slot.spread += rate * (abs(value - slot.level) - slot.spread)
-            slot.level += rate * (value - slot.level)
-        out = []
-        if slot.high >= self.config.hold_samples and not slot.fired:
-            slot.fired = at
-            out.append(self._alert(slot, at, None))
-        elif slot.high and slot.low >= self.config.clear_samples:
-            if slot.fired:
-                out.append(self._alert(slot, at, at))
-            slot.high = slot.fired = 0
-        return out
 
-    def _alert(self, slot: _Slot, at: int, resolved: int | None) -> Alert:
-        series = slot.series
-        fingerprint = f"{series.fp:016x}"
-        return Alert(
-            id=alert_id(fingerprint, "metric", slot.started),
-            version=1 if resolved is None else 2,
-            state="firing" if resolved is None else "resolved",
-            kind="metric",
-            fingerprint=fingerprint,
-            service=series.service,
-            metric=series.metric,
-            severity="warning",
-            started_at=slot.started,
-            detected_at=slot.fired,
-            last_seen_at=at,
-            resolved_at=resolved,
-            summary=f"{series.service} {series.metric} {slot.value:.4g}, usually {slot.level:.4g}",
-            value=slot.value,
-            expected=slot.level,
-            score=0.95,
-            strength=slot.worst,
-            unit=series.unit,
-            instance=dict(series.labels).get("instance", ""),
-            labels=series.labels,
-            resource=series.resource,
-        )
+_NO_SCORES = Scores(np.empty(0), np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.uint8))

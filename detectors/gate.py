@@ -1,0 +1,163 @@
+"""The gate: from scores to the life of an alert, pending -> firing -> resolved.
+
+A run begins with a sample whose score reaches `fire_score` and whose deviation is large enough to
+matter (minimum effect, from the series' name and unit). The deviations at which the score would reach
+`fire_score` and `clear_score` are kept as they were at that sample: the tails go on learning, the
+run is judged by its onset. `hold_samples` anomalous samples in a row fire; one that is not drops a
+pending run. A firing run resolves after `clear_samples` clear ones in a row, or when its level has
+been accepted as the new normal (`detectors.level`).
+
+Severity comes from size, duration, and whether the direction is the bad one for this metric:
+
+    info      the good direction (latency fell)
+    warning   anything else that fires
+    error     ten spreads and twice (or half) the expected value, or a warning that lasts 10 minutes
+    critical  bad direction for sure, 30 spreads and five times (or a tenth of) the expected value,
+              for a minute and ten samples
+
+State: 176 bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detectors.compiled import part
+from detectors.level import ACCEPT_MS, ACCEPT_SAMPLES
+
+WARMING, OK, PENDING, FIRING = 0, 1, 2, 3
+STATES = ("warming", "ok", "pending", "firing")
+
+NOTHING, FIRE, RAISE, RESOLVE, ACCEPT = 0, 1, 2, 3, 4
+"""what a sample made of the run"""
+
+BY_LEVEL, BY_DAY, BY_WEEK, BY_SHAPE, BY_RULE = 0, 1, 2, 3, 4
+"""what gave the score"""
+
+INFO, WARNING, ERROR, CRITICAL = 0, 1, 2, 3
+
+UP, DOWN, NOVEL = 0, 1, 2
+"""rows of the tails and of the run's limits"""
+
+FIELDS = [
+    ("state", "u1"),  # OK, PENDING or FIRING
+    ("severity", "u1"),
+    ("version", "u1"),
+    ("reason", "u1"),  # at the worst sample
+    ("sense", "i1"),  # 1: up is bad, -1: down is bad, 0: unknown
+    ("hold", "<i4"),
+    ("clear", "<i4"),
+    ("run_n", "<i4"),
+    ("run_start", "<i8"),
+    ("fired_at", "<i8"),
+    ("fire_limit", "<f8", (3,)),
+    ("clear_limit", "<f8", (3,)),
+    ("min_abs", "<f8"),
+    ("min_rel", "<f8"),
+    ("rule", "<f8"),  # fires at or above; NaN none
+    ("worst_value", "<f8"),
+    ("worst_expected", "<f8"),
+    ("worst_lower", "<f8"),
+    ("worst_upper", "<f8"),
+    ("worst_score", "<f8"),
+    ("worst_strength", "<f8"),
+]
+
+
+@part
+def matters(s: Any, value: float, expected: float, change: float) -> bool:
+    """Whether the deviation reaches the minimum effect."""
+    effect = max(abs(value - expected), change)
+    return bool(effect >= s["min_abs"] and effect >= s["min_rel"] * abs(expected))
+
+
+@part
+def severity_of(s: Any, ts: int) -> int:
+    """Severity of the run so far, from its worst sample and its duration."""
+    strength = s["worst_strength"]
+    up = strength > 0.0
+    if s["reason"] == BY_RULE:
+        return ERROR
+    if s["sense"] != 0 and (s["sense"] > 0) != up:
+        return INFO
+    off = abs(s["worst_value"] - s["worst_expected"])
+    usual = abs(s["worst_expected"])
+    lasted = ts - s["run_start"]
+    size = abs(strength)
+    twice = off >= usual if up else off >= 0.5 * usual
+    fivefold = off >= 4.0 * usual if up else off >= 0.9 * usual
+    if s["sense"] != 0 and size >= 30.0 and fivefold and s["run_n"] >= 10 and lasted >= 60_000:
+        return CRITICAL
+    if (size >= 10.0 and twice) or (lasted >= 600_000 and s["run_n"] >= 10):
+        return ERROR
+    return WARNING
+
+
+@part
+def begin_run(s: Any, ts: int) -> None:
+    """The first anomalous sample."""
+    s["state"] = PENDING
+    s["run_start"] = ts
+    s["run_n"] = 0
+    s["hold"] = 0
+    s["clear"] = 0
+    s["version"] = 0
+    s["severity"] = 0
+    s["worst_strength"] = 0.0
+    s["worst_score"] = 0.0
+    s["candidate_n"] = 0.0
+
+
+@part
+def remember_worst(
+    s: Any,
+    value: float,
+    expected: float,
+    lower: float,
+    upper: float,
+    score: float,
+    strength: float,
+    reason: int,
+) -> None:
+    """Keep the sample that is farthest out."""
+    if s["run_n"] == 0 or abs(strength) > abs(s["worst_strength"]):
+        s["worst_value"] = value
+        s["worst_expected"] = expected
+        s["worst_lower"] = lower
+        s["worst_upper"] = upper
+        s["worst_strength"] = strength
+        s["reason"] = reason
+    s["worst_score"] = max(s["worst_score"], score)
+
+
+@part
+def step_run(s: Any, ts: int, hot: bool, clear: bool, hold_samples: int, clear_samples: int) -> int:
+    """Move a run on by one sample; NOTHING, FIRE, RAISE, RESOLVE or ACCEPT."""
+    s["run_n"] += 1
+    if s["state"] == PENDING:
+        if not hot:
+            s["state"] = OK
+            return NOTHING
+        s["hold"] += 1
+        if s["hold"] < hold_samples:
+            return NOTHING
+        s["state"] = FIRING
+        s["fired_at"] = ts
+        s["severity"] = severity_of(s, ts)
+        s["version"] = 1
+        return FIRE
+    s["clear"] = s["clear"] + 1 if clear else 0
+    if s["clear"] >= clear_samples:
+        s["state"] = OK
+        s["version"] += 1
+        return RESOLVE
+    if s["run_n"] >= ACCEPT_SAMPLES and ts - s["run_start"] >= ACCEPT_MS and s["reason"] != BY_RULE:
+        s["state"] = OK
+        s["version"] += 1
+        return ACCEPT
+    severity = severity_of(s, ts)
+    if severity > s["severity"]:
+        s["severity"] = severity
+        s["version"] += 1
+        return RAISE
+    return NOTHING

@@ -1,0 +1,251 @@
+"""One pass over rows in order: score, decide, then learn, each row by itself.
+
+Nothing here depends on which rows share a call, so any cutting into calls gives equal bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.cadence import NEVER, learn_cadence
+from detectors.compiled import kernel, part, source_digest
+from detectors.gate import (
+    ACCEPT,
+    BY_LEVEL,
+    BY_RULE,
+    BY_SHAPE,
+    DOWN,
+    NOTHING,
+    NOVEL,
+    OK,
+    UP,
+    WARMING,
+    begin_run,
+    matters,
+    remember_worst,
+    step_run,
+)
+from detectors.index import find
+from detectors.level import (
+    DAMP,
+    DAY,
+    PLAIN,
+    WEEK,
+    accept_candidate,
+    floor_of,
+    learn_candidate,
+    learn_level,
+    learn_step,
+    sigma,
+)
+from detectors.seasonal import baseline, bin_of, choose, learn_profile
+from detectors.shapes import LISTEN, WARMUP, learn_codes, nearest
+from detectors.tail import learn_tail, limit, surprise
+
+BOUND = 1e18
+"""larger values are taken as this large"""
+MAX_STRENGTH = 1000.0
+Q_MIN, SCALE_MIN = 1.5, 0.25
+"""least quantile and mean excess of the level's tails, in spreads"""
+UNKNOWN, REPEATED, NONFINITE = 0, 1, 2
+"""places in the counts"""
+
+F64 = npt.NDArray[np.float64]
+
+
+@part
+def learn_novelty(s: Any, distance: float) -> None:
+    """Calibrate the novelty's tail; the first LISTEN distances set its prior."""
+    n = s["novel_n"]
+    tail = s["tails"][NOVEL]
+    floor = floor_of(s)
+    if n < LISTEN:
+        s["novel_mean"] += (distance - s["novel_mean"]) / (n + 1.0)
+        tail[0] = max(tail[0], distance, floor)
+        tail[1] = max(0.5 * (tail[0] - s["novel_mean"]), 0.25 * floor)
+    else:
+        s["novel_mean"] += (distance - s["novel_mean"]) * max(0.001, 1.0 / (n + 1.0))
+        mean = s["novel_mean"]
+        learn_tail(tail, distance, n, max(mean, floor), max(0.05 * mean, 0.25 * floor))
+    s["novel_n"] = n + 1.0
+
+
+@part
+def learn_series(
+    s: Any,
+    codes: npt.NDArray[np.float32],
+    profile: npt.NDArray[np.float32],
+    visits: npt.NDArray[np.uint8],
+    ts: int,
+    value: float,
+    where: int,
+    square: float,
+    u: float,
+    side: int,
+    warm: bool,
+) -> None:
+    """Everything a series learns from one sample, after it has been scored."""
+    calm = s["state"] == OK
+    weight = 1.0 if calm else DAMP
+    if warm:
+        for row in (UP, DOWN):
+            learn_tail(s["tails"][row], u if row == side else 0.0, s["count"], Q_MIN, SCALE_MIN)
+    if where >= 0:
+        learn_novelty(s, np.sqrt(square))
+    for which in (DAY, WEEK):
+        if visits[bin_of(which, ts)] > 0:
+            learn_level(s, which, value - baseline(s, profile, visits, which, ts), weight)
+    learn_level(s, PLAIN, value, weight)
+    if calm:
+        learn_profile(s, profile, visits, ts, value)
+        learn_codes(s, codes, value - s["anchor"], s["previous"] - s["anchor"], where, square)
+    else:
+        learn_candidate(s, value)
+    learn_step(s, value)
+    s["count"] += 1.0
+
+
+def _build(version: int) -> Any:
+    @kernel
+    def run(
+        start: int,
+        fps: npt.NDArray[np.uint64],
+        ts: npt.NDArray[np.int64],
+        values: F64,
+        keys: npt.NDArray[np.uint64],
+        places: npt.NDArray[np.int32],
+        slots: Any,
+        codes: npt.NDArray[np.float32],
+        profile: npt.NDArray[np.float32],
+        visits: npt.NDArray[np.uint8],
+        config: Any,
+        counts: npt.NDArray[np.int64],
+        events: Any,
+        keep: bool,
+        score_out: F64,
+        expected_out: F64,
+        lower_out: F64,
+        upper_out: F64,
+        state_out: npt.NDArray[np.uint8],
+    ) -> tuple[int, int, int]:
+        """Rows from `start` until the end or until `events` is full: (next row, events, `version`)."""
+        n_events = 0
+        warmup = config["warmup"]
+        fire = config["fire_score"]
+        for i in range(start, len(fps)):
+            if n_events == len(events):
+                return i, n_events, version
+            slot = find(keys, places, fps[i])
+            if slot < 0:
+                counts[UNKNOWN] += 1
+                continue
+            s = slots[slot]
+            at = ts[i]
+            warm = s["count"] >= warmup
+            if keep:
+                state_out[i] = s["state"] if warm else WARMING
+            if not np.isfinite(values[i]):
+                counts[NONFINITE] += 1
+                continue
+            if at <= s["last_ts"]:
+                counts[REPEATED] += 1
+                continue
+            value = max(-BOUND, min(BOUND, values[i]))
+            s["touched"] = at
+            if s["last_ts"] == NEVER:
+                s["anchor"] = value
+                s["previous"] = value
+            learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
+
+            # score
+            which = choose(s, visits[slot], at)
+            expected = s["level"][which]
+            if s["count"] < 1.0:
+                expected = value
+            elif which != PLAIN:
+                expected += baseline(s, profile[slot], visits[slot], which, at)
+            spread = sigma(s, which)
+            z = (value - expected) / spread
+            side = UP if z > 0.0 else DOWN
+            u = abs(z)
+            tails = s["tails"]
+            score = surprise(u, tails[side, 0], tails[side, 1]) if warm else 0.0
+            reason = which
+            strength = max(-MAX_STRENGTH, min(MAX_STRENGTH, z))
+            where, square = nearest(s, codes[slot], value - s["anchor"], s["previous"] - s["anchor"])
+            distance = np.sqrt(square) if where >= 0 else 0.0
+            change = 0.0
+            novel = warm and s["novel_n"] >= WARMUP
+            if novel:
+                odd = surprise(distance, tails[NOVEL, 0], tails[NOVEL, 1])
+                if odd > score:
+                    score = odd
+                    reason = BY_SHAPE
+                    change = abs(value - s["previous"])
+                    size = max(u, min(MAX_STRENGTH, 2.5 * distance / tails[NOVEL, 0]))
+                    strength = size if value > expected else -size
+            ruled = not np.isnan(s["rule"])
+            if ruled:
+                score = 1.0 if value >= s["rule"] else 0.0
+                reason = BY_RULE
+            lower = expected - spread * limit(fire, tails[DOWN, 0], tails[DOWN, 1])
+            upper = expected + spread * limit(fire, tails[UP, 0], tails[UP, 1])
+
+            # decide
+            outcome = NOTHING
+            hot = score >= fire and (warm or ruled)
+            if s["state"] == OK and hot and (ruled or matters(s, value, expected, change)):
+                begin_run(s, at)
+                for row in range(3):
+                    s["fire_limit"][row] = limit(fire, tails[row, 0], tails[row, 1])
+                    s["clear_limit"][row] = limit(config["clear_score"], tails[row, 0], tails[row, 1])
+            if s["state"] != OK:
+                clear = score < config["clear_score"]
+                if not ruled:
+                    hot = hot or u >= s["fire_limit"][side]
+                    clear = u < s["clear_limit"][side]
+                    if novel:
+                        hot = hot or distance >= s["fire_limit"][NOVEL]
+                        clear = clear and distance < s["fire_limit"][NOVEL]
+                remember_worst(s, value, expected, lower, upper, score, strength, reason)
+                hold = 1 if ruled else config["hold_samples"]
+                outcome = step_run(s, at, hot, clear, hold, config["clear_samples"])
+            if outcome != NOTHING:
+                event = events[n_events]
+                n_events += 1
+                event["slot"] = slot
+                event["kind"] = outcome
+                event["reason"] = s["reason"]
+                event["severity"] = s["severity"]
+                event["version"] = s["version"]
+                event["started_at"] = s["run_start"]
+                event["fired_at"] = s["fired_at"]
+                event["ts"] = at
+                event["value"] = s["worst_value"]
+                event["expected"] = s["worst_expected"]
+                event["lower"] = s["worst_lower"]
+                event["upper"] = s["worst_upper"]
+                event["score"] = s["worst_score"]
+                event["strength"] = s["worst_strength"]
+            if keep:
+                score_out[i] = score
+                expected_out[i] = expected
+                lower_out[i] = lower
+                upper_out[i] = upper
+                state_out[i] = s["state"] if warm or ruled else WARMING
+
+            # learn
+            if outcome == ACCEPT:
+                accept_candidate(s)
+            learn_series(s, codes[slot], profile[slot], visits[slot], at, value, where, square, u, side, warm)
+        return len(fps), n_events, version
+
+    return run
+
+
+run = _build(source_digest())
+
+__all__ = ["BY_LEVEL", "NONFINITE", "REPEATED", "UNKNOWN", "run"]

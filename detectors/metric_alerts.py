@@ -1,0 +1,70 @@
+"""From the gate's events to alerts in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.settings import Detect
+from detectors.alert import SEVERITIES, Alert, alert_id
+from detectors.gate import ACCEPT, BY_DAY, BY_RULE, BY_SHAPE, BY_WEEK, RESOLVE
+from detectors.rules import rule_for
+from detectors.words import clock, compare, instance_of, name_of, quantity, unit_of
+from streams.records.pages import Series
+
+_USUAL = {BY_DAY: " for the time of day", BY_WEEK: " for the time of week"}
+
+
+def metric_alert(event: Any, series: Series, config: Detect) -> Alert:
+    """One version of a metric alert; `event` is a record of `detectors.state.EVENT`."""
+    fingerprint = f"{series.fp:016x}"
+    over = int(event["kind"]) in (RESOLVE, ACCEPT)
+    started = int(event["started_at"])
+    at = int(event["ts"])
+    return Alert(
+        id=alert_id(fingerprint, "metric", started),
+        version=int(event["version"]),
+        state="resolved" if over else "firing",
+        kind="metric",
+        fingerprint=fingerprint,
+        service=series.service,
+        metric=series.metric,
+        severity=SEVERITIES[int(event["severity"])],
+        started_at=started,
+        detected_at=int(event["fired_at"]),
+        last_seen_at=at,
+        resolved_at=at if over else None,
+        summary=_summary(event, series, config),
+        value=float(event["value"]),
+        expected=float(event["expected"]),
+        lower=float(event["lower"]),
+        upper=float(event["upper"]),
+        score=float(event["score"]),
+        strength=float(event["strength"]),
+        unit=unit_of(series),
+        instance=instance_of(series),
+        labels=series.labels,
+        resource=series.resource,
+    )
+
+
+def _summary(event: Any, series: Series, config: Detect) -> str:
+    unit = unit_of(series)
+    value, expected = float(event["value"]), float(event["expected"])
+    reason = int(event["reason"])
+    since = clock(int(event["started_at"]))
+    if reason == BY_RULE:
+        rule = rule_for(series, config)
+        text = f"{rule.words}: {quantity(value, unit)}, at least {quantity(rule.at_least, unit)} fires"
+    else:
+        lower, upper = quantity(float(event["lower"]), unit), quantity(float(event["upper"]), unit)
+        if reason == BY_SHAPE and float(event["lower"]) <= value <= float(event["upper"]):
+            text = f"{name_of(series)} {quantity(value, unit)}, a value or jump it has not shown before"
+            text += f" (usually {quantity(expected, unit)})"
+        else:
+            text = f"{name_of(series)} {quantity(value, unit)}, {compare(value, expected)} "
+            text += f"{quantity(expected, unit)}{_USUAL.get(reason, '')} (band {lower} to {upper})"
+    if int(event["kind"]) == ACCEPT:
+        return f"{text}; since {since}, accepted as its new normal"
+    if int(event["kind"]) == RESOLVE:
+        return f"{text}; from {since} to {clock(int(event['ts']))}"
+    return f"{text} since {since}"

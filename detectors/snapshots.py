@@ -1,0 +1,90 @@
+"""The bank's state as bytes and back: used slots only, profiles and codes only as far as filled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cramjam
+import msgspec
+import numpy as np
+
+from detectors.absence import Open
+from detectors.state import SLOT
+from streams.records.pages import Series
+
+if TYPE_CHECKING:
+    from detectors.bank import Bank
+
+FORMAT = 1
+
+
+class BankState(msgspec.Struct, array_like=True):
+    """Snapshot of a bank."""
+
+    format: int
+    layout: int
+    """bytes of a slot record: a snapshot of another layout is refused"""
+    series: list[Series]
+    slots: bytes
+    codes: bytes
+    seasoned: bytes
+    """places (among the used slots) of the series with a profile"""
+    profile: bytes
+    visits: bytes
+    open: list[Open]
+    counters: dict[str, int]
+    now_ms: int
+    idle_check: int
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(BankState)
+
+
+def pack(bank: Bank) -> bytes:
+    """The whole state. Equal states of equal history give equal bytes."""
+    arrays = bank._arrays
+    used = np.flatnonzero(arrays.slots["used"][: len(bank._series)])
+    slots = arrays.slots[used]
+    seasoned = np.flatnonzero(arrays.visits[used].any(axis=1))
+    filled = np.arange(arrays.codes.shape[1]) < slots["codes"][:, None]
+    state = BankState(
+        FORMAT,
+        SLOT.itemsize,
+        [bank.series_at(slot) for slot in used.tolist()],
+        slots.tobytes(),
+        arrays.codes[used][filled].tobytes(),
+        seasoned.astype("<i8").tobytes(),
+        arrays.profile[used[seasoned]].tobytes(),
+        arrays.visits[used[seasoned]].tobytes(),
+        [bank.absences.open[key] for key in sorted(bank.absences.open)],
+        bank.counters,
+        bank.now_ms,
+        bank._idle_check,
+    )
+    return bytes(cramjam.zstd.compress(_encoder.encode(state), level=1))
+
+
+def unpack(bank: Bank, blob: bytes) -> None:
+    """Fill a fresh bank. Raises `ValueError` for a snapshot of another layout."""
+    state = _decoder.decode(bytes(cramjam.zstd.decompress(blob)))
+    if state.format != FORMAT or state.layout != SLOT.itemsize:
+        raise ValueError(
+            f"detector snapshot of format {state.format}/{state.layout}, expected {FORMAT}/{SLOT.itemsize}"
+        )
+    slots = np.frombuffer(state.slots, SLOT)
+    for series, sparse in zip(state.series, slots["sparse"].tolist(), strict=True):
+        bank.describe(series, bool(sparse))
+    n = len(slots)
+    arrays = bank._arrays
+    arrays.slots[:n] = slots
+    filled = np.arange(arrays.codes.shape[1]) < slots["codes"][:, None]
+    arrays.codes[:n][filled] = np.frombuffer(state.codes, np.float32).reshape(-1, 3)
+    seasoned = np.frombuffer(state.seasoned, "<i8")
+    bins = arrays.profile.shape[1]
+    arrays.profile[seasoned] = np.frombuffer(state.profile, np.float32).reshape(-1, bins)
+    arrays.visits[seasoned] = np.frombuffer(state.visits, np.uint8).reshape(-1, bins)
+    bank.absences.open = {entry.alert.id: entry for entry in state.open}
+    bank.counters = dict(state.counters)
+    bank.now_ms = state.now_ms
+    bank._idle_check = state.idle_check

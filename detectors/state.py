@@ -1,0 +1,95 @@
+"""What the bank keeps of a series: one record of named fields per slot, and two arrays beside it.
+
+Each detector module names its own fields (`FIELDS`) and states their size; here they are put side by
+side, so that one series is a few neighbouring cache lines.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import cadence, gate, level, seasonal, shapes
+
+SLOT = np.dtype(
+    [
+        ("used", "u1"),
+        ("fp", "<u8"),
+        ("touched", "<i8"),  # event time of the last row or description, for eviction
+        *cadence.FIELDS,
+        *gate.FIELDS,
+        *level.FIELDS,
+        *seasonal.FIELDS,
+        *shapes.FIELDS,
+        ("tails", "<f8", (3, 2)),  # up, down, novelty: [q, scale]
+    ]
+)
+
+EVENT = np.dtype(
+    [
+        ("slot", "<i8"),
+        ("kind", "u1"),
+        ("reason", "u1"),
+        ("severity", "u1"),
+        ("version", "u1"),
+        ("started_at", "<i8"),
+        ("fired_at", "<i8"),
+        ("ts", "<i8"),
+        ("value", "<f8"),
+        ("expected", "<f8"),
+        ("lower", "<f8"),
+        ("upper", "<f8"),
+        ("score", "<f8"),
+        ("strength", "<f8"),
+    ]
+)
+
+Records = npt.NDArray[Any]
+
+
+class Arrays:
+    """The arrays of a bank, grown by doubling."""
+
+    def __init__(self, capacity: int) -> None:
+        self.slots: Records = np.zeros(capacity, SLOT)
+        self.codes = np.zeros((capacity, shapes.SIZE, 3), np.float32)
+        self.profile = np.zeros((capacity, seasonal.BINS), np.float32)
+        self.visits = np.zeros((capacity, seasonal.BINS), np.uint8)
+
+    def grow(self, capacity: int) -> None:
+        """Make room for `capacity` slots."""
+        bigger = Arrays(capacity)
+        n = len(self.slots)
+        bigger.slots[:n] = self.slots
+        bigger.codes[:n] = self.codes
+        bigger.profile[:n] = self.profile
+        bigger.visits[:n] = self.visits
+        self.slots, self.codes = bigger.slots, bigger.codes
+        self.profile, self.visits = bigger.profile, bigger.visits
+
+    def clear(self, slot: int, fp: int, now_ms: int) -> None:
+        """An empty state for a new series."""
+        self.codes[slot] = 0
+        self.profile[slot] = 0
+        self.visits[slot] = 0
+        s = self.slots[slot]
+        for name in SLOT.names or ():
+            s[name] = 0
+        s["used"] = 1
+        s["fp"] = fp
+        s["touched"] = now_ms
+        s["last_ts"] = cadence.NEVER
+        s["due"] = cadence.FAR
+        s["bin"] = -1
+        s["state"] = gate.OK
+        s["rule"] = np.nan
+        s["tails"] = TAIL_PRIOR
+
+
+TAIL_PRIOR = np.array([[2.8, 0.6], [2.8, 0.6], [0.0, 0.0]])
+"""a little heavier than a normal distribution's .98 quantile and mean excess, in spreads"""
+
+BYTES_PER_SERIES = SLOT.itemsize + shapes.SIZE * 12 + seasonal.BINS * 5
+"""state of one series in the arrays, without its description"""
