@@ -24,6 +24,8 @@ FIRST_GAP_MS = 3_600_000
 MIN_GAP_MS = 900_000
 GAP_INTERVALS = 5
 NEVER = -1
+GAUGE = int(Kind.GAUGE)
+COUNTER = int(Kind.COUNTER)
 
 
 def njit(function: F) -> F:
@@ -45,8 +47,8 @@ def rate_series(series: Series) -> Series:
 def gap_limit(last_dt: int) -> int:
     """Longest interval, ms, over which a rate still says something."""
     if last_dt <= 0:
-        return 3_600_000
-    return max(900_000, 5 * last_dt)
+        return FIRST_GAP_MS
+    return max(MIN_GAP_MS, GAP_INTERVALS * last_dt)
 
 
 @njit
@@ -58,6 +60,9 @@ def _rates(
     last_ts: I64,
     last_dt: I64,
     last_value: F64,
+    source: I64,
+    source_last: I64,
+    source_prev: I64,
     out: F64,
     delta: F64,
     keep: npt.NDArray[np.bool_],
@@ -65,18 +70,27 @@ def _rates(
     """Rows sorted by time. Fills `out` (rate), `delta` (increase) and `keep` (there is a rate)."""
     for i in range(len(slots)):
         kind = kinds[i]
-        if kind == 0:
+        if kind == GAUGE:
             out[i] = values[i]
             keep[i] = True
             continue
         s = slots[i]
         before = last_ts[s]
-        dt = ts[i] - before
-        if before >= 0 and dt <= 0:
+        if before >= 0 and ts[i] <= before:
             continue
+        newborn = before < 0
+        if source[s] >= 0:
+            # A label set that appears in a known exporter has counted from zero since the export before.
+            o = source[s]
+            if ts[i] > source_last[o]:
+                source_prev[o] = source_last[o]
+                source_last[o] = ts[i]
+            if newborn:
+                before = source_prev[o]
+        dt = ts[i] - before
         if before >= 0 and dt <= gap_limit(last_dt[s]):
             d = values[i]
-            if kind == 1 and d >= last_value[s]:
+            if kind == COUNTER and not newborn and d >= last_value[s]:
                 d = d - last_value[s]
             delta[i] = d
             out[i] = d * 1000.0 / dt
@@ -86,21 +100,42 @@ def _rates(
         last_value[s] = values[i]
 
 
+class RatesState(msgspec.Struct, array_like=True):
+    """Snapshot; the sources follow from the series."""
+
+    last_ts: bytes
+    last_dt: bytes
+    last_value: bytes
+    source_last: bytes
+    source_prev: bytes
+
+
 class Rates:
-    """Last value of every counter slot, in arrays that follow the series table."""
+    """Last value of every slot, in arrays that follow the series table."""
 
     def __init__(self) -> None:
+        self.slots = 0
         self.last_ts: I64 = np.full(16, NEVER, np.int64)
         self.last_dt: I64 = np.zeros(16, np.int64)
         self.last_value: F64 = np.zeros(16, np.float64)
+        self.source: I64 = np.full(16, NEVER, np.int64)
+        self.sources: dict[tuple[str, ...], int] = {}
+        """exporters of which a new label set is known to have begun at zero; at most one a series"""
+        self.source_last: I64 = np.full(16, NEVER, np.int64)
+        self.source_prev: I64 = np.full(16, NEVER, np.int64)
 
-    def grow(self, slots: int) -> None:
-        """Make room for that many slots."""
-        while slots > len(self.last_ts):
-            n = len(self.last_ts)
-            self.last_ts = np.concatenate([self.last_ts, np.full(n, NEVER, np.int64)])
-            self.last_dt = np.concatenate([self.last_dt, np.zeros(n, np.int64)])
-            self.last_value = np.concatenate([self.last_value, np.zeros(n, np.float64)])
+    def add(self, source: tuple[str, ...] | None = None) -> None:
+        """Room for one more slot; `source` names the exporter if its label sets begin at zero."""
+        if self.slots >= len(self.last_ts):
+            for name, fill in (("last_ts", NEVER), ("last_dt", 0), ("last_value", 0), ("source", NEVER)):
+                setattr(self, name, _doubled(getattr(self, name), fill))
+        if source is not None:
+            index = self.sources.setdefault(source, len(self.sources))
+            if index >= len(self.source_last):
+                self.source_last = _doubled(self.source_last, NEVER)
+                self.source_prev = _doubled(self.source_prev, NEVER)
+            self.source[self.slots] = index
+        self.slots += 1
 
     def derive(
         self, slots: I64, kinds: npt.NDArray[np.uint8], ts: I64, values: F64
@@ -110,7 +145,15 @@ class Rates:
         out = np.zeros(n)
         delta = np.full(n, np.nan)
         keep = np.zeros(n, np.bool_)
-        _rates(slots, kinds, ts, values, self.last_ts, self.last_dt, self.last_value, out, delta, keep)
+        memory = (
+            self.last_ts,
+            self.last_dt,
+            self.last_value,
+            self.source,
+            self.source_last,
+            self.source_prev,
+        )
+        _rates(slots, kinds, ts, values, *memory, out, delta, keep)
         return out, delta, keep
 
     def reset(self, slot: int) -> None:
@@ -118,26 +161,33 @@ class Rates:
         self.last_ts[slot] = NEVER
         self.last_dt[slot] = 0
 
-    def forget(self, gone: npt.NDArray[np.bool_]) -> None:
-        """Follow `SeriesTable.forget`."""
-        kept = ~gone
-        n = int(kept.sum())
+    def take_over(self, old: Rates, kept: I64) -> None:
+        """State of `old`, whose slots `kept` are this one's, in order."""
         for name in ("last_ts", "last_dt", "last_value"):
-            old = getattr(self, name)
-            new = np.full_like(old, NEVER if name == "last_ts" else 0)
-            new[:n] = old[: len(gone)][kept]
-            setattr(self, name, new)
+            getattr(self, name)[: len(kept)] = getattr(old, name)[kept]
+        for key, index in self.sources.items():
+            if key in old.sources:
+                self.source_last[index] = old.source_last[old.sources[key]]
+                self.source_prev[index] = old.source_prev[old.sources[key]]
 
-    def export(self, slots: int) -> tuple[bytes, bytes, bytes]:
-        """State of the first `slots` slots."""
-        arrays = (self.last_ts, self.last_dt, self.last_value)
-        first, second, third = (array[:slots].tobytes() for array in arrays)
-        return first, second, third
+    def export(self) -> RatesState:
+        """State for a snapshot."""
+        n, s = self.slots, len(self.sources)
+        return RatesState(
+            self.last_ts[:n].tobytes(),
+            self.last_dt[:n].tobytes(),
+            self.last_value[:n].tobytes(),
+            self.source_last[:s].tobytes(),
+            self.source_prev[:s].tobytes(),
+        )
 
-    def load(self, state: tuple[bytes, bytes, bytes]) -> None:
-        """Take over what `export` gave."""
-        slots = len(state[0]) // 8
-        self.grow(slots)
-        self.last_ts[:slots] = np.frombuffer(state[0], np.int64)
-        self.last_dt[:slots] = np.frombuffer(state[1], np.int64)
-        self.last_value[:slots] = np.frombuffer(state[2], np.float64)
+    def load(self, state: RatesState) -> None:
+        """Take over what `export` gave, after the same slots have been added."""
+        for name in ("last_ts", "last_dt", "last_value", "source_last", "source_prev"):
+            target = getattr(self, name)
+            values = np.frombuffer(getattr(state, name), target.dtype)
+            target[: len(values)] = values
+
+
+def _doubled(array: npt.NDArray[Any], fill: float) -> npt.NDArray[Any]:
+    return np.concatenate([array, np.full(len(array), fill, array.dtype)])

@@ -1,11 +1,12 @@
 """What one shard concludes from rows in event-time order: no pages, offsets or clocks here.
 
-Rows of a run are turned into derived rows in batches (rates, quantiles, log rates), whose results
-do not depend on where a run ends; then the bank is fed step by step.
+Rows of a run are turned into derived rows and log alerts in batches, whose results do not depend
+on where a run ends; then the bank is fed step by step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,33 +15,47 @@ import numpy as np
 from config.settings import Detect
 from detectors.alert import Alert
 from detectors.bank import Bank
-from detectors.derive import Rates, rate_series
+from detectors.derive import njit
+from detectors.lines import Line
+from detectors.logs import Logs, LogsState
+from detectors.numbers import Described, Numbers, NumbersState, Rows, merged
 from detectors.release import Slice, step_ceil
-from detectors.series import SeriesTable
-from streams.records.pages import F64, I64, U64, Kind, Series
+from detectors.topology import Span, Topology, TopologyState
+from streams.records.messages import Edge
+from streams.records.pages import I64, Series
 
 
-class Rows(NamedTuple):
-    """Numeric rows, parallel arrays."""
+class Due(NamedTuple):
+    """All rows of a run: everything between the run before and its end."""
 
-    fps: U64
-    ts: I64
-    values: F64
+    numbers: list[Slice]
+    histograms: list[Slice]
+    lines: Sequence[Line]
+    """sorted"""
+    spans: Sequence[Span]
+    """sorted"""
 
 
 class Decided(NamedTuple):
-    """One alert version and the step that decided it."""
+    """One alert version, or the calls of a bucket, and the step that decided it."""
 
     step_end: int
-    alert: Alert
+    what: Alert | tuple[int, tuple[Edge, ...]]
+    """an alert, or a bucket's end and its edges"""
+
+    def order(self) -> tuple[int, int, str, int]:
+        """Sort key that does not depend on where runs end."""
+        if isinstance(self.what, Alert):
+            return self.step_end, 0, self.what.id, self.what.version
+        return self.step_end, 1, "", self.what[0]
 
 
 class EngineState(msgspec.Struct, array_like=True):
     """Snapshot of an engine."""
 
-    series: list[Series]
-    seen: bytes
-    rates: tuple[bytes, bytes, bytes]
+    numbers: NumbersState
+    logs: LogsState
+    topology: TopologyState
     bank: bytes
     advanced: int
 
@@ -53,68 +68,54 @@ class Engine:
 
     def __init__(self, config: Detect) -> None:
         self.config = config
-        self.table = SeriesTable(config.max_series_per_shard)
-        self.rates = Rates()
+        self.numbers = Numbers(config.max_series_per_shard)
+        self.logs = Logs(config)
+        self.topology = Topology()
         self.bank = Bank(config)
-        self.counters: dict[str, int] = {"repeated_rows": 0, "undescribed_rows": 0}
         self._advanced = NO_STEP
+
+    def known(self, fp: int) -> Series | None:
+        """Description of a series, or None."""
+        return self.numbers.table.get(fp)
 
     def describe(self, series: Series, at_ms: int) -> None:
         """A new series, or a newer description of a known one, effective from `at_ms`."""
-        known = self.table.get(series.fp)
-        if known == series:
-            return
-        if known is None:
-            slot = self.table.add(series, at_ms)
-            if slot < 0:
-                return
-            self.rates.grow(len(self.table))
-        else:
-            self.table.replace(series)
-            if known.kind != series.kind:
-                self.rates.reset(self.table.slots[series.fp])
-        if series.kind == Kind.GAUGE:
-            self.bank.describe(series)
-        elif series.kind in (Kind.COUNTER, Kind.DELTA):
-            self.bank.describe(rate_series(series))
+        self._to_bank(self.numbers.describe(series, at_ms))
 
-    def run(self, numbers: list[Slice], to_ms: int) -> list[Decided]:
-        """Decide everything up to the step end `to_ms`, given all rows after the run before."""
-        rows = self._numbers(numbers)
-        return self._feed(rows, to_ms)
+    def run(self, due: Due, to_ms: int) -> list[Decided]:
+        """Decide everything up to the step end `to_ms`."""
+        rows, times, owners, described = self.numbers.run(due.numbers, due.histograms, to_ms)
+        self._to_bank(described)
+        self.logs.buckets.begin(self._activity(times, owners))
+        decided = [Decided(end, alert) for end, alert in self.logs.run(due.lines, to_ms)]
+        log_rows, log_series = self.logs.buckets.finish(to_ms)
+        self._to_bank([(series, True) for series in log_series])
+        if log_rows:
+            fps, ts, values = zip(*log_rows, strict=True)
+            more = Rows(np.array(fps, np.uint64), np.array(ts, np.int64), np.array(values, np.float64))
+            rows = merged([rows, more])
+        for end, edges in self.topology.run(due.spans, to_ms):
+            decided.append(Decided(step_ceil(end, self.config.step_ms), (end, edges)))
+        decided += self._feed(rows, to_ms)
+        return decided
 
     def sweep(self, at_ms: int) -> None:
         """Forget series without a row for `series_idle_ms` before `at_ms`."""
-        gone = self.table.idle(at_ms - self.config.series_idle_ms)
-        if gone.any():
-            self.rates.forget(gone)
-            self.table.forget(gone)
+        self.numbers.sweep(at_ms - self.config.series_idle_ms)
 
-    def _numbers(self, slices: list[Slice]) -> Rows:
-        """Sorted by (ts, fp), first of each, counters as rates."""
-        if not slices:
-            return Rows(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0))
-        ts = np.concatenate([s.ts for s in slices])
-        fps = np.concatenate([s.columns[0] for s in slices])
-        values = np.concatenate([s.columns[1] for s in slices])
-        order = np.lexsort((values, fps, ts))
-        ts, fps, values = ts[order], fps[order], values[order]
-        fresh = np.ones(len(ts), np.bool_)
-        fresh[1:] = (ts[1:] != ts[:-1]) | (fps[1:] != fps[:-1])
-        if not fresh.all():
-            self.counters["repeated_rows"] += int(len(fresh) - fresh.sum())
-            ts, fps, values = ts[fresh], fps[fresh], values[fresh]
-        slots = self.table.lookup(fps)
-        if (slots < 0).any():
-            known = slots >= 0
-            self.counters["undescribed_rows"] += int(len(known) - known.sum())
-            ts, fps, values, slots = ts[known], fps[known], values[known], slots[known]
-        self.table.last_seen[slots] = ts
-        kinds = self.table.kind[slots]
-        if kinds.any():
-            values, _, keep = self.rates.derive(slots, kinds, ts, values)
-            ts, fps, values = ts[keep], fps[keep], values[keep]
-        return Rows(fps, ts, values)
+    def _to_bank(self, described: Described) -> None:
+        for series, sparse in described:
+            self.bank.describe(series, sparse)
+
+    def _activity(self, times: I64, owners: I64) -> dict[int, set[str]]:
+        """Services that sent numbers, by log bucket."""
+        buckets, services = np.empty(len(times), np.int64), np.empty(len(times), np.int64)
+        names = list(self.numbers.table.services)
+        k = _distinct(times, owners, self.config.log_bucket_ms, np.full(len(names), -1), buckets, services)
+        activity: dict[int, set[str]] = {}
+        for bucket, service in zip(buckets[:k].tolist(), services[:k].tolist(), strict=True):
+            activity.setdefault(bucket, set()).add(names[service])
+        return activity
 
     def _feed(self, rows: Rows, to_ms: int) -> list[Decided]:
         """The bank, step by step; steps without rows or a due time are skipped."""
@@ -144,13 +145,46 @@ class Engine:
             self._advanced = end
         return decided
 
+    def counters(self) -> dict[str, int]:
+        """Totals for telemetry about ourselves."""
+        return {
+            **self.numbers.counters,
+            **self.logs.counters,
+            **self.topology.counters,
+            "refused_series": self.numbers.table.refused,
+            "evicted_templates": self.logs.evicted_templates,
+            **{f"bank_{name}": n for name, n in self.bank.counters.items()},
+        }
+
     def snapshot(self) -> EngineState:
-        series, seen = self.table.export()
-        return EngineState(series, seen, self.rates.export(len(series)), self.bank.snapshot(), self._advanced)
+        """State between runs."""
+        return EngineState(
+            self.numbers.export(),
+            self.logs.export(),
+            self.topology.export(),
+            self.bank.snapshot(),
+            self._advanced,
+        )
 
     def restore(self, state: EngineState) -> None:
         """Take over a snapshot, into a fresh engine."""
-        self.table.load(state.series, state.seen)
-        self.rates.load(state.rates)
+        self.numbers.load(state.numbers)
+        self.logs.load(state.logs)
+        self.topology.load(state.topology)
         self.bank.restore(state.bank)
         self._advanced = state.advanced
+
+
+@njit
+def _distinct(times: I64, owners: I64, bucket_ms: int, last: I64, buckets: I64, services: I64) -> int:
+    """Pairs (bucket, service) of the rows, nearly without repeats; returns how many."""
+    k = 0
+    for i in range(len(times)):
+        bucket = (times[i] - 1) // bucket_ms
+        service = owners[i]
+        if last[service] != bucket:
+            last[service] = bucket
+            buckets[k] = bucket
+            services[k] = service
+            k += 1
+    return k

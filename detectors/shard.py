@@ -17,10 +17,11 @@ import numpy as np
 from config.settings import Settings
 from detectors.alert import Alert
 from detectors.engine import Decided, Engine, EngineState
-from detectors.release import ReorderBuffer, step_ceil, step_floor
+from detectors.held import Held, PageRows, rows_of
+from detectors.release import step_ceil, step_floor
 from streams.records.digest import shard_of
 from streams.records.messages import DeadLetter, Edges, ShardWatermark
-from streams.records.pages import NO_WATERMARK, Page, Series, SourceState, decode_page, f64, i64, u64
+from streams.records.pages import I64, NO_WATERMARK, U64, Page, Series, SourceState, decode_page
 from streams.records.stage import Output, PartitionCore, Record
 from streams.records.watermark import SourceClock
 
@@ -50,7 +51,7 @@ class ShardCore:
         self.shard = shard
         self.engine = Engine(settings.detect)
         self.clock = SourceClock(sources={})
-        self.numbers = ReorderBuffer()
+        self.held = Held()
         self.released = NOTHING
         """everything up to and including this step end is decided, ms"""
         self.counters: dict[str, int] = {
@@ -68,14 +69,14 @@ class ShardCore:
         for record in records:
             try:
                 page = decode_page(record.value or b"")
-                columns = self._columns(page)
+                rows = rows_of(page)
             except (msgspec.DecodeError, ValueError) as error:
                 outputs.append(self._bad_page(record, error))
                 continue
-            self._absorb(page, columns, record.offset)
-            if self._held_bytes() > MAX_HELD_BYTES:
+            self._absorb(page, rows, record.offset)
+            if self.held.held_bytes() > MAX_HELD_BYTES:
                 outputs += self._release(self._barrier)
-                if self._held_bytes() > MAX_HELD_BYTES:
+                if self.held.held_bytes() > MAX_HELD_BYTES:
                     outputs += self._force()
         outputs += self._release(self._barrier)
         if self.released > self._announced:
@@ -90,7 +91,8 @@ class ShardCore:
 
     def needed_offset(self, next_offset: int) -> int:
         """The oldest page that still has rows held back, or `next_offset`."""
-        return min((o for o in (self.numbers.oldest_offset(),) if o is not None), default=next_offset)
+        oldest = self.held.oldest_offset()
+        return next_offset if oldest is None else oldest
 
     def snapshot(self) -> bytes | None:
         """State without the rows held back: those are read again."""
@@ -106,7 +108,7 @@ class ShardCore:
         self.engine = Engine(self.settings.detect)
         self.engine.restore(state.engine)
         self.clock = state.clock
-        self.numbers = ReorderBuffer()
+        self.held = Held()
         self.released = self._barrier = state.released
         self._announced = NOTHING
         self._seen_offset = state.next_offset
@@ -114,24 +116,12 @@ class ShardCore:
 
     # absorbing
 
-    def _columns(self, page: Page) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        ts, fps, values = i64(page.ts), u64(page.fps), f64(page.values)
-        if not len(ts) == len(fps) == len(values):
-            raise ValueError(f"columns of {len(ts)} times, {len(fps)} series and {len(values)} values")
-        return ts, fps, values
-
-    def _absorb(
-        self, page: Page, columns: tuple[np.ndarray, np.ndarray, np.ndarray], offset: int
-    ) -> None:
-        ts, fps, values = columns
+    def _absorb(self, page: Page, rows: PageRows, offset: int) -> None:
         # The page's watermark speaks of what follows it, so its own rows are judged by the one before.
         if page.series:
-            self._describe(page.series, fps, ts)
-        late = self.numbers.add(
-            ts, (fps, values), None, after=self._barrier, offset=offset, row_bytes=24
-        )
-        self.counters["rows"] += len(ts)
-        self.counters["late_rows"] += late
+            self._describe(page.series, *rows.described())
+        self.counters["rows"] += sum(len(part.ts) for part in rows if part is not None)
+        self.counters["late_rows"] += self.held.add(rows, self._barrier, offset)
         if offset < self._seen_offset:
             return  # read again after a restore: the clock has heard this page already
         self._seen_offset = offset + 1
@@ -151,7 +141,7 @@ class ShardCore:
             return step_ceil(mark, step)
         return step_floor(mark, step)
 
-    def _describe(self, series: list[Series], fps: np.ndarray, ts: np.ndarray) -> None:
+    def _describe(self, series: list[Series], fps: U64, ts: I64) -> None:
         """Descriptions take effect at their first row in the page, in event time.
 
         An unknown series is registered at once, so that no row of it is lost to another source
@@ -163,7 +153,7 @@ class ShardCore:
         for one, i in zip(series, at.tolist(), strict=True):
             has_rows = i < len(order) and sorted_fps[i] == one.fp
             first = int(ts[order[i]]) if has_rows else NOTHING
-            if self.engine.table.get(one.fp) is None:
+            if self.engine.known(one.fp) is None:
                 self.engine.describe(one, max(first, self._barrier, 0))
             if first > self._barrier:
                 heapq.heappush(self._pending, (first, msgspec.msgpack.encode(one)))
@@ -176,18 +166,24 @@ class ShardCore:
             return []
         step = self.settings.detect.step_ms
         if self.released == NOTHING:
-            oldest = self.numbers.oldest_ts()
+            oldest = self.held.oldest_ts()
             self.released = to_ms if oldest is None else min(to_ms, step_floor(oldest - 1, step))
         decided: list[Decided] = []
         while self._pending and self._pending[0][0] <= to_ms:
             at, raw = heapq.heappop(self._pending)
             series = msgspec.msgpack.decode(raw, type=Series)
-            if self.engine.table.get(series.fp) != series:
+            if self.engine.known(series.fp) != series:
                 decided += self._run_to(step_floor(at - 1, step))
                 self.engine.describe(series, at)
         decided += self._run_to(to_ms)
-        decided.sort(key=lambda d: (d.step_end, d.alert.id, d.alert.version))
-        return [self._alert(d.alert) for d in decided]
+        decided.sort(key=Decided.order)
+        outputs: list[Output] = []
+        for one in decided:
+            if isinstance(one.what, Alert):
+                outputs.append(self._alert(one.what))
+            else:
+                outputs += self._to_all(msgspec.json.encode(Edges(self.shard, *one.what)))
+        return outputs
 
     def _run_to(self, to_ms: int) -> list[Decided]:
         decided: list[Decided] = []
@@ -196,19 +192,15 @@ class ShardCore:
             sweep_at = step_ceil(self.released + 1, every)
             sweep_at = step_ceil(sweep_at, self.settings.detect.step_ms)
             target = min(to_ms, sweep_at)
-            decided += self.engine.run(self.numbers.take(target), target)
+            decided += self.engine.run(self.held.take(target), target)
             self.released = target
             if target == sweep_at:
                 self.engine.sweep(target)
         return decided
 
-    def _held_bytes(self) -> int:
-        return self.numbers.held_bytes
-
     def _force(self) -> list[Output]:
         """Too much is held back: decide the older half of it now."""
-        times = self.numbers.times()
-        middle = int(np.partition(times, len(times) // 2)[len(times) // 2])
+        middle = self.held.middle_ts()
         self._barrier = max(self._barrier, step_ceil(middle, self.settings.detect.step_ms))
         self.counters["forced_releases"] += 1
         return self._release(self._barrier)
@@ -254,6 +246,3 @@ def shard_factory(settings: Settings) -> Callable[[str, int], PartitionCore]:
         return ShardCore(settings, partition)
 
     return make
-
-
-__all__ = ["MAX_HELD_BYTES", "Edges", "ShardCore", "shard_factory"]
