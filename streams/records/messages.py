@@ -90,3 +90,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, bytes], ...] = ()
     rows: int = 0
     """0: the whole record is bad; n: n rows of it were refused, the others were used"""
+    encoding: str = ""
+    """\"zlib\" when `value` was compressed to fit a Kafka message, else empty"""
+    cut: int = 0
+    """bytes left out at the end of `value` because it fitted no message even so; 0: it is whole"""

@@ -1,0 +1,106 @@
+"""What the decoders remember between records: series and origins by their raw bytes.
+
+A producer sends the same series again and again, with the same bytes. The bytes are the key of a
+dictionary; only what was never seen is parsed, digested and given a *slot*, a small number that
+stands for the series in the columns. Everything per slot is a flat array, so that a page is cut
+out of the columns with numpy alone.
+
+Bounded: past `max_entries` everything is forgotten at once (between records, never within) and
+counted; it costs one parse per series to learn it again, and changes no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from streams.records.digest import shard_of
+from streams.records.pages import I64, U64, Origin, Series
+
+Entry = TypeVar("Entry", Series, Origin)
+
+
+class Slots(Generic[Entry]):
+    """Entries by slot, each with the shard of its service. Mutable, grows only."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+        self._by_service: dict[str, int] = {}
+        self.entries: list[Entry] = []
+        self.shard: I64 = np.zeros(256, dtype=np.int64)
+
+    def add(self, entry: Entry) -> int:
+        """Slot of a new entry."""
+        slot = len(self.entries)
+        if slot == len(self.shard):
+            self.shard = np.concatenate([self.shard, np.zeros_like(self.shard)])
+        shard = self._by_service.get(entry.service)
+        if shard is None:
+            shard = self._by_service[entry.service] = shard_of(entry.service, self._shards)
+        self.entries.append(entry)
+        self.shard[slot] = shard
+        return slot
+
+
+class Catalog:
+    """Slots and the raw keys that lead to them. One per worker, shared by its partitions. Mutable."""
+
+    def __init__(
+        self, shards: int, max_entries: int, max_labels: int = 64, keep: tuple[str, ...] = ()
+    ) -> None:
+        self.shards = shards
+        self.max_entries = max_entries
+        self.max_labels = max_labels
+        """labels kept of one series"""
+        self.keep = keep
+        """resource attributes kept as context under their own name"""
+        self.evicted = 0
+        """entries forgotten so far"""
+        self.generation = 0
+        """grows with every forgetting: slots of an earlier generation mean nothing"""
+        self._clear()
+
+    def _clear(self) -> None:
+        self.series: Slots[Series] = Slots(self.shards)
+        self.origins: Slots[Origin] = Slots(self.shards)
+        self.fps: U64 = np.zeros(256, dtype=np.uint64)
+        self.groups: dict[Hashable, dict[Hashable, int]] = {}
+        """(resource, metric head) -> rest of the key -> series slot"""
+        self.senders: dict[Hashable, int] = {}
+        """raw resource -> origin slot"""
+        self._entries = 0
+
+    def trim(self) -> None:
+        """Forget everything if there is too much. Call between chunks only."""
+        if self._entries > self.max_entries:
+            self.evicted += self._entries
+            self.generation += 1
+            self._clear()
+
+    def group(self, key: Hashable) -> dict[Hashable, int]:
+        """The series of one metric of one sender, by what remains of their raw key."""
+        found = self.groups.get(key)
+        if found is None:
+            found = self.groups[key] = {}
+            self._entries += 1
+        return found
+
+    def add_series(self, group: dict[Hashable, int], key: Hashable, series: Series) -> int:
+        """Remember a new series under its raw key; returns its slot."""
+        slot = self.series.add(series)
+        if slot == len(self.fps):
+            self.fps = np.concatenate([self.fps, np.zeros_like(self.fps)])
+        self.fps[slot] = series.fp
+        group[key] = slot
+        self._entries += 1
+        return slot
+
+    def origin(self, key: Hashable, build: Callable[[], Origin]) -> int:
+        """Slot of the origin with this raw key; `build` is called if it is new."""
+        slot = self.senders.get(key)
+        if slot is None:
+            slot = self.senders[key] = self.origins.add(build())
+            self._entries += 1
+        return slot

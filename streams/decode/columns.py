@@ -1,0 +1,176 @@
+"""Columns: where decoders put rows. One `Columns` a chunk of records, flat arrays per kind of row.
+
+Decoders append and never look back; whether a row is acceptable in time is judged afterwards for
+the whole chunk at once (`streams.decode.judge`). A decoder that raises `BadRecord` half-way leaves
+no trace: the rows of the record are cut off again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from streams.decode.catalog import Catalog
+from streams.records.messages import Action, Change
+
+
+class Decoder(Protocol):
+    """One wire format."""
+
+    def __call__(self, value: bytes, sink: Columns) -> None:
+        """Append the rows of one record. Raises `BadRecord` if none of it can be read."""
+        ...
+
+
+class Refusal(NamedTuple):
+    """Rows of a record refused for one reason; `detail` describes the first of them."""
+
+    reason: str
+    detail: str
+    rows: int
+
+
+class _Mark(NamedTuple):
+    samples: int
+    histograms: int
+    buckets: int
+    logs: int
+    spans: int
+    messages: int
+
+
+class Columns:
+    """Rows of a chunk in the order of their records. Mutable.
+
+    Samples: `slot` (of `Catalog.series`), `ts` ms UTC, `value`. Histograms: `h_slot`, `h_ts`,
+    `h_sum` (NaN: none sent), `h_width` buckets each in `h_count`. Logs: `l_origin` (slot of
+    `Catalog.origins`), `l_ts`, `l_severity`, `bodies`, `trace_ids`, `exceptions`. Spans:
+    `s_origin`, `s_ts`, 16, 8 and 8 bytes of ids in `s_trace`, `s_span`, `s_parent`, `s_failed`.
+    `ends` holds, per finished record, the number of rows of each kind so far.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.reference_ms = -1
+        """of the record being decoded: stands in for a missing time of a log line; -1 unknown"""
+        self.slot = array("q")
+        self.ts = array("q")
+        self.value = array("d")
+        self.h_slot = array("q")
+        self.h_ts = array("q")
+        self.h_sum = array("d")
+        self.h_width = array("q")
+        self.h_count = array("d")
+        self.l_origin = array("q")
+        self.l_ts = array("q")
+        self.l_severity = array("B")
+        self.bodies: list[str] = []
+        self.trace_ids: list[str] = []
+        self.exceptions: list[str] = []
+        self.s_origin = array("q")
+        self.s_ts = array("q")
+        self.s_trace = bytearray()
+        self.s_span = bytearray()
+        self.s_parent = bytearray()
+        self.s_failed = array("B")
+        self.messages: list[tuple[int, Change | Action]] = []
+        """(record number, message)"""
+        self.ends: array[int] = array("q")
+        self.refusals: dict[int, list[Refusal]] = {}
+        """record number -> refusals by the decoder"""
+        self._refused: dict[str, Refusal] = {}
+
+    @property
+    def records(self) -> int:
+        """Records finished so far."""
+        return len(self.ends) // 4
+
+    def refuse(self, reason: str, detail: str, rows: int = 1) -> None:
+        """Leave rows of the current record out; the others stay."""
+        known = self._refused.get(reason)
+        self._refused[reason] = (
+            Refusal(reason, detail, rows) if known is None else known._replace(rows=known.rows + rows)
+        )
+
+    def sample(self, slot: int, ts_ms: int, value: float) -> None:
+        self.slot.append(slot)
+        self.ts.append(ts_ms)
+        self.value.append(value)
+
+    def histogram(self, slot: int, ts_ms: int, total: float, counts: Iterable[float]) -> None:
+        before = len(self.h_count)
+        self.h_count.extend(counts)
+        self.h_width.append(len(self.h_count) - before)
+        self.h_slot.append(slot)
+        self.h_ts.append(ts_ms)
+        self.h_sum.append(total)
+
+    def log(
+        self, origin: int, ts_ms: int, severity: int, body: str, trace_id: str = "", exception: str = ""
+    ) -> None:
+        self.l_origin.append(origin)
+        self.l_ts.append(ts_ms)
+        self.l_severity.append(severity if 0 <= severity <= 24 else 0)
+        self.bodies.append(body)
+        self.trace_ids.append(trace_id)
+        self.exceptions.append(exception)
+
+    def span(
+        self, origin: int, ts_ms: int, trace_id: bytes, span_id: bytes, parent_id: bytes, failed: bool
+    ) -> None:
+        """`trace_id` has 16 bytes, the others 8 (`parent_id` all zero for a root)."""
+        self.s_origin.append(origin)
+        self.s_ts.append(ts_ms)
+        self.s_trace += trace_id
+        self.s_span += span_id
+        self.s_parent += parent_id
+        self.s_failed.append(failed)
+
+    def message(self, message: Change | Action) -> None:
+        """Something for the correlator, which bypasses detect."""
+        self.messages.append((self.records, message))
+
+    def mark(self) -> _Mark:
+        """Where the next record begins."""
+        return _Mark(
+            len(self.slot),
+            len(self.h_slot),
+            len(self.h_count),
+            len(self.l_origin),
+            len(self.s_origin),
+            len(self.messages),
+        )
+
+    def undo(self, mark: _Mark) -> None:
+        """Forget everything since `mark`: the record turned out to be bad."""
+        for column in (self.slot, self.ts, self.value):
+            del column[mark.samples :]
+        for column in (self.h_slot, self.h_ts, self.h_sum, self.h_width):
+            del column[mark.histograms :]
+        del self.h_count[mark.buckets :]
+        for column in (self.l_origin, self.l_ts, self.l_severity):
+            del column[mark.logs :]
+        for texts in (self.bodies, self.trace_ids, self.exceptions):
+            del texts[mark.logs :]
+        for column in (self.s_origin, self.s_ts, self.s_failed):
+            del column[mark.spans :]
+        del self.s_trace[16 * mark.spans :]
+        del self.s_span[8 * mark.spans :]
+        del self.s_parent[8 * mark.spans :]
+        del self.messages[mark.messages :]
+        self._refused.clear()
+
+    def finish(self) -> None:
+        """The current record is complete."""
+        if self._refused:
+            self.refusals[self.records] = list(self._refused.values())
+            self._refused = {}
+        self.ends.extend((len(self.slot), len(self.h_slot), len(self.l_origin), len(self.s_origin)))
+
+
+def describe_fault(error: msgspec.MsgspecError) -> str:
+    """msgspec's own words, which name what was expected, what was found and where."""
+    return str(error)[:300]

@@ -1,0 +1,65 @@
+"""Changes and human actions: JSON objects for the correlator."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.decode.columns import Columns, describe_fault
+from streams.decode.errors import UNDECODABLE, WRONG_TYPE, BadRecord
+from streams.records.digest import digest_hex
+from streams.records.messages import MAX_MS, Action, Change
+
+
+class _Change(msgspec.Struct):
+    ts: int
+    service: str
+    id: str = ""
+    kind: str = "deployment"
+    version: str = ""
+    summary: str = ""
+    author: str = ""
+
+
+class _Action(msgspec.Struct):
+    ts: int
+    incident: str
+    action: str
+    id: str = ""
+    actor: str = ""
+    note: str = ""
+
+
+_change = msgspec.json.Decoder(_Change)
+_action = msgspec.json.Decoder(_Action)
+
+
+def changes(value: bytes, sink: Columns) -> None:
+    """A change record. Without an id it gets the digest of its content. Raises `BadRecord`."""
+    found = _parsed(_change, value)
+    if not found.service:
+        raise BadRecord(WRONG_TYPE, "a change needs a service")
+    said = msgspec.structs.asdict(found)
+    said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said)))
+    sink.message(Change(**said))
+
+
+def actions(value: bytes, sink: Columns) -> None:
+    """An action record. Without an id it gets the digest of its content. Raises `BadRecord`."""
+    found = _parsed(_action, value)
+    if not found.incident or not found.action:
+        raise BadRecord(WRONG_TYPE, "an action needs an incident and an action")
+    said = msgspec.structs.asdict(found)
+    said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said)))
+    sink.message(Action(**said))
+
+
+def _parsed(decoder: msgspec.json.Decoder[_Change] | msgspec.json.Decoder[_Action], value: bytes):  # type: ignore[no-untyped-def]
+    try:
+        found = decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise BadRecord(WRONG_TYPE, describe_fault(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord(UNDECODABLE, f"not JSON: {error}"[:300]) from None
+    if not 0 < found.ts < MAX_MS:
+        raise BadRecord(WRONG_TYPE, f"ts must be milliseconds since 1970, not {found.ts}")
+    return found

@@ -1,0 +1,315 @@
+"""The ingest stage: records of any format in, pages, dead letters and messages out.
+
+One core per input partition. What it remembers is small (`Progress`): event time, the format it
+found, the open window of its own telemetry. The catalog of series is a cache and changes no result.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from config.settings import Settings
+from streams.decode import control as headers
+from streams.decode import deadletter, formats, windows
+from streams.decode.catalog import Catalog
+from streams.decode.columns import Columns, Decoder, Refusal
+from streams.decode.errors import EMPTY, FUTURE, OVERSIZED, UNKNOWN_FORMAT, BadRecord
+from streams.decode.judge import Verdict, judge
+from streams.decode.pager import Pager
+from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
+from streams.decode.resource import series
+from streams.records.digest import shard_of
+from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
+from streams.records.stage import Output, PartitionCore, Record
+
+log = logging.getLogger(__name__)
+
+_messages = msgspec.json.Encoder()
+
+OwnSample = tuple[int, int, float]
+"""slot, ts in ms, value of telemetry about ourselves"""
+
+
+def ingest_factory(settings: Settings, sources: Sequence[str]) -> Callable[[str, int], PartitionCore]:
+    """Cores for input partitions. `sources`: \"topic/partition\" of all input partitions there are."""
+    named = {topic.name: topic.format for topic in settings.topics.inputs}
+    telemetry = tuple(
+        source for source in sources if named.get(source.rpartition("/")[0]) not in formats.FOR_CORRELATOR
+    )
+    label = settings.correlate.domain_label
+    catalog = Catalog(
+        settings.ingest.shards,
+        settings.ingest.max_series,
+        settings.ingest.max_sample_labels,
+        (label,) if label else (),
+    )
+
+    def make(topic: str, partition: int) -> PartitionCore:
+        return IngestCore(settings, topic, partition, named.get(topic, formats.AUTO), telemetry, catalog)
+
+    return make
+
+
+class IngestCore:
+    """One input partition. See `PartitionCore`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        partition: int,
+        wire_format: str,
+        telemetry: Sequence[str],
+        catalog: Catalog,
+    ) -> None:
+        self._settings = settings
+        self._limits = settings.ingest
+        self._topic = topic
+        self._partition = partition
+        self._source = f"{topic}/{partition}"
+        self._configured = wire_format
+        self._sources = len(telemetry)
+        self._peers = [source for source in telemetry if source.rpartition("/")[0] == topic]
+        self._catalog = catalog
+        self._pager = Pager(catalog, settings.ingest.describe_every_ms)
+        self._paged = wire_format not in formats.FOR_CORRELATOR
+        """changes and actions go to the correlator, and no shard waits for them"""
+        self._progress = Progress()
+        self._said: tuple[int, int, str] | None = None
+        """watermark, state and epoch of the last page to every shard"""
+        self._said_at = 0
+
+    @property
+    def format(self) -> str:
+        """The format in use; \"auto\" until one was found."""
+        return self._progress.format if self._configured == formats.AUTO else self._configured
+
+    # -- the contract ------------------------------------------------------------------------
+
+    def process(self, records: Sequence[Record]) -> list[Output]:
+        outputs: list[Output] = []
+        start = 0
+        for i, record in enumerate(records):
+            said = headers.control(record) if not record.value else None
+            if said is None:
+                continue
+            outputs.extend(self._chunk(records[start:i]))
+            outputs.extend(self._begin(said) if said.what == headers.BEGIN else self._end(said))
+            start = i + 1
+        outputs.extend(self._chunk(records[start:]))
+        return outputs
+
+    def tick(self, now_ms: int, at_end: bool) -> list[Output]:
+        if not self._paged:
+            return []
+        progress = self._progress
+        progress.seen_wall(now_ms)
+        if not at_end or progress.ended:
+            return []
+        if progress.epoch:
+            if now_ms - progress.still_since < ABANDONED_MS:
+                return []
+            log.warning("%s: replay %s stopped without an end", self._source, progress.epoch)
+            return list(self._end(headers.Control(headers.END, progress.epoch, -1)))
+        own = self._reports(progress.window.advance(progress.virtual_reference(now_ms)))
+        quiet = progress.clock == -1 or now_ms - progress.quiet_since >= self._limits.allowed_lateness_ms
+        if quiet:
+            reached = progress.idle_watermark(now_ms, self._limits.allowed_lateness_ms)
+            first = progress.state != SourceState.IDLE or progress.idle_at == -1
+            if first or reached >= progress.idle_at + STEP_MS:
+                progress.state, progress.idle_at = SourceState.IDLE, max(reached, progress.idle_at)
+            if now_ms - self._said_at >= REPEAT_MS:
+                self._said, self._said_at = None, now_ms
+        elif not own:
+            return []
+        columns = Columns(self._catalog)
+        verdict = judge(
+            columns, np.empty(0, dtype=np.int64), progress.clock, progress.newest, -1, self._limits
+        )
+        return list(self._pages(columns, verdict, own, self._page()))
+
+    def needed_offset(self, next_offset: int) -> int:
+        return next_offset
+
+    def snapshot(self) -> bytes | None:
+        return msgspec.msgpack.encode(self._progress)
+
+    def restore(self, blob: bytes) -> None:
+        self._progress = msgspec.msgpack.decode(blob, type=Progress)
+        self._said = None
+
+    # -- replays -----------------------------------------------------------------------------
+
+    def _begin(self, said: headers.Control) -> Iterator[Output]:
+        if not self._paged:
+            return
+        if said.epoch != self._progress.epoch:
+            self._progress.begin(said.epoch, said.begin_ms)
+        page = Page(
+            self._source,
+            self._sources,
+            self._progress.floor,
+            SourceState.BEGIN,
+            said.epoch,
+            peers=self._peers,
+        )
+        yield from self._everywhere(page)
+
+    def _end(self, said: headers.Control) -> Iterator[Output]:
+        if not self._paged:
+            return
+        final = self._progress.end()
+        yield from self._everywhere(Page(self._source, self._sources, final, SourceState.ENDED, said.epoch))
+
+    def _everywhere(self, page: Page) -> Iterator[Output]:
+        self._said = None
+        raw = encode_page(page)
+        for shard in range(self._catalog.shards):
+            yield self._output(shard, raw)
+
+    # -- one chunk without control records ---------------------------------------------------
+
+    def _chunk(self, records: Sequence[Record]) -> Iterator[Output]:
+        if not records:
+            return
+        self._catalog.trim()
+        progress, before = self._progress, self._page()
+        columns = Columns(self._catalog)
+        references = np.empty(len(records), dtype=np.int64)
+        refused: dict[int, Refusal] = {}
+        for i, record in enumerate(records):
+            columns.reference_ms = reference = headers.reference_ms(record)
+            references[i] = reference
+            mark = columns.mark()
+            try:
+                self._decode(record, columns)
+            except BadRecord as bad:
+                columns.undo(mark)
+                refused[i] = Refusal(bad.reason, bad.detail, 0)
+            columns.finish()
+        verdict = judge(columns, references, progress.clock, progress.newest, progress.floor, self._limits)
+        own = self._count(references.tolist(), refused, verdict)
+        progress.absorb(verdict.clock, verdict.newest, int(references.max()), bool(verdict.accepted.any()))
+        yield from self._letters(records, refused, verdict)
+        yield from self._forward(records, columns, references.tolist())
+        if self._paged:
+            yield from self._pages(columns, verdict, own, before)
+
+    def _decode(self, record: Record, columns: Columns) -> None:
+        value = record.value
+        if not value:
+            raise BadRecord(EMPTY, "a record without a value")
+        if len(value) > self._limits.max_record_bytes:
+            raise BadRecord(OVERSIZED, f"{len(value)} bytes, at most {self._limits.max_record_bytes}")
+        self._decoder(value)(value, columns)
+
+    def _decoder(self, value: bytes) -> Decoder:
+        name = self._configured
+        if name == formats.AUTO:
+            name = self._progress.format
+            if not name:
+                found = formats.sniff(value)
+                if found is None:
+                    raise BadRecord(
+                        UNKNOWN_FORMAT, f"no format fits beyond doubt; it begins with {bytes(value[:24])!r}"
+                    )
+                name = self._progress.format = found
+                log.info("%s: found format %s", self._source, name)
+        return formats.DECODERS[name]
+
+    def _count(self, references: list[int], refused: dict[int, Refusal], verdict: Verdict) -> list[OwnSample]:
+        window, own = self._progress.window, []
+        accepted, late = verdict.accepted.tolist(), verdict.late.tolist()
+        for i, reference in enumerate(references):
+            if reference >= 0:
+                own += self._reports(window.advance(reference))
+            if i in refused:
+                window.count(1.0, 0)
+            elif i in verdict.refusals:
+                bad = sum(refusal.rows for refusal in verdict.refusals[i])
+                window.count(bad / (bad + accepted[i] + late[i]), late[i])
+            else:
+                window.count(0.0, late[i])
+        return own
+
+    def _reports(self, reports: Sequence[windows.Report]) -> list[OwnSample]:
+        own: list[OwnSample] = []
+        for report in reports:
+            own.append((self._own_slot(windows.DEADLETTER_RATIO), report.end_ms, report.ratio))
+            own.append((self._own_slot(windows.LATE_ROWS), report.end_ms, float(report.late)))
+            self._progress.own = max(self._progress.own, report.end_ms)
+            self._progress.touched = True
+        return own
+
+    def _own_slot(self, metric: str) -> int:
+        group = self._catalog.group((windows.SERVICE, self._source))
+        slot = group.get(metric)
+        if slot is None:
+            labels = (("topic", self._topic), ("partition", str(self._partition)))
+            described = series(Origin(windows.SERVICE), metric, labels, "", Kind.GAUGE, 2)
+            slot = self._catalog.add_series(group, metric, described)
+        return slot
+
+    # -- outputs -----------------------------------------------------------------------------
+
+    def _letters(
+        self, records: Sequence[Record], refused: dict[int, Refusal], verdict: Verdict
+    ) -> Iterator[Output]:
+        if not refused and not verdict.refusals:
+            return
+        for i, record in enumerate(records):
+            found = [refused[i]] if i in refused else verdict.refusals.get(i, ())
+            for refusal in found:
+                yield deadletter.output(self._settings.topics.deadletters, deadletter.letter(record, refusal))
+
+    def _forward(
+        self, records: Sequence[Record], columns: Columns, references: list[int]
+    ) -> Iterator[Output]:
+        """Changes and actions go to the correlator, in every domain: it knows what concerns it."""
+        topics = self._settings.topics
+        for i, message in columns.messages:
+            reference = references[i]
+            if reference >= 0 and message.ts > reference + self._limits.max_future_ms:
+                refusal = Refusal(
+                    FUTURE,
+                    f"ts {message.ts} is {message.ts - reference} ms after its record ({reference})",
+                    0,
+                )
+                yield deadletter.output(topics.deadletters, deadletter.letter(records[i], refusal))
+                continue
+            raw = _messages.encode(message)
+            for domain in range(self._settings.correlate.partitions):
+                yield Output(topics.alerts, raw, key=message.id.encode(), partition=domain)
+
+    def _page(self) -> Page:
+        """A page of this source as it stands, without rows."""
+        progress = self._progress
+        return Page(
+            self._source,
+            self._sources,
+            progress.watermark(self._limits.allowed_lateness_ms),
+            SourceState.ACTIVE if progress.epoch else progress.state,
+            progress.epoch,
+        )
+
+    def _pages(
+        self, columns: Columns, verdict: Verdict, own: Sequence[OwnSample], before: Page
+    ) -> Iterator[Output]:
+        after = self._page()
+        says = (after.watermark, after.state, after.epoch)
+        for shard, page in self._pager.pages(columns, verdict, own, before, after):
+            if page is not after or says != self._said:
+                yield self._output(shard, encode_page(page))
+        self._said = says
+
+    def _output(self, shard: int, raw: bytes) -> Output:
+        return Output(self._settings.topics.pages, raw, key=self._source.encode(), partition=shard)
+
+
+def own_shard(shards: int) -> int:
+    """The shard that sees telemetry about ourselves."""
+    return shard_of(windows.SERVICE, shards)

@@ -1,0 +1,156 @@
+"""Which rows of a chunk may pass: finite, not from the future, not ancient, not late.
+
+Everything is decided per row from the rows before it in the partition, and computed for a whole
+chunk at once. Cutting the same records into other chunks changes nothing.
+
+The *clock* of a partition is its newest accepted event time, but no row moves it further than
+`allowed_lateness_ms` past its record's reference time: one producer whose clock is ahead must not
+make everyone else late. A row is late if it is at or before (clock before its record − allowed
+lateness); rows of one record are never late by each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from array import array
+
+import numpy as np
+import numpy.typing as npt
+
+from config.settings import Ingest
+from streams.decode.columns import Columns, Refusal
+from streams.decode.errors import ANCIENT, FUTURE, NON_FINITE
+from streams.records.messages import MAX_MS
+from streams.records.pages import F64, I64
+
+Mask = npt.NDArray[np.bool_]
+
+NEVER = -1
+"""event time of a partition that has had no row yet"""
+
+
+def ints(column: array[int]) -> I64:
+    """A copy of the column: it can be appended to again."""
+    return np.array(column, dtype=np.int64)
+
+
+def floats(column: array[float]) -> F64:
+    return np.array(column, dtype=np.float64)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a chunk. `n` records; masks are per row."""
+
+    samples: Mask
+    histograms: Mask
+    logs: Mask
+    spans: Mask
+    accepted: I64
+    """[n] rows neither refused nor late"""
+    late: I64
+    """[n] rows dropped as late"""
+    refusals: dict[int, list[Refusal]]
+    """record number -> what was refused of it, by the decoder or here"""
+    clock: int
+    newest: int
+
+
+class _Rows:
+    """One kind of rows: their record numbers and times."""
+
+    def __init__(self, ends: I64, ts: array[int]) -> None:
+        self.record = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+        self.ts = ints(ts)
+
+
+def judge(
+    columns: Columns, references: I64, clock: int, newest: int, floor: int, settings: Ingest
+) -> Verdict:
+    """Judge a chunk whose records have these reference times (ms UTC, `NEVER` if unknown).
+
+    `clock` and `newest` are the partition's so far; nothing at or before `floor` is on time.
+    """
+    n = columns.records
+    ends = ints(columns.ends).reshape(n, 4)
+    samples = _Rows(ends[:, 0], columns.ts)
+    histograms = _Rows(ends[:, 1], columns.h_ts)
+    logs = _Rows(ends[:, 2], columns.l_ts)
+    spans = _Rows(ends[:, 3], columns.s_ts)
+
+    known = references >= 0
+    lowest = np.where(known, references - settings.max_age_ms, 0)
+    highest = np.where(known, references + settings.max_future_ms, MAX_MS)
+    furthest = np.where(known, references + settings.allowed_lateness_ms, MAX_MS)
+
+    finite = np.isfinite(floats(columns.value))
+    whole = _whole_histograms(columns)
+    refusals = {record: list(found) for record, found in columns.refusals.items()}
+    latest = np.full(n, NEVER, dtype=np.int64)
+    clocks = np.full(n, NEVER, dtype=np.int64)
+    usable: list[Mask] = []
+    for rows, right in ((samples, finite), (histograms, whole), (logs, None), (spans, None)):
+        ahead = rows.ts > highest[rows.record]
+        old = rows.ts < lowest[rows.record]
+        good = ~(ahead | old) if right is None else right & ~ahead & ~old
+        if not good.all():
+            _refuse(refusals, rows, ~good, right, ahead, references)
+        usable.append(good)
+        at, ts = rows.record[good], rows.ts[good]
+        np.maximum.at(latest, at, ts)
+        np.maximum.at(clocks, at, np.minimum(ts, furthest[at]))
+
+    after = np.maximum.accumulate(np.concatenate([[clock], clocks]))
+    before = np.where(after[:-1] == NEVER, NEVER, after[:-1] - settings.allowed_lateness_ms)
+    before = np.maximum(before, floor)
+    accepted = np.zeros(n, dtype=np.int64)
+    late = np.zeros(n, dtype=np.int64)
+    masks: list[Mask] = []
+    for rows, good in zip((samples, histograms, logs, spans), usable, strict=True):
+        in_time = rows.ts > before[rows.record]
+        masks.append(good & in_time)
+        accepted += np.bincount(rows.record[good & in_time], minlength=n)
+        late += np.bincount(rows.record[good & ~in_time], minlength=n)
+    return Verdict(
+        *masks, accepted, late, refusals, int(after[-1]), max(newest, int(latest.max(initial=NEVER)))
+    )
+
+
+def _whole_histograms(columns: Columns) -> Mask:
+    """Rows whose counts are finite and whose sum is not infinite (NaN says: none was sent)."""
+    right = ~np.isinf(floats(columns.h_sum))
+    bad = np.flatnonzero(~np.isfinite(floats(columns.h_count)))
+    if len(bad):
+        starts = np.cumsum(ints(columns.h_width))
+        right[np.searchsorted(starts, bad, side="right")] = False
+    return right
+
+
+def _refuse(
+    refusals: dict[int, list[Refusal]],
+    rows: _Rows,
+    bad: Mask,
+    right: Mask | None,
+    ahead: Mask,
+    references: I64,
+) -> None:
+    """Note the bad rows under their records, with one reason and an example each."""
+    for row in np.flatnonzero(bad).tolist():
+        record = int(rows.record[row])
+        ts, reference = int(rows.ts[row]), int(references[record])
+        if right is not None and not right[row]:
+            reason, detail = NON_FINITE, "a value that is NaN or infinite"
+        elif ahead[row]:
+            reason, detail = FUTURE, f"event time {ts} is {ts - reference} ms after its record ({reference})"
+        else:
+            reason, detail = (
+                ANCIENT,
+                f"event time {ts} is {reference - ts} ms before its record ({reference})",
+            )
+        found = refusals.setdefault(record, [])
+        for i, refusal in enumerate(found):
+            if refusal.reason == reason:
+                found[i] = refusal._replace(rows=refusal.rows + 1)
+                break
+        else:
+            found.append(Refusal(reason, detail, 1))
