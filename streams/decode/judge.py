@@ -105,14 +105,21 @@ def judge(
     before = np.maximum(before, floor)
     accepted = np.zeros(n, dtype=np.int64)
     late = np.zeros(n, dtype=np.int64)
-    masks: list[Mask] = []
-    for rows, good in zip((samples, histograms, logs, spans), usable, strict=True):
+    for i, rows in enumerate((samples, histograms, logs, spans)):
         in_time = rows.ts > before[rows.record]
-        masks.append(good & in_time)
-        accepted += np.bincount(rows.record[good & in_time], minlength=n)
-        late += np.bincount(rows.record[good & ~in_time], minlength=n)
+        late += np.bincount(rows.record[usable[i] & ~in_time], minlength=n)
+        usable[i] &= in_time
+        accepted += np.bincount(rows.record[usable[i]], minlength=n)
     return Verdict(
-        *masks, accepted, late, refusals, int(after[-1]), max(newest, int(latest.max(initial=NEVER)))
+        usable[0],
+        usable[1],
+        usable[2],
+        usable[3],
+        accepted,
+        late,
+        refusals,
+        int(after[-1]),
+        max(newest, int(latest.max(initial=NEVER))),
     )
 
 
@@ -140,13 +147,11 @@ def _refuse(
         ts, reference = int(rows.ts[row]), int(references[record])
         if right is not None and not right[row]:
             reason, detail = NON_FINITE, "a value that is NaN or infinite"
-        elif ahead[row]:
-            reason, detail = FUTURE, f"event time {ts} is {ts - reference} ms after its record ({reference})"
         else:
-            reason, detail = (
-                ANCIENT,
-                f"event time {ts} is {reference - ts} ms before its record ({reference})",
-            )
+            reason, side = (FUTURE, "after") if ahead[row] else (ANCIENT, "before")
+            detail = f"event time {ts} is {abs(ts - reference)} ms {side} its record ({reference})"
+            if reference < 0:
+                detail = f"event time {ts} is {side} anything honest"
         found = refusals.setdefault(record, [])
         for i, refusal in enumerate(found):
             if refusal.reason == reason:

@@ -15,6 +15,7 @@ NO_RECORDED_VALUE = 1
 """flag of a point that only says: nothing was measured"""
 
 NS_PER_MS = 1_000_000
+MAX_BUCKETS = 1_000
 MAX_BODY = 16_384
 """characters kept of a log body"""
 
@@ -88,6 +89,14 @@ def severity_number(number: int, name: str) -> int:
 def body_of(body: str, event_name: str, exception_message: str) -> str:
     """The text of a log record: its body, or what stands in for a missing one."""
     return (body or exception_message or event_name)[:MAX_BODY]
+
+
+def check_buckets(counts: int, bounds: int) -> None:
+    """Raises `RowFault` unless there is one more count than bounds, or no counts at all."""
+    if counts and counts != bounds + 1:
+        raise RowFault(f"{counts} bucket counts do not go with {bounds} bounds")
+    if counts > MAX_BUCKETS:
+        raise RowFault(f"{counts} buckets, at most {MAX_BUCKETS}")
 
 
 def checked_bounds(bounds: tuple[float, ...]) -> tuple[float, ...]:

@@ -256,8 +256,6 @@ def _metrics(part: _ResourceMetrics, sink: Columns) -> None:
     for scope in part.scope_metrics:
         for metric in scope.metrics:
             try:
-                if not metric.name:
-                    raise RowFault("a metric must have a name")
                 _Writer(key, sender, metric, sink).write()
             except RowFault as fault:
                 sink.refuse(fault.reason, f"metric {metric.name}: {fault.detail}", max(1, _size(metric)))
@@ -282,6 +280,8 @@ class _Writer:
     def write(self) -> None:
         """Raises `RowFault` if none of the points can be used."""
         metric = self.metric
+        if not metric.name:
+            raise RowFault("a metric must have a name")
         if metric.gauge is not None:
             self._numbers(metric.gauge, Kind.GAUGE)
         elif metric.sum is not None:
@@ -330,11 +330,11 @@ class _Writer:
         group = sink.catalog.group((self.raw, name, self.metric.unit, kind))
         for point in data.data_points:
             number = point.as_double if point.as_double is not None else point.as_int
+            if number is None:
+                if not point.flags & NO_RECORDED_VALUE:
+                    self._refuse(RowFault("a point without a value"))
+                continue
             try:
-                if number is None:
-                    if point.flags & NO_RECORDED_VALUE:
-                        continue
-                    raise RowFault("a point without a value")
                 time = _millis(point.time_unix_nano)
                 slot = group.get((bytes(point.attributes), (), ()))
                 if slot is None:
@@ -353,8 +353,7 @@ class _Writer:
                 continue
             try:
                 counts, bounds = point.bucket_counts, point.explicit_bounds
-                if counts and len(counts) != len(bounds) + 1:
-                    raise RowFault(f"{len(counts)} bucket counts do not go with {len(bounds)} bounds")
+                otlp.check_buckets(len(counts), len(bounds))
                 time = _millis(point.time_unix_nano)
                 slot = self._slot(point.attributes, kind, self.metric.name, tuple(bounds) if counts else ())
                 total = math.nan if point.sum is None else point.sum

@@ -152,6 +152,13 @@ def _usable(point: Any) -> bool:
     return True
 
 
+def _numbers_in(packed: bytes) -> int:
+    """How many 8-byte numbers these bytes hold. Raises `RowFault` if it is no whole number of them."""
+    if len(packed) % 8:
+        raise RowFault("buckets that are no list of 64-bit numbers")
+    return len(packed) // 8
+
+
 def _histogram(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Columns) -> None:
     kind = otlp.histogram_kind(data.aggregation_temporality)
     group = _Group(raw, origin, metric.name, metric.unit, kind, sink)
@@ -160,8 +167,7 @@ def _histogram(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Columns
             if not _usable(point):
                 continue
             packed, edges = point.bucket_counts, point.explicit_bounds
-            if len(packed) % 8 or len(edges) % 8 or (packed and len(packed) != len(edges) + 8):
-                raise RowFault(f"{len(packed) // 8} bucket counts do not go with {len(edges) // 8} bounds")
+            otlp.check_buckets(_numbers_in(packed), _numbers_in(edges))
             attributes = point.attributes
             key = (edges, *attributes)
             slot = group.get(key)
@@ -239,7 +245,7 @@ def logs(value: bytes, sink: Columns) -> None:
             for record in scope.log_records:
                 nanos = record.time_unix_nano or record.observed_time_unix_nano
                 ts = nanos // NS_PER_MS if nanos else sink.reference_ms
-                found = {}
+                found: dict[str, str] = {}
                 for raw in record.attributes:
                     if b"exception." in raw:
                         found.update(anyvalue.pairs([raw]))

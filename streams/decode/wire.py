@@ -21,9 +21,11 @@ METRICS, LOGS, TRACES = "metrics", "logs", "traces"
 SIGNALS = frozenset((METRICS, LOGS, TRACES))
 
 _LEAVES_LOOKED_AT = 16
+_OLD_SCOPES = 1000
+"""field of the deprecated list of instrumentation libraries"""
 
 _ALLOWED: dict[str, dict[int, int]] = {
-    METRICS: {n: BYTES for n in (1, 2, 3, 5, 7, 9, 10, 11, 12)},
+    METRICS: dict.fromkeys((1, 2, 3, 5, 7, 9, 10, 11, 12), BYTES),
     LOGS: {1: FIXED64, 2: VARINT, 3: BYTES, 5: BYTES, 6: BYTES, 7: VARINT, 8: FIXED32, 9: BYTES, 10: BYTES}
     | {11: FIXED64, 12: BYTES},
     TRACES: {1: BYTES, 2: BYTES, 3: BYTES, 4: BYTES, 5: BYTES, 6: VARINT, 7: FIXED64, 8: FIXED64, 9: BYTES}
@@ -85,10 +87,8 @@ def _leaves(raw: bytes) -> Iterator[list[Field]]:
                 for leaf in fields(raw, inner[2], inner[3]):
                     if leaf[0] == 2 and leaf[1] == BYTES:
                         yield list(fields(raw, leaf[2], leaf[3]))
-            elif inner[0] > 3 or inner[1] != BYTES:
-                # 1000 is a deprecated list of instrumentation scopes, still bytes.
-                if inner[0] != 1000:
-                    raise Malformed(f"field {inner[0]} beside resource, scopes and schema")
+            elif (inner[0] > 3 or inner[1] != BYTES) and inner[0] != _OLD_SCOPES:
+                raise Malformed(f"field {inner[0]} beside resource, scopes and schema")
 
 
 def _fits(leaf: list[Field]) -> set[str]:
