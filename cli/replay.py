@@ -54,7 +54,7 @@ async def publish(
         epoch = digest_hex(str(data.folder), run, str(time.time_ns()))
         for partition in partitions:
             await producer.send_and_wait(
-                lines, partition=partition, headers=list(control("begin", epoch, begin))
+                lines, b"", partition=partition, headers=list(control("begin", epoch, begin))
             )
         task = progress.add_task(run or "rows", total=timeline.span.rows) if progress else None
         started = time.monotonic()
@@ -79,7 +79,7 @@ async def publish(
         await asyncio.gather(*pending)
         for partition in partitions:
             await producer.send_and_wait(
-                lines, partition=partition, headers=list(control("end", epoch, begin))
+                lines, b"", partition=partition, headers=list(control("end", epoch, begin))
             )
     finally:
         await producer.stop()
