@@ -1,0 +1,142 @@
+"""What a metric measures, read from its name and labels, and how far a window is from normal."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+LATENCY, FAILURE, SUCCESS, TRAFFIC, RESOURCE, BYTES, OTHER = (
+    "latency",
+    "failure",
+    "success",
+    "traffic",
+    "resource",
+    "bytes",
+    "other",
+)
+_KINDS = (
+    (
+        FAILURE,
+        re.compile(
+            r"error|fail|exception|5xx|panic|reject|throttl|timeout|cancel|drop|invalid|missing", re.I
+        ),
+    ),
+    (SUCCESS, re.compile(r"success|availab|healthy|uptime|apdex", re.I)),
+    (LATENCY, re.compile(r"laten|duration|response.?time|edgep\d|elapsed|wait|delay|message.?age", re.I)),
+    (
+        RESOURCE,
+        re.compile(
+            r"cpu|memory|mem_|rss|heap|disk|thread|gc[_.]|fd|file.?desc|buffer|pool|capacity|queue", re.I
+        ),
+    ),
+    (BYTES, re.compile(r"bytes|syscall|network|receive|transmit|packets", re.I)),
+    (TRAFFIC, re.compile(r"request|workload|ops|calls|throughput|traffic|rps|qps|per.?sec|per.?min", re.I)),
+)
+_CLIENT = re.compile(r"client|outbound|upstream|source", re.I)
+_SHARED = re.compile(r"(?<![a-z])node|host", re.I)
+_PEER_KEYS = (
+    "peer.service",
+    "server.address",
+    "net.peer.name",
+    "upstream",
+    "peer",
+    "destination",
+    "instance",
+)
+_STATS = ("average", "mean", "avg", "", "p90", "p95", "p50", "p99")
+"""preferred statistic of a latency, best first: times traffic it gives the time really spent"""
+_STAT = re.compile(r"(average|mean|avg|p\d\d)", re.I)
+
+
+class Meaning(NamedTuple):
+    """What a series tells of its service."""
+
+    kind: str
+    client: bool
+    """seen from the calling side"""
+    callee: str | None
+    """with `client`: who was called, if the labels say so"""
+    stat: int
+    """rank of the statistic, 0 is best"""
+    shared: bool
+    """of the machine, not of the service alone"""
+
+
+class Deviation(NamedTuple):
+    """A window against normal."""
+
+    normal: float
+    level: float
+    """mean of the more deviating half of the window"""
+    spread: float
+    z: float
+    onset: int
+    """index into the window of the first sample clearly off"""
+
+
+def meaning(service: str, metric: str, labels: Mapping[str, str], known: Collection[str]) -> Meaning:
+    """Read a series; `known` are the services there are."""
+    kind = next((name for name, pattern in _KINDS if pattern.search(metric)), OTHER)
+    callee = _callee(service, labels, known)
+    found = _STAT.findall(f"{metric} {labels.get('stat', '')}")
+    word = found[-1].lower() if found else ""
+    stat = _STATS.index(word) if word in _STATS else len(_STATS)
+    return Meaning(
+        kind, bool(_CLIENT.search(metric)) or callee is not None, callee, stat, bool(_SHARED.search(metric))
+    )
+
+
+def _callee(service: str, labels: Mapping[str, str], known: Collection[str]) -> str | None:
+    for key in _PEER_KEYS:
+        value = labels.get(key, "")
+        if value in known and value != service:
+            return value
+        # An edge written as one label: caller_callee, caller->callee.
+        if value.startswith(service) and len(value) > len(service):
+            rest = value[len(service) :].lstrip("_-> /:|→")
+            if rest in known and rest != service:
+                return rest
+    return None
+
+
+def failing_share(values: Values, kind: str) -> Values:
+    """Success or failure measures as the share that fails, 0 .. 1; percentages are recognised by size."""
+    scale = 100.0 if len(values) and float(values.max()) > 1.5 else 1.0
+    share = values / scale
+    return 1.0 - share if kind == SUCCESS else share
+
+
+def deviation(normal: Values, window: Values, direction: int = 0, floor: float = 1e-9) -> Deviation | None:
+    """Robust distance of `window` from `normal`; None when there is too little of either.
+
+    The spread is the larger of MAD and an inner-quantile range, at least 5 % of the level and
+    `floor`, so that a constant series is not infinitely surprised by its first wiggle.
+    `direction`: 1 only upwards counts, -1 only downwards, 0 the side that deviates more.
+    """
+    if len(normal) < 3 or len(window) == 0:
+        return None
+    center = float(np.median(normal))
+    low, high = np.quantile(normal, (0.1, 0.9))
+    mad = 1.4826 * float(np.median(np.abs(normal - center)))
+    spread = max(mad, float(high - low) / 2.56, 0.05 * abs(center), floor)
+    ordered = np.sort(window)
+    half = math.ceil(len(ordered) / 2)
+    below, above = float(ordered[:half].mean()), float(ordered[-half:].mean())
+    up = direction > 0 or (direction == 0 and abs(above - center) >= abs(below - center))
+    level = above if up else below
+    off = np.flatnonzero((window - center) * (1 if up else -1) > 3 * spread)
+    return Deviation(center, level, spread, (level - center) / spread, int(off[0]) if len(off) else -1)
+
+
+def force(z: float, floor: float = 3.0, full: float = 60.0) -> float:
+    """[0, 1]: nothing below `floor` spreads, everything from `full`, logarithmic between."""
+    if z <= floor:
+        return 0.0
+    return min(1.0, math.log(z / floor) / math.log(full / floor))
