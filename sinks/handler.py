@@ -100,5 +100,8 @@ def _letter(record: Record, reason: str, detail: str) -> Delivery:
 
 
 def sink_handler(settings: Settings) -> SinkHandler:
-    """The handler of the sink stage as configured: ClickHouse."""
-    return SinkHandler(settings.topics, ClickHouseSink(settings.clickhouse))
+    """The handler of the sink stage as configured: ClickHouse.
+
+    Little patience of its own: the shell retries too, and shows in its health that it does.
+    """
+    return SinkHandler(settings.topics, ClickHouseSink(settings.clickhouse, patience_s=2.0))
