@@ -5,6 +5,7 @@ Times stay integer ms UTC: clickhouse-connect writes them into DateTime64(3) as 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -117,7 +118,7 @@ def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
         # The broker says -1 where it has no time; a dead letter must not be refused for that.
         min(max(d.timestamp_ms, 0), MAX_MS),
         d.detail, _within("rows", d.rows, U32_MAX),
-        len(d.key or b""), len(d.value or b""), _preview(d.value),
+        len(d.key or b""), len(d.value or b"") + d.cut, _preview(_start(d)),
     )  # fmt: skip
 
 
@@ -144,9 +145,19 @@ def _json(items: Iterable[msgspec.Struct]) -> str:
     return msgspec.json.encode(items).decode()
 
 
-def _preview(value: bytes | None) -> str:
-    """Start of the bytes, readable in any terminal: controls and broken UTF-8 are escaped."""
-    text = (value or b"")[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")
+def _start(d: DeadLetter) -> bytes:
+    """The first bytes of the refused record, also of one that was kept compressed."""
+    if d.encoding != "zlib":
+        return (d.value or b"")[:PREVIEW_BYTES]
+    try:
+        return zlib.decompressobj().decompress(d.value or b"", PREVIEW_BYTES)
+    except zlib.error:
+        return b""
+
+
+def _preview(value: bytes) -> str:
+    """Readable in any terminal: controls and broken UTF-8 are escaped."""
+    text = value.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -90,7 +90,7 @@ CREATE TABLE IF NOT EXISTS dead_letter_records
     detail String COMMENT 'what was expected and what was found',
     rows UInt32 COMMENT '0: the whole record; n: n rows of it, the others were used',
     key_bytes UInt32,
-    value_bytes UInt32,
+    value_bytes UInt32 COMMENT 'bytes kept plus bytes cut; large records are kept compressed',
     preview String COMMENT 'the first 200 bytes, unprintable ones escaped',
     written_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC') COMMENT 'wall clock of the insert'
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -98,6 +100,22 @@ def test_the_preview_of_a_dead_letter_is_short_and_printable() -> None:
     assert preview.startswith("\\x1b[2Jbad\\xff")
     assert len(preview) < 4 * PREVIEW_BYTES
     assert preview.isprintable()
+
+
+def test_the_preview_of_a_compressed_dead_letter_is_readable() -> None:
+    """Large records are kept compressed; people still see how they begin, and damage does no harm."""
+    preview = DEAD_LETTERS.columns.index("preview")
+    packed = zlib.compress(b'{"resourceMetrics":' + b" " * 900_000)
+    assert (
+        row_of(dead_letter(value=packed, encoding="zlib")).values[preview].startswith('{"resourceMetrics":')
+    )
+    assert row_of(dead_letter(value=b"damaged", encoding="zlib")).values[preview] == ""
+
+
+def test_the_size_of_a_cut_dead_letter_counts_what_was_cut() -> None:
+    """An analyst looking for oversized records must find them."""
+    row = row_of(dead_letter(value=b"x" * 10, cut=9_000_000))
+    assert row.values[DEAD_LETTERS.columns.index("value_bytes")] == 9_000_010
 
 
 def test_a_row_the_sink_did_not_write_is_refused() -> None:
