@@ -11,7 +11,7 @@ weights are fixed; no case decides them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -33,10 +33,15 @@ OUT_OF_REACH = 0.25
 LOG_FULL = 60.0
 """log deviance that counts in full"""
 LOG_EXPLAINED = 0.5
+UNCONNECTED = 0.3
+"""what remains of the excess of a service the call graph does not know"""
 CHANGE_WINDOW_MS = 1_800_000
 UNKNOWN = 0.35
 FAILING_FLOOR = 0.005
 """spread of a failing share is at least this"""
+
+
+Key = TypeVar("Key", str, tuple[str, str])
 
 
 class Trace(NamedTuple):
@@ -127,8 +132,9 @@ def _losses(
 ) -> None:
     """Exclusive excess in time (`LATENCY`) or in failed requests (`FAILURE`)."""
     traffic = _traffic(case.traces, reads)
-    server: dict[str, tuple[int, float, _Read]] = {}
-    edge: dict[tuple[str, str], tuple[int, float, _Read]] = {}
+    server: dict[str, _Lost] = {}
+    edge: dict[tuple[str, str], _Lost] = {}
+    waiting: dict[str, _Lost] = {}
     for read in reads:
         series, meaning, move = read.trace.series, read.meaning, read.move
         failing = meaning.kind in (measures.FAILURE, measures.SUCCESS) and _is_share(
@@ -137,25 +143,59 @@ def _losses(
         if not (failing if kind == measures.FAILURE else meaning.kind == kind):
             continue
         per_request = max(0.0, move.level - move.normal - move.spread)
+        callee = meaning.callee or series.service
+        found = _Lost(meaning.stat, -per_request * traffic.get(callee, 1.0), read)
         if meaning.callee is not None:
-            key = (series.service, meaning.callee)
-            found = (meaning.stat, -per_request * traffic.get(meaning.callee, 1.0), read)
-            edge[key] = min(edge.get(key, found), found, key=lambda f: f[:2])
-        elif not meaning.client:
-            found = (meaning.stat, -per_request * traffic.get(series.service, 1.0), read)
-            server[series.service] = min(server.get(series.service, found), found, key=lambda f: f[:2])
-    loss = Loss({s: -f[1] for s, f in server.items()}, {k: -f[1] for k, f in edge.items()})
-    own = exclusive(loss, down, scope & services.keys())
-    watched = server.get(case.symptom)
-    moves = [watched[2].move.z] if watched else [f[2].move.z for f in (*server.values(), *edge.values())]
-    unusual = max(0.1, measures.force(max(moves, default=0.0), 1.5, 20.0))
-    for service, share in own.items():
-        seen = [f for key, f in edge.items() if key[1] == service]
-        best = min([server[service]] if service in server else seen, key=lambda f: f[1], default=None)
+            _least(edge, (series.service, meaning.callee), found)
+        else:
+            _least(waiting if meaning.client else server, series.service, found)
+    named = {caller for caller, _ in edge}
+    loss = Loss(
+        {s: -f.negative for s, f in server.items()},
+        {k: -f.negative for k, f in edge.items()},
+        {s: -f.negative for s, f in waiting.items() if s not in named},
+    )
+    for service, share in exclusive(loss, down, scope & services.keys()).items():
+        best = _witness(service, server, edge, waiting, down)
         if best is None:
             continue
-        text = f"{_moved(best[2])}; {share:.0%} of the loss is its own, not its callees'"
-        _add(services[service], Evidence("strength", text, round(EXCESS * share * unusual, 4), _at(best[2])))
+        # Without known callees nothing can be taken away, so little can be called its own.
+        alone = UNCONNECTED if down and service not in down and not _called(service, down) else 1.0
+        unusual = max(0.1, best.read.move.rarity * measures.force(best.read.move.z, 1.5, 20.0))
+        text = f"{_moved(best.read)}; {share:.0%} of the loss is its own, not its callees'"
+        weight = round(EXCESS * share * unusual * alone, 4)
+        _add(services[service], Evidence("strength", text, weight, _at(best.read)))
+
+
+class _Lost(NamedTuple):
+    stat: int
+    negative: float
+    read: _Read
+
+
+def _least(found: dict[Key, _Lost], key: Key, lost: _Lost) -> None:
+    """Keep the best statistic, and of several series (instances) the one that lost most."""
+    known = found.get(key)
+    if known is None or lost[:2] < known[:2]:
+        found[key] = lost
+
+
+def _witness(
+    service: str,
+    server: Mapping[str, _Lost],
+    edge: Mapping[tuple[str, str], _Lost],
+    waiting: Mapping[str, _Lost],
+    down: Mapping[str, Sequence[str]],
+) -> _Lost | None:
+    """The series that shows the loss best: its own, or that of a caller."""
+    seen = [server[service]] if service in server else []
+    seen += [lost for (_, callee), lost in sorted(edge.items()) if callee == service]
+    seen += [waiting[caller] for caller in sorted(waiting) if service in down.get(caller, ())]
+    return max(seen, key=lambda lost: lost.read.move.z, default=None)
+
+
+def _called(service: str, down: Mapping[str, Sequence[str]]) -> bool:
+    return any(service in callees for callees in down.values())
 
 
 def _traffic(traces: Sequence[Trace], reads: Sequence[_Read]) -> dict[str, float]:
@@ -180,16 +220,18 @@ def _strengths(services: dict[str, _Service], reads: Sequence[_Read]) -> None:
     best: dict[tuple[str, str], tuple[float, float, _Read]] = {}
     for read in reads:
         kind, service = read.meaning.kind, read.trace.series.service
-        z = abs(read.move.z) if kind == measures.OTHER else read.move.z
+        z = read.move.z
         if not (read.meaning.shared or read.meaning.client or kind == measures.TRAFFIC):
-            services[service].faint = max(services[service].faint, measures.force(z, 1.0, 30.0))
+            services[service].faint = max(
+                services[service].faint, read.move.rarity * measures.force(z, 1.0, 30.0)
+            )
         if kind == measures.RESOURCE and not read.meaning.shared:
             group, weight = "resource", RESOURCE
         elif kind in (measures.FAILURE, measures.OTHER) and not read.meaning.client:
             group, weight = "other", OTHER
         else:
             continue
-        found = (weight * measures.force(z, 4.0, 40.0), z, read)
+        found = (weight * read.move.rarity * measures.force(z, 4.0, 40.0), z, read)
         if found[0] > 0:
             best[service, group] = max(best.get((service, group), found), found, key=lambda f: f[:2])
     for (service, _), (weight, _, read) in sorted(best.items()):

@@ -55,6 +55,10 @@ _STATS = ("average", "mean", "avg", "", "p90", "p95", "p50", "p99")
 _STAT = re.compile(r"(average|mean|avg|p\d\d)", re.I)
 
 
+RARITY = 8
+"""how fast a move loses weight with the share of normal windows that were as far off"""
+
+
 class Meaning(NamedTuple):
     """What a series tells of its service."""
 
@@ -77,8 +81,11 @@ class Deviation(NamedTuple):
     """mean of the more deviating half of the window"""
     spread: float
     z: float
+    """distance in spreads; negative when it moved against `direction`"""
     onset: int
-    """index into the window of the first sample clearly off"""
+    """index into the window of the first sample clearly off, -1 for none"""
+    rarity: float
+    """[0, 1]: near 1 when normal held no window as far off, near 0 when it held many"""
 
 
 def meaning(service: str, metric: str, labels: Mapping[str, str], known: Collection[str]) -> Meaning:
@@ -123,16 +130,26 @@ def deviation(normal: Values, window: Values, direction: int = 0, floor: float =
     if len(normal) < 3 or len(window) == 0:
         return None
     center = float(np.median(normal))
-    low, high = np.quantile(normal, (0.1, 0.9))
+    low, high = np.quantile(normal, (0.2, 0.8))
     mad = 1.4826 * float(np.median(np.abs(normal - center)))
-    spread = max(mad, float(high - low) / 2.56, 0.05 * abs(center), floor)
-    ordered = np.sort(window)
-    half = math.ceil(len(ordered) / 2)
-    below, above = float(ordered[:half].mean()), float(ordered[-half:].mean())
-    up = direction > 0 or (direction == 0 and abs(above - center) >= abs(below - center))
-    level = above if up else below
-    off = np.flatnonzero((window - center) * (1 if up else -1) > 3 * spread)
-    return Deviation(center, level, spread, (level - center) / spread, int(off[0]) if len(off) else -1)
+    spread = max(mad, float(high - low) / 1.68, 0.05 * abs(center), floor)
+    below, above = _levels(window[None, :])
+    up = direction > 0 or (direction == 0 and abs(above[0] - center) >= abs(below[0] - center))
+    sign = 1 if up else -1
+    level = float(above[0] if up else below[0])
+    off = np.flatnonzero((window - center) * sign > 3 * spread)
+    past = np.lib.stride_tricks.sliding_window_view(normal, min(len(window), len(normal)))
+    before = _levels(past)[1 if up else 0]
+    alike = (float(np.sum((before - level) * sign >= 0)) + 0.5) / (len(before) + 1.0)
+    onset = int(off[0]) if len(off) else -1
+    return Deviation(center, level, spread, sign * (level - center) / spread, onset, (1.0 - alike) ** RARITY)
+
+
+def _levels(windows: Values) -> tuple[Values, Values]:
+    """Of each row: the mean of its lower and of its upper half (the middle value is in both)."""
+    ordered = np.sort(windows, axis=1)
+    half = math.ceil(ordered.shape[1] / 2)
+    return ordered[:, :half].mean(axis=1), ordered[:, -half:].mean(axis=1)
 
 
 def force(z: float, floor: float = 3.0, full: float = 60.0) -> float:
