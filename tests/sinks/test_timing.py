@@ -11,6 +11,11 @@ from tests.sinks.make import DAY, MINUTE, T0, incident, resolved
 from tests.sinks.store import store
 
 
+@pytest.fixture
+def client(emptied: Client) -> Client:
+    return emptied
+
+
 def timing(client: Client, id: str) -> dict[str, Any]:
     """The one row of an incident in the timing view, or an assertion error."""
     result = client.query(
