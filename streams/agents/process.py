@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -125,18 +125,17 @@ class Stage:
                 placed.high = end
 
     async def stop(self, within_s: float) -> None:
-        """Drain, checkpoint, commit, leave the group; gives up politely after `within_s` seconds."""
+        """Drain, checkpoint, commit, leave the group. Half of `within_s` (seconds) is for the drain."""
+        if self.runner.partitions:
+            await self._within(within_s / 2, self.app.consumer.drain(), "drained")
+        await self._within(within_s / 2, self.app.stop(), "stopped")
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, None], what: str) -> None:
         try:
-            async with asyncio.timeout(within_s):
-                if self.runner.partitions:
-                    await self.app.consumer.drain()
-                await self.app.stop()
+            async with asyncio.timeout(seconds):
+                await work
         except TimeoutError:
-            log.warning(
-                "%s: did not stop within %.0f s; what was not committed will be read again",
-                self.name,
-                within_s,
-            )
+            log.warning("%s: not %s within %.1f s; the rest will be read again", self.name, what, seconds)
 
 
 async def run_worker(

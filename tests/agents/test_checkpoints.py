@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Awaitable
 
@@ -86,7 +85,7 @@ def test_a_checkpoint_of_a_newer_format_is_refused() -> None:
 
 
 async def test_the_store_finds_a_checkpoint_far_behind_the_end_of_its_topic(bootstrap: str) -> None:
-    """Partitions share a checkpoint partition; a quiet one's last word may be thousands of records back."""
+    """Partitions share a checkpoint partition; a quiet one's last word may be hundreds of records back."""
     topic = kit.unique("checkpoints")
     await kit.create(bootstrap, TopicSpec(topic, 2, compacted=True))
     quiet, busy, never = TP("a", 0), TP("b", 0), TP("c", 1)
@@ -101,8 +100,9 @@ async def test_the_store_finds_a_checkpoint_far_behind_the_end_of_its_topic(boot
         store = CheckpointStore(bootstrap, topic, 2, send)
         large = blob_of(2_000_000)
         await store.write(Checkpoint(quiet, 5, 3, large))
-        await asyncio.gather(*(store.write(Checkpoint(busy, n, n, b"%d" % n, n % 2)) for n in range(1_000)))
+        for n in range(300):
+            await store.write(Checkpoint(busy, n, n, b"%d" % n, n % 2))
         found = await store.read([quiet, busy, never])
     assert found[quiet] == Checkpoint(quiet, 5, 3, large)
-    assert found[busy].blob == b"999"
+    assert found[busy].blob == b"299"
     assert never not in found

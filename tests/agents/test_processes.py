@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +95,8 @@ async def test_nothing_is_lost_or_read_twice_while_workers_join_and_leave(bootst
     ids = range(50_000)
     load = asyncio.create_task(kit.produce(bootstrap, crew.source, PARTITIONS, ids, rate=3_000))
     for _ in range(3):
-        await crew.start().ready()
+        # No periodic checkpoint: only the one of the drain can have kept what was done.
+        await crew.start(checkpoint_s=600.0).ready()
     assert await crew.workers[0].stop() == 0
     await load
     said = await kit.read_until(bootstrap, crew.out, lambda s: len(kit.ids_of(s)) >= len(ids), 60)
@@ -135,3 +137,23 @@ async def test_a_worker_refuses_a_topic_with_another_partition_count(bootstrap: 
     assert await worker.exit_code(20) == 2
     assert f"topic {crew.source} has 4 partitions, the configuration says 3" in worker.text()
     assert "Traceback" not in worker.text()
+
+
+async def test_a_worker_that_slept_through_its_session_spoils_nothing(bootstrap: str, crew: Crew) -> None:
+    """It wakes with chunks in hand, state and checkpoints to write, while another owns its partitions."""
+    await crew.topics()
+    ids = range(45_000)
+    load = asyncio.create_task(kit.produce(bootstrap, crew.source, PARTITIONS, ids, rate=2_500))
+    sleeper = crew.start()
+    await sleeper.ready()
+    await asyncio.sleep(1.5)
+    sleeper.process.send_signal(signal.SIGSTOP)
+    heir = crew.start()
+    await heir.ready()
+    sleeper.process.send_signal(signal.SIGCONT)
+    await load
+    everything = set(ids)
+    said = await kit.read_until(bootstrap, crew.out, lambda s: everything <= set(kit.ids_of(s)), 60)
+    assert_counts_exact(said, ids)
+    assert sleeper.alive()
+    assert heir.alive()
