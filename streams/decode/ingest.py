@@ -86,7 +86,7 @@ class IngestCore:
     @property
     def format(self) -> str:
         """The format in use; \"auto\" until one was found."""
-        return self._progress.format if self._configured == formats.AUTO else self._configured
+        return self._progress.format or self._configured
 
     # -- the contract ------------------------------------------------------------------------
 

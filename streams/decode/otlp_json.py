@@ -311,7 +311,7 @@ class _Writer:
         if slot is None:
             try:
                 labels = _pairs(_attributes.decode(attributes))
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise RowFault(f"unreadable attributes: {error}") from None
             described = series(
                 self.sender,

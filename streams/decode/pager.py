@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,23 +28,32 @@ class Describer:
         self._generation = -1
         self._last: I64 = np.empty(0, dtype=np.int64)
 
-    def due(
-        self, catalog: Catalog, parts: Sequence[SampleRows | HistogramRows], rows: Sequence[I64]
-    ) -> list[int]:
-        """Slots of these rows that were not described within `every_ms` of event time; now they are."""
+    def due(self, catalog: Catalog, slot: I64, ts: I64) -> I64:
+        """Positions of the rows with which their series must be described: the first of each that was
+        not described within `every_ms` of event time. They count as described from now on.
+        """
         size = len(catalog.series.entries)
         if self._generation != catalog.generation:
             self._generation, self._last = catalog.generation, np.empty(0, dtype=np.int64)
         if size > len(self._last):
             more = np.full(max(size, 2 * len(self._last)) - len(self._last), _LONG_AGO, dtype=np.int64)
             self._last = np.concatenate([self._last, more])
-        slot = np.concatenate([part.slot[chosen] for part, chosen in zip(parts, rows, strict=True)])
-        ts = np.concatenate([part.ts[chosen] for part, chosen in zip(parts, rows, strict=True)])
-        wanting = ts >= self._last[slot] + self._every_ms
-        slot, ts = slot[wanting], ts[wanting]
-        np.maximum.at(self._last, slot, ts)
-        _, first = np.unique(slot, return_index=True)
-        return [int(each) for each in slot[np.sort(first)]]
+        wanting = np.flatnonzero(ts >= self._last[slot] + self._every_ms)
+        if not len(wanting):
+            return wanting
+        slots, first = np.unique(slot[wanting], return_index=True)
+        at = wanting[first]
+        self._last[slots] = ts[at]
+        at.sort()
+        return at
+
+
+class Piece(NamedTuple):
+    """Rows of one kind that go into one page, and the series to be described with them."""
+
+    part: Part
+    rows: I64
+    series: list[Series]
 
 
 class Pager:
@@ -62,49 +73,82 @@ class Pager:
     ) -> Iterator[tuple[int, Page]]:
         """(shard, page) for every row accepted, and at least one page a shard.
 
-        The last page of a shard is a copy of `after` with rows; all earlier ones are of `before`,
-        because rows they do not hold yet may be older than the new watermark.
+        The last page of a shard is `after`, with rows or as it is; all earlier ones are like
+        `before`, because rows they do not hold yet may be older than the new watermark.
         """
         catalog = self._catalog
-        numbers = samples(columns, verdict.samples, own, catalog)
-        buckets = HistogramRows(columns, verdict.histograms, catalog)
-        parts: tuple[Part, ...] = (
-            numbers,
-            buckets,
-            LogRows(columns, verdict.logs, catalog),
-            SpanRows(columns, verdict.spans, catalog),
+        series_rows = (
+            samples(columns, verdict.samples, own, catalog),
+            HistogramRows(columns, verdict.histograms, catalog),
         )
+        plain_rows = (LogRows(columns, verdict.logs, catalog), SpanRows(columns, verdict.spans, catalog))
         for shard in range(catalog.shards):
-            rows = [part.rows(shard) for part in parts]
-            if not any(map(len, rows)):
-                yield shard, after
+            pieces: list[Piece] = []
+            total = 0
+            for part in series_rows:
+                found, size = self._described(part, part.rows(shard))
+                pieces += found
+                total += size
+            for plain in plain_rows:
+                rows = plain.rows(shard)
+                sizes = plain.sizes(rows)
+                total += int(sizes.sum())
+                pieces += [Piece(plain, rows[start:end], []) for start, end in _cut(sizes)]
+            kinds = {id(piece.part) for piece in pieces}
+            if len(pieces) == len(kinds) and total <= MAX_PAGE_BYTES:
+                yield shard, _filled(after, pieces) if pieces else after
                 continue
-            due = self._describer.due(catalog, (numbers, buckets), rows[:2])
-            series = [catalog.series.entries[slot] for slot in due]
-            sizes = [part.sizes(chosen) for part, chosen in zip(parts, rows, strict=True)]
-            described = [_described_bytes(each) for each in series]
-            if sum(described) + sum(int(size.sum()) for size in sizes) <= MAX_PAGE_BYTES:
-                page = _copy(after)
-                page.series = series
-                for part, chosen in zip(parts, rows, strict=True):
-                    if len(chosen):
-                        part.fill(page, chosen)
-                yield shard, page
-                continue
-            for start, end in _cut(np.array(described, dtype=np.int64)):
-                page = _copy(before)
-                page.series = series[start:end]
-                yield shard, page
-            for part, chosen, size in zip(parts, rows, sizes, strict=True):
-                for start, end in _cut(size):
-                    page = _copy(before)
-                    part.fill(page, chosen[start:end])
-                    yield shard, page
+            for piece in pieces:
+                yield shard, _filled(before, [piece])
             yield shard, after
 
+    def _described(self, part: SampleRows | HistogramRows, rows: I64) -> tuple[list[Piece], int]:
+        """The rows in pieces that fit a page, and their bytes.
 
-def _copy(page: Page) -> Page:
-    return Page(page.source, page.sources, page.watermark, page.state, page.epoch)
+        A description travels with the first row it is due for, and holds from there on. Where two
+        descriptions share a fingerprint (a new version of a service, say), a piece ends in front of
+        each, so that a page never holds rows of before together with what holds after.
+        """
+        if not len(rows):
+            return [], 0
+        catalog = self._catalog
+        slot = part.slot[rows]
+        due = self._describer.due(catalog, slot, part.ts[rows])
+        series = [catalog.series.entries[each] for each in slot[due].tolist()]
+        sizes = part.sizes(rows)
+        sizes[due] += np.array([_described_bytes(each) for each in series], dtype=np.int64)
+        apart = self._clashes(slot, due)
+        ranges = [
+            (start + first, start + last)
+            for start, end in itertools.pairwise([0, *apart, len(rows)])
+            for first, last in _cut(sizes[start:end])
+        ]
+        pieces = []
+        for start, end in ranges:
+            first, last = np.searchsorted(due, (start, end))
+            pieces.append(Piece(part, rows[start:end], series[first:last]))
+        return pieces, int(sizes.sum())
+
+    def _clashes(self, slot: I64, due: I64) -> list[int]:
+        """Positions of due rows whose fingerprint another series among these rows has, too."""
+        if not len(due):
+            return []
+        fps = self._catalog.fps
+        used = np.unique(slot)
+        shared, count = np.unique(fps[used], return_counts=True)
+        if len(shared) == len(used):
+            return []
+        clashing = np.isin(fps[slot[due]], shared[count > 1])
+        return [at for at in due[clashing].tolist() if at > 0]
+
+
+def _filled(page: Page, pieces: Sequence[Piece]) -> Page:
+    """A copy of the page with these rows."""
+    filled = Page(page.source, page.sources, page.watermark, page.state, page.epoch)
+    for piece in pieces:
+        filled.series = filled.series + piece.series
+        piece.part.fill(filled, piece.rows)
+    return filled
 
 
 def _described_bytes(series: Series) -> int:

@@ -47,7 +47,7 @@ def decode(value: bytes, sink: Columns) -> None:
     """Append the rows of all lines; a bad line is refused alone. Raises `BadRecord` if all are bad."""
     try:
         lines = _line.decode_lines(value)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         _one_by_one(value, sink)
         return
     for line in lines:
@@ -113,7 +113,7 @@ def _sender(line: _Line, sink: Columns) -> int:
 def _labels(raw: msgspec.Raw, name: str) -> list[tuple[str, str]]:
     try:
         found = _texts.decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RowFault(f"{name} must be an object of texts, numbers and booleans: {error}") from None
     return [
         (key, value if isinstance(value, str) else _plain(value))

@@ -92,20 +92,20 @@ def _leaves(raw: bytes) -> Iterator[list[Field]]:
 
 
 def _fits(leaf: list[Field]) -> set[str]:
-    found = {
+    fitting = {
         signal
         for signal, allowed in _ALLOWED.items()
         if all(allowed.get(number, kind) == kind for number, kind, _, _ in leaf)
     }
     sizes = {number: end - start for number, kind, start, end in leaf if kind == BYTES}
     numbers = {number for number, *_ in leaf}
-    if TRACES in found and (sizes.get(1) != 16 or sizes.get(2) != 8 or 7 not in numbers):
-        found.discard(TRACES)  # both ids and the start are required
-    if METRICS in found and 1 not in sizes:
-        found.discard(METRICS)  # so is a name
-    if LOGS in found and not numbers & {1, 2, 5, 11}:
-        found.discard(LOGS)
-    return found
+    said = {
+        METRICS: 1 in sizes,  # a name
+        LOGS: bool(numbers & {1, 2, 5, 11}),  # a time, a severity or a body
+        TRACES: sizes.get(1) == 16 and sizes.get(2) == 8 and 7 in numbers,  # both ids and the start
+    }
+    # An item that says nothing of use decides nothing, unless its fields do.
+    return {signal for signal in fitting if said[signal]} or fitting
 
 
 def signals(raw: bytes) -> set[str]:
