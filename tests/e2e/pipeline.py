@@ -24,6 +24,7 @@ from cli.backtest import Findings, run_backtest
 from cli.dataset import load as load_data
 from config.load import load as load_settings
 from config.settings import Settings
+from streams.records.pages import decode_page, i64, u64
 
 DEADLINE_S = 90.0
 
@@ -152,6 +153,39 @@ class Pipeline:
         """`tocsin replay` of the data set; fails with the command's own words."""
         done = self.tocsin("replay", str(self.data), "--config", str(self.config), *words)
         assert done.returncode == 0, done.stderr
+
+    @contextmanager
+    def replaying(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """`tocsin replay` in the background; gone afterwards."""
+        argv = [
+            sys.executable,
+            "-m",
+            "cli.main",
+            "replay",
+            str(self.data),
+            "--config",
+            str(self.config),
+            *words,
+        ]
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=_environment())
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+
+    def samples_in_pages(self) -> set[tuple[int, int]]:
+        """(fingerprint, ts) of every sample on the pages topic."""
+        found: set[tuple[int, int]] = set()
+        for value in self.read(self.settings.topics.pages):
+            page = decode_page(value)
+            found.update(zip(u64(page.fps).tolist(), i64(page.ts).tolist(), strict=True))
+        return found
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """All dead letters so far."""
+        return [json.loads(value) for value in self.read(self.settings.topics.deadletters)]
 
     def publish(self, topic: str, values: list[bytes]) -> None:
         """Put raw records on a topic, spread over its partitions by number."""
