@@ -23,7 +23,10 @@ class _Counts(msgspec.Struct, array_like=True):
     fps: tuple[int, int, int]
     alive: int
     """newest bucket with telemetry"""
-    described: bool = False
+    resource: tuple[tuple[str, str], ...] | None = None
+    """what all its log lines have in common; None before the first"""
+    stated: tuple[tuple[str, str], ...] | None = None
+    """the resource its rates were last described with"""
     errors: int = 0
     warnings: int = 0
     lines: int = 0
@@ -49,26 +52,35 @@ class Buckets:
         self._logged = -(2**62)
         """newest bucket with a log line of any service"""
         self._rows: list[tuple[int, int, float]] = []
-        self._described: list[Series] = []
+        self._described: list[tuple[int, Series]] = []
+        self._of: dict[int, tuple[str, str]] = {}
+        """fingerprint of a rate to service and metric"""
         self._activity: list[tuple[int, str]] = []
 
     def begin(self, activity: Mapping[int, set[str]]) -> None:
         """What services sent metrics in which buckets of the run that begins."""
         self._activity = sorted(((b, name) for b, names in activity.items() for name in names), reverse=True)
 
-    def line(self, ts: int, service: str, is_error: bool, is_warning: bool) -> None:
+    def line(
+        self, ts: int, service: str, resource: tuple[tuple[str, str], ...], is_error: bool, is_warning: bool
+    ) -> None:
         """Count one line; lines come in order of time."""
         bucket = (ts - 1) // self.bucket_ms
         if bucket != self._current:
             self._close_before(bucket)
         self._logged = bucket
         counts = self._touch(service, bucket)
+        if counts.resource != resource:
+            counts.resource = (
+                resource if counts.resource is None else tuple(p for p in counts.resource if p in resource)
+            )
         counts.lines += 1
         counts.errors += is_error
         counts.warnings += is_warning
 
-    def finish(self, to_ms: int) -> tuple[list[tuple[int, int, float]], list[Series]]:
-        """Close buckets that end at or before `to_ms`: (fp, ts, rate per second), new series."""
+    def finish(self, to_ms: int) -> tuple[list[tuple[int, int, float]], list[tuple[int, Series]]]:
+        """Close buckets that end at or before `to_ms`: (fp, ts, rate per second), and descriptions
+        that are new or have changed, with the bucket end they hold from."""
         self._close_before(to_ms // self.bucket_ms)
         while self._activity:
             bucket, name = self._activity.pop()
@@ -77,17 +89,30 @@ class Buckets:
         self._rows, self._described = [], []
         return rows, described
 
+    def gauge(self, fp: int) -> tuple[Series, bool] | None:
+        """Description of a rate, and that it is sparse; None for a fingerprint that is not ours."""
+        if fp not in self._of:
+            return None
+        service, metric = self._of[fp]
+        stated = self._services[service].stated or ()
+        return Series(fp, service, metric, (), "1/s", Kind.GAUGE, (), stated), True
+
     def _touch(self, service: str, bucket: int) -> _Counts:
         counts = self._services.get(service)
         if counts is None:
             if len(self._services) >= MAX_SERVICES:
                 idle = min(self._services, key=lambda name: (self._services[name].alive, name))
-                del self._services[idle]
+                for fp in self._services.pop(idle).fps:
+                    del self._of[fp]
                 self.evicted += 1
             errors, warnings, lines = (fingerprint(service, metric, ()) for metric in METRICS)
             counts = self._services[service] = _Counts((errors, warnings, lines), bucket)
+            self._index(service, counts)
         counts.alive = max(counts.alive, bucket)
         return counts
+
+    def _index(self, service: str, counts: _Counts) -> None:
+        self._of.update((fp, (service, metric)) for fp, metric in zip(counts.fps, METRICS, strict=True))
 
     def _close_before(self, bucket: int) -> None:
         """Close the open bucket and the ones after it, up to but without `bucket`."""
@@ -110,10 +135,11 @@ class Buckets:
         for name, counts in self._services.items():
             if counts.alive <= bucket - ALIVE_BUCKETS:
                 continue
-            if not counts.described:
-                counts.described = True
+            resource = counts.resource or ()
+            if counts.stated != resource:
+                counts.stated = resource
                 self._described += [
-                    Series(fp, name, metric, (), "1/s", Kind.GAUGE)
+                    (end, Series(fp, name, metric, (), "1/s", Kind.GAUGE, (), resource))
                     for fp, metric in zip(counts.fps, METRICS, strict=True)
                 ]
             values = (counts.errors, counts.warnings, counts.lines)
@@ -127,3 +153,5 @@ class Buckets:
     def load(self, state: BucketState) -> None:
         """Take over what `export` gave."""
         self._services, self._current, self._logged = state.services, state.current, state.logged
+        for service, counts in self._services.items():
+            self._index(service, counts)

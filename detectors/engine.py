@@ -18,7 +18,7 @@ from detectors.bank import Bank
 from detectors.derive import njit
 from detectors.lines import Line
 from detectors.logs import Logs, LogsState
-from detectors.numbers import Described, Numbers, NumbersState, Rows, merged
+from detectors.numbers import Numbers, NumbersState, Rows, merged
 from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
 from streams.records.messages import Edge
@@ -80,32 +80,34 @@ class Engine:
 
     def describe(self, series: Series, at_ms: int) -> None:
         """A new series, or a newer description of a known one, effective from `at_ms`."""
-        self._to_bank(self.numbers.describe(series, at_ms))
+        for fp in self.numbers.describe(series, at_ms):
+            if self.bank.known(np.array([fp], np.uint64))[0]:
+                self._introduce(fp, at_ms)
 
     def run(self, due: Due, to_ms: int) -> list[Decided]:
         """Decide everything up to the step end `to_ms`."""
-        rows, times, owners, described = self.numbers.run(due.numbers, due.histograms, to_ms)
-        self._to_bank(described)
+        rows, times, owners = self.numbers.run(due.numbers, due.histograms, to_ms)
         self.logs.buckets.begin(self._activity(times, owners))
         decided = [Decided(end, alert) for end, alert in self.logs.run(due.lines, to_ms)]
         log_rows, log_series = self.logs.buckets.finish(to_ms)
-        self._to_bank([(series, True) for series in log_series])
         if log_rows:
             fps, ts, values = zip(*log_rows, strict=True)
             more = Rows(np.array(fps, np.uint64), np.array(ts, np.int64), np.array(values, np.float64))
             rows = merged([rows, more])
         for end, edges in self.topology.run(due.spans, to_ms):
             decided.append(Decided(step_ceil(end, self.config.step_ms), (end, edges)))
-        decided += self._feed(rows, to_ms)
+        decided += self._feed(rows, log_series, to_ms)
         return decided
 
     def sweep(self, at_ms: int) -> None:
         """Forget series without a row for `series_idle_ms` before `at_ms`."""
         self.numbers.sweep(at_ms - self.config.series_idle_ms)
 
-    def _to_bank(self, described: Described) -> None:
-        for series, sparse in described:
-            self.bank.describe(series, sparse)
+    def _introduce(self, fp: int, at_ms: int) -> None:
+        """Describe a series to the bank, right before its first row (or its first after it was forgotten)."""
+        described = self.numbers.gauge(fp, at_ms) or self.logs.buckets.gauge(fp)
+        if described is not None:
+            self.bank.describe(*described)
 
     def _activity(self, times: I64, owners: I64) -> dict[int, set[str]]:
         """Services that sent numbers, by log bucket."""
@@ -117,7 +119,7 @@ class Engine:
             activity.setdefault(bucket, set()).add(names[service])
         return activity
 
-    def _feed(self, rows: Rows, to_ms: int) -> list[Decided]:
+    def _feed(self, rows: Rows, described: list[tuple[int, Series]], to_ms: int) -> list[Decided]:
         """The bank, step by step; steps without rows or a due time are skipped."""
         decided: list[Decided] = []
         step = self.config.step_ms
@@ -127,6 +129,12 @@ class Engine:
             stops = np.append(starts[1:], len(ends))
             for end, a, b in zip(ends[starts].tolist(), starts.tolist(), stops.tolist(), strict=True):
                 decided += self._advance_before(end)
+                while described and described[0][0] <= end:
+                    self.bank.describe(described.pop(0)[1], True)
+                known = self.bank.known(rows.fps[a:b])
+                if not known.all():
+                    for fp in np.unique(rows.fps[a:b][~known]).tolist():
+                        self._introduce(fp, end)
                 alerts = self.bank.feed(rows.fps[a:b], rows.ts[a:b], rows.values[a:b])
                 alerts += self.bank.advance(end)
                 self._advanced = end

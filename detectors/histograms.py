@@ -2,12 +2,13 @@
 
 All series of one service and metric (and peer, for client metrics) with equal bounds form a group;
 their buckets are summed over `WINDOW_MS` and the group's figures carry the peer as only label.
-A series gets figures of its own when its group has others and it usually sees at least
+A series gets a rate and a p95 of its own when its group has others and it usually sees at least
 `MIN_MEAN` observations an export. Intervals with fewer than `MIN_MEAN` observations have a rate only.
 """
 
 from __future__ import annotations
 
+import bisect
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ from detectors.quantiles import (
     close_due,
 )
 from detectors.ratios import peer_of
+from detectors.series import SeriesTable
 from streams.records.digest import fingerprint
 from streams.records.pages import F64, I64, U64, Kind, Series
 
@@ -39,13 +41,11 @@ A = TypeVar("A", bound=npt.NDArray[Any])
 
 
 class Figures(NamedTuple):
-    """Derived rows, and the series among them that are new."""
+    """Derived rows."""
 
     fps: U64
     ts: I64
     values: F64
-    described: list[tuple[Series, bool]]
-    """series, and whether it is sparse (never absent)"""
 
 
 class HistogramState(msgspec.Struct, array_like=True):
@@ -72,22 +72,25 @@ def instance_of(series: Series) -> tuple[str, ...]:
     return tuple(labels.get(name, "") for name in INSTANCE)
 
 
-def _derived(series: Series, labels: tuple[tuple[str, str], ...]) -> list[Series]:
-    out = []
-    for suffix, unit in FIGURES:
-        metric = f"{series.metric}.{suffix}"
-        fp = fingerprint(series.service, metric, labels)
-        own = unit or series.unit
-        out.append(Series(fp, series.service, metric, labels, own, Kind.GAUGE, (), series.resource))
-    return out
+def _fps(series: Series, labels: tuple[tuple[str, str], ...]) -> list[int]:
+    return [fingerprint(series.service, f"{series.metric}.{suffix}", labels) for suffix, _ in FIGURES]
+
+
+def _figure(
+    series: Series, i: int, labels: tuple[tuple[str, str], ...], resource: tuple[tuple[str, str], ...]
+) -> Series:
+    suffix, unit = FIGURES[i]
+    metric = f"{series.metric}.{suffix}"
+    fp = fingerprint(series.service, metric, labels)
+    return Series(fp, series.service, metric, labels, unit or series.unit, Kind.GAUGE, (), resource)
 
 
 # Fill values of SlotState, GroupState in field order.
 _SLOT_FILL = (-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1)
-_GROUP_FILL = (-1, -1, 0, 0, 0, 0, -1, 0)
+_GROUP_FILL = (-1, -1, 0, 0, 0, 0, 0, -1)
 _SLOT_MUTABLE = 6
 """the first fields of SlotState are state, the others layout"""
-_GROUP_MUTABLE = 4
+_GROUP_MUTABLE = 5
 
 
 class Histograms:
@@ -99,7 +102,8 @@ class Histograms:
         """fingerprint to slot"""
         self._groups: dict[tuple[Any, ...], int] = {}
         self._sources: dict[tuple[Any, ...], int] = {}
-        self._group_series: list[list[Series]] = []
+        self._members: list[list[tuple[int, int]]] = []
+        """by group: (fingerprint, slot), sorted"""
         floats = {"last_sum", "last_rate", "busy", "total", "sum"}
         self._m = Memory(
             SlotState._make(np.zeros(0, np.float64 if f in floats else np.int64) for f in SlotState._fields),
@@ -117,24 +121,26 @@ class Histograms:
         self._widest = 1
         self._slot_fps: list[list[int]] = []
         self._group_fps: list[list[int]] = []
+        self._of_slot: dict[int, tuple[int, int]] = {}
+        """fingerprint of a derived series to slot and figure"""
+        self._of_group: dict[int, tuple[int, int]] = {}
 
-    def add(self, series: Series) -> list[tuple[Series, bool]]:
-        """A histogram not known yet; returns the derived series this brings, with their sparseness."""
+    def add(self, series: Series) -> None:
+        """A histogram not known yet."""
         slot = len(self.series)
         width = len(series.bounds) + 1
         peer = peer_of(series)
         key = (series.service, series.metric, peer, series.bounds)
-        born: list[tuple[Series, bool]] = []
         if key not in self._groups:
             self._groups[key] = len(self._groups)
-            derived = _derived(series, peer)
-            self._group_fps.append([d.fp for d in derived])
-            born = [(d, i > 0) for i, d in enumerate(derived)]
+            self._group_fps.append(_fps(series, peer))
+            self._members.append([])
+            self._of_group.update((fp, (self._groups[key], i)) for i, fp in enumerate(self._group_fps[-1]))
         group = self._groups[key]
         source_key = (series.service, series.metric, instance_of(series))
         source = self._sources.setdefault(source_key, len(self._sources))
         m = self._m = self._grown(slot + 1, group + 1, source + 1, width)
-        if m.groups.members[group] == 0:
+        if not self._members[group]:
             m.groups.offset[group] = self._sums_used
             m.groups.width[group] = width
             m.bounds[self._sums_used : self._sums_used + width] = (*series.bounds, np.inf)
@@ -144,15 +150,49 @@ class Histograms:
         m.slots.group[slot] = group
         m.slots.source[slot] = source
         m.slots.delta[slot] = series.kind == Kind.HISTOGRAM_DELTA
-        m.slots.following[slot] = m.groups.head[group]
-        m.groups.head[group] = slot
-        m.groups.members[group] += 1
+        self._link(group, slot, series.fp)
         self._counts_used += width
         self._widest = max(self._widest, width)
         self.series.append(series)
         self.place[series.fp] = slot
-        self._slot_fps.append([d.fp for d in _derived(series, series.labels)])
-        return born
+        self._slot_fps.append(_fps(series, series.labels))
+        self._of_slot.update((fp, (slot, i)) for i, fp in enumerate(self._slot_fps[-1]))
+
+    def derived(self, fp: int, table: SeriesTable, at_ms: int) -> tuple[Series, bool] | None:
+        """Description of a derived series as of `at_ms`, and whether it is sparse; None if not ours."""
+        if fp in self._of_group:
+            group, i = self._of_group[fp]
+            members = self._members[group]
+            first = self.series[members[0][1]]
+            resource = table.common_resource((member for member, _ in members), at_ms)
+            # A delta exporter says nothing while nothing happens.
+            return _figure(first, i, peer_of(first), resource), i > 0 or first.kind == Kind.HISTOGRAM_DELTA
+        if fp in self._of_slot:
+            slot, i = self._of_slot[fp]
+            series = self.series[slot]
+            return _figure(series, i, series.labels, series.resource), True
+        return None
+
+    def figures_of(self, series: Series) -> list[int]:
+        """Fingerprints of everything derived from a known series, alone or with its group."""
+        slot = self.place[series.fp]
+        return [*self._slot_fps[slot], *self._group_fps[self._m.slots.group[slot]]]
+
+    def replace(self, series: Series) -> None:
+        """A newer description (resource, unit) of a known series."""
+        self.series[self.place[series.fp]] = series
+
+    def _link(self, group: int, slot: int, fp: int) -> None:
+        """Insert into the group's members, in order of fingerprint: rates are added up in that order,
+        so the order in which series became known must not show."""
+        m, members = self._m, self._members[group]
+        at = bisect.bisect(members, (fp, slot))
+        members.insert(at, (fp, slot))
+        m.slots.following[slot] = members[at + 1][1] if at + 1 < len(members) else -1
+        if at:
+            m.slots.following[members[at - 1][1]] = slot
+        else:
+            m.groups.head[group] = slot
 
     def _grown(self, slots: int, groups: int, sources: int, width: int) -> Memory:
         m = self._m
@@ -175,32 +215,29 @@ class Histograms:
         m = self._m
         room = n + len(m.groups.window)
         nans = np.full((n, 3), np.nan)
-        out = RowResult(np.zeros(n, np.int64), np.full(n, np.nan), np.full(n, np.nan), nans)
+        out = RowResult(
+            np.zeros(n, np.int64), np.full(n, np.nan), np.full(n, np.nan), nans, np.zeros(n, np.int64)
+        )
         closed = Closed(
             np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room), np.empty(room),
             np.empty(room), np.empty((room, 3)),
         )  # fmt: skip
-        before = m.slots.promoted[: len(self.series)].copy()
         k = absorb(slots, ts, sums, start, counts, m, out, closed, np.zeros(self._widest))
         k = close_due(to_ms, m, closed, k)
-        new = np.flatnonzero(m.slots.promoted[: len(before)] > before).tolist()
-        described = [
-            (derived, True)
-            for slot in new
-            for derived in _derived(self.series[slot], self.series[slot].labels)
-        ]
         parts = [self._own_rows(slots, ts, out), self._group_rows(closed, k)]
         fps, when, values = (np.concatenate(column) for column in zip(*parts, strict=True))
         keep = np.isfinite(values)
-        return Figures(fps[keep], when[keep], values[keep], described), out.observed
+        return Figures(fps[keep], when[keep], values[keep]), out.observed
 
     def _own_rows(self, slots: I64, ts: I64, out: RowResult) -> tuple[U64, I64, F64]:
-        promoted = self._m.slots.promoted[slots] == 1 if len(slots) else np.zeros(0, np.bool_)
-        at = np.flatnonzero(promoted & ~np.isnan(out.observed))
+        at = np.flatnonzero(out.own)
         dt, count = out.dt[at], out.observed[at]
         rate = np.divide(count * 1000.0, dt, out=np.full(len(at), np.nan), where=dt > 0)
         table = np.array(self._slot_fps, np.uint64).reshape(-1, len(FIGURES))
-        return _stack(table[slots[at]], ts[at], count, rate, out.mean[at], out.quantiles[at])
+        # Many label sets slow down together: two figures each, so that they do not drown the service's.
+        p95 = out.quantiles[at]
+        p95[:, (0, 2)] = np.nan
+        return _stack(table[slots[at]], ts[at], count, rate, np.full(len(at), np.nan), p95)
 
     def _group_rows(self, closed: Closed, k: int) -> tuple[U64, I64, F64]:
         table = np.array(self._group_fps, np.uint64).reshape(-1, len(FIGURES))

@@ -133,7 +133,7 @@ class Logs:
 
     def _line(self, line: Line) -> None:
         severity = severity_of(line.severity, line.body)
-        self.buckets.line(line.ts, line.service, severity >= ERROR, WARN <= severity < ERROR)
+        self.buckets.line(line.ts, line.service, line.resource, severity >= ERROR, WARN <= severity < ERROR)
         service = self._services.get(line.service)
         if service is None:
             service = self._admit(line)

@@ -19,9 +19,6 @@ from detectors.release import Slice
 from detectors.series import SeriesTable
 from streams.records.pages import F64, I64, U64, Kind, Series
 
-Described = list[tuple[Series, bool]]
-"""series for the bank, and whether each is sparse: derived rows that may honestly be missing"""
-
 _HISTOGRAMS = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA)
 
 
@@ -37,7 +34,8 @@ class NumbersState(msgspec.Struct, array_like=True):
     """Snapshot."""
 
     series: list[Series]
-    seen: bytes
+    last_seen: bytes
+    first_seen: bytes
     rates: RatesState
     histograms: HistogramState
     ratios: list[dict[int, tuple[int, int, float, float]]]
@@ -60,68 +58,80 @@ class Numbers:
         """by slot: place of the ratio it contributes to, or -1"""
         self._bad: list[bool] = []
         """by slot: whether what it counts has failed"""
+        self._ratio_of: dict[int, tuple[Series, list[int]]] = {}
+        """fingerprint of a ratio to the ratio and the series it is made of"""
 
-    def describe(self, series: Series, at_ms: int) -> Described:
-        """A new series, or a newer description of a known one; what the bank must know of it."""
+    def describe(self, series: Series, at_ms: int) -> list[int]:
+        """A new series, or a newer description of a known one.
+
+        Returns the fingerprints of gauge rows whose description this changes.
+        """
         known = self.table.get(series.fp)
         if known == series:
             return []
         if known is None:
-            if self.table.add(series, at_ms) < 0:
-                return []
-            return self._add(series)
+            if self.table.add(series, at_ms) >= 0:
+                self._add(series)
+            return []
         self.table.replace(series)
-        if (known.kind, known.bounds) == (series.kind, series.bounds):
-            return self._of_bank(series)
-        self._rates.reset(self.table.slots[series.fp])
-        return self._rebuild(np.arange(len(self.table)))
+        if (known.kind, known.bounds) != (series.kind, series.bounds):
+            self._rebuild(np.arange(len(self.table)))
+            self._rates.reset(self.table.slots[series.fp])
+        elif series.kind in _HISTOGRAMS:
+            self._histograms.replace(series)
+        changed = [series.fp]
+        if series.kind in _HISTOGRAMS:
+            changed = self._histograms.figures_of(series)
+        ratio = ratio_series(series)
+        return [*changed, ratio.fp] if ratio else changed
 
-    def _add(self, series: Series) -> Described:
+    def _add(self, series: Series) -> None:
         ratio = ratio_series(series)
         is_histogram = series.kind in _HISTOGRAMS
         source = (series.service, series.metric, *instance_of(series)) if ratio and not is_histogram else None
         self._rates.add(source)
         self._bad.append(failed(series))
-        described = self._of_bank(series)
         if ratio is None:
             self._ratio.append(-1)
         else:
             self._ratio.append((self._of_histograms if is_histogram else self._of_counters).add(ratio))
-            described.append((ratio, True))
+            self._ratio_of.setdefault(ratio.fp, (ratio, []))[1].append(series.fp)
         if is_histogram:
-            described += self._histograms.add(series)
-        return described
+            self._histograms.add(series)
 
-    @staticmethod
-    def _of_bank(series: Series) -> Described:
-        if series.kind == Kind.GAUGE:
-            return [(series, False)]
-        if series.kind in (Kind.COUNTER, Kind.DELTA):
+    def gauge(self, fp: int, at_ms: int) -> tuple[Series, bool] | None:
+        """Description, as of `at_ms`, of a series that `run` gives rows of, and whether it is sparse:
+        its rows may honestly be missing. None for a fingerprint that is not ours."""
+        series = self.table.get(fp)
+        if series is not None and series.kind == Kind.GAUGE:
+            return series, False
+        if series is not None and series.kind in (Kind.COUNTER, Kind.DELTA):
             # A delta exporter says nothing while nothing happens.
-            return [(rate_series(series), series.kind == Kind.DELTA)]
-        return []
+            return rate_series(series), series.kind == Kind.DELTA
+        if fp in self._ratio_of:
+            ratio, members = self._ratio_of[fp]
+            resource = self.table.common_resource(members, at_ms)
+            return msgspec.structs.replace(ratio, resource=resource), True
+        return self._histograms.derived(fp, self.table, at_ms)
 
-    def run(
-        self, numbers: list[Slice], histograms: list[Slice], to_ms: int
-    ) -> tuple[Rows, I64, I64, Described]:
+    def run(self, numbers: list[Slice], histograms: list[Slice], to_ms: int) -> tuple[Rows, I64, I64]:
         """All rows after the run before, up to `to_ms`.
 
-        Returns gauge rows sorted by (ts, fp), the time and service (number in the series table) of
-        every raw row, and series to describe to the bank first.
+        Returns gauge rows sorted by (ts, fp), and the time and service (number in the series table)
+        of every raw row.
         """
         plain, raw_slots, raw_ts, ratio_parts = self._plain(numbers, to_ms)
         parts = [plain, *ratio_parts]
-        described: Described = []
         hist_slots, hist_ts = np.empty(0, np.int64), np.empty(0, np.int64)
         if len(self._histograms.series):
-            more, hist_slots, hist_ts, described = self._figures(histograms, to_ms)
+            more, hist_slots, hist_ts = self._figures(histograms, to_ms)
             parts += more
         elif histograms:
             self.counters["undescribed_rows"] += sum(len(s.ts) for s in histograms)
         service = self.table.service
         times = np.concatenate([raw_ts, hist_ts]) if len(hist_ts) else raw_ts
         owners = service[np.concatenate([raw_slots, hist_slots])] if len(hist_ts) else service[raw_slots]
-        return merged(parts), times, owners, described
+        return merged(parts), times, owners
 
     def _plain(self, slices: list[Slice], to_ms: int) -> tuple[Rows, I64, I64, list[Rows]]:
         """Gauges and counters."""
@@ -139,7 +149,7 @@ class Numbers:
         if not good.all():
             self._count_unusable(slots, good)
             ts, fps, values, slots, kinds = ts[good], fps[good], values[good], slots[good], kinds[good]
-        self.table.last_seen[slots] = ts
+        self.table.saw(slots, ts)
         raw_slots, raw_ts = slots, ts
         ratios: list[Rows] = []
         counted = len(self._of_counters.fps)
@@ -150,7 +160,7 @@ class Numbers:
             ts, fps, values = ts[keep], fps[keep], values[keep]
         return Rows(fps, ts, values), raw_slots, raw_ts, ratios
 
-    def _figures(self, slices: list[Slice], to_ms: int) -> tuple[list[Rows], I64, I64, Described]:
+    def _figures(self, slices: list[Slice], to_ms: int) -> tuple[list[Rows], I64, I64]:
         """Histograms."""
         ts = _joined([s.ts for s in slices], np.int64)
         fps = _joined([s.columns[0] for s in slices], np.uint64)
@@ -170,12 +180,12 @@ class Numbers:
             self._count_unusable(slots, good)
             ts, fps, sums, starts, slots = ts[good], fps[good], sums[good], starts[good], slots[good]
         table_slots = self.table.lookup(fps)
-        self.table.last_seen[table_slots] = ts
+        self.table.saw(table_slots, ts)
         figures, observed = self._histograms.derive(slots, ts, sums, starts, counts, to_ms)
-        rows = [Rows(figures.fps, figures.ts, figures.values)]
+        rows = [Rows(*figures)]
         if len(self._of_histograms.fps):
             rows.append(self._count(self._of_histograms, table_slots, ts, observed, to_ms))
-        return rows, table_slots, ts, figures.described
+        return rows, table_slots, ts
 
     def _count(self, ratios: Ratios, slots: I64, ts: I64, added: F64, to_ms: int) -> Rows:
         places = np.array(self._ratio, np.int64)[slots]
@@ -201,27 +211,27 @@ class Numbers:
             self.table.forget(gone)
             self._rebuild(np.flatnonzero(~gone))
 
-    def _rebuild(self, kept: I64) -> Described:
+    def _rebuild(self, kept: I64) -> None:
         """Lay everything out anew for the table's series, which were the slots `kept` before."""
         rates, histograms = self._rates, self._histograms
         ratios = (self._of_histograms.export(), self._of_counters.export())
         self._clear()
-        described = [entry for series in self.table.series for entry in self._add(series)]
+        for series in self.table.series:
+            self._add(series)
         self._rates.take_over(rates, kept)
         self._histograms.take_over(histograms)
         self._of_histograms.load(ratios[0])
         self._of_counters.load(ratios[1])
-        return described
 
     def export(self) -> NumbersState:
         """State for a snapshot."""
-        series, seen = self.table.export()
+        series, last, first = self.table.export()
         ratios = [self._of_histograms.export(), self._of_counters.export()]
-        return NumbersState(series, seen, self._rates.export(), self._histograms.export(), ratios)
+        return NumbersState(series, last, first, self._rates.export(), self._histograms.export(), ratios)
 
     def load(self, state: NumbersState) -> None:
         """Take over what `export` gave, into a fresh object."""
-        self.table.load(state.series, state.seen)
+        self.table.load(state.series, state.last_seen, state.first_seen)
         for series in self.table.series:
             self._add(series)
         self._rates.load(state.rates)

@@ -53,10 +53,11 @@ class GroupState(NamedTuple):
     """number of the first window in the sums, -1: none"""
     total: F64
     sum: F64
+    members: I64
+    """series that have had a row"""
     offset: I64
     width: I64
     head: I64
-    members: I64
 
 
 class Memory(NamedTuple):
@@ -85,6 +86,8 @@ class RowResult(NamedTuple):
     mean: F64
     quantiles: F64
     """[n, 3]: p50, p95, p99"""
+    own: I64
+    """1: the series had enough traffic for rows of its own"""
 
 
 class Closed(NamedTuple):
@@ -175,12 +178,18 @@ def absorb(
         before = slots.last_ts[s]
         if before >= 0 and ts[i] <= before:
             continue
+        g = slots.group[s]
+        window = (ts[i] - 1) // WINDOW_MS
+        # Before the row changes anything: the window's rate must not know what came after it.
+        if groups.window[g] >= 0 and groups.window[g] != window:
+            k = _close(g, m, closed, k)
         if ts[i] > m.source_last[source]:
             m.source_prev[source] = m.source_last[source]
             m.source_last[source] = ts[i]
         # A label set that appears in a known exporter has counted from zero since the export before.
         newborn = before < 0
         if newborn:
+            groups.members[g] += 1
             before = m.source_prev[source]
         dt = ts[i] - before if before >= 0 else 0
         usable = dt > 0 and dt <= gap_limit(slots.last_dt[s])
@@ -205,18 +214,15 @@ def absorb(
         out.dt[i] = dt if usable else 0
         slots.last_rate[s] = total * 1000.0 / dt if usable else 0.0
         slots.busy[s] += BUSY_SHARE * (total - slots.busy[s])
-        g = slots.group[s]
         if slots.busy[s] >= MIN_MEAN and groups.members[g] > 1:
             slots.promoted[s] = 1
+        out.own[i] = slots.promoted[s]
         first = groups.offset[g]
         if total >= MIN_MEAN:
             out.mean[i] = added / total
             for j in range(3):
                 q = 0.5 if j == 0 else (0.95 if j == 1 else 0.99)
                 out.quantiles[i, j] = quantile(change[:width], m.bounds[first : first + width], total, q)
-        window = (ts[i] - 1) // WINDOW_MS
-        if groups.window[g] >= 0 and groups.window[g] != window:
-            k = _close(g, m, closed, k)
         groups.window[g] = window
         if groups.carry[g] < 0 or window - groups.carry[g] > CARRY_WINDOWS:
             groups.carry[g] = window

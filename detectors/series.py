@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,8 @@ class SeriesTable:
         self.service: I64 = np.zeros(16, np.int64)
         self.last_seen: I64 = np.zeros(16, np.int64)
         """event time of the newest row, ms"""
+        self.first_seen: I64 = np.full(16, -1, np.int64)
+        """event time of the oldest row, ms; -1: none yet"""
         self.refused = 0
         self._sorted: tuple[U64, I64] | None = None
 
@@ -46,11 +50,13 @@ class SeriesTable:
             self.kind, self.service, self.last_seen = (
                 np.concatenate([a, np.zeros_like(a)]) for a in (self.kind, self.service, self.last_seen)
             )
+            self.first_seen = np.concatenate([self.first_seen, np.full_like(self.first_seen, -1)])
         self.series.append(series)
         self.slots[series.fp] = slot
         self.kind[slot] = series.kind
         self.service[slot] = self.services.setdefault(series.service, len(self.services))
         self.last_seen[slot] = at_ms
+        self.first_seen[slot] = -1
         self._sorted = None
         return slot
 
@@ -72,6 +78,23 @@ class SeriesTable:
         at = np.minimum(np.searchsorted(known, fps), len(known) - 1)
         return np.where(known[at] == fps, order[at], -1)
 
+    def saw(self, slots: I64, ts: I64) -> None:
+        """Rows of these slots, sorted by time."""
+        self.last_seen[slots] = ts
+        new = self.first_seen[slots] < 0
+        if new.any():
+            self.first_seen[slots[new][::-1]] = ts[new][::-1]
+
+    def common_resource(self, fps: Iterable[int], at_ms: int) -> tuple[tuple[str, str], ...]:
+        """What the resources of these series have in common, of those with a row by `at_ms`."""
+        common: set[tuple[str, str]] | None = None
+        for fp in fps:
+            slot = self.slots.get(fp)
+            if slot is not None and 0 <= self.first_seen[slot] <= at_ms:
+                own = set(self.series[slot].resource)
+                common = own if common is None else common & own
+        return tuple(sorted(common or ()))
+
     def idle(self, before_ms: int) -> npt.NDArray[np.bool_]:
         """Which slots have had no row since `before_ms`."""
         return self.last_seen[: len(self.series)] < before_ms
@@ -79,17 +102,20 @@ class SeriesTable:
     def forget(self, gone: npt.NDArray[np.bool_]) -> None:
         """Drop the slots marked; the others keep their order."""
         keep = np.flatnonzero(~gone)
-        kept = [(self.series[i], int(self.last_seen[i])) for i in keep.tolist()]
+        kept = [self.series[i] for i in keep.tolist()]
+        last, first = self.last_seen[keep].tobytes(), self.first_seen[keep].tobytes()
         self.series, self.slots, self.services = [], {}, {}
-        for series, seen in kept:
-            self.add(series, seen)
         self._sorted = None
+        self.load(kept, last, first)
 
-    def export(self) -> tuple[list[Series], bytes]:
+    def export(self) -> tuple[list[Series], bytes, bytes]:
         """State for a snapshot."""
-        return self.series, self.last_seen[: len(self.series)].tobytes()
+        n = len(self.series)
+        return self.series, self.last_seen[:n].tobytes(), self.first_seen[:n].tobytes()
 
-    def load(self, series: list[Series], seen: bytes) -> None:
+    def load(self, series: list[Series], last: bytes, first: bytes) -> None:
         """Take over what `export` gave, into an empty table."""
-        for one, at in zip(series, np.frombuffer(seen, np.int64).tolist(), strict=True):
-            self.add(one, at)
+        for one in series:
+            self.add(one, 0)
+        self.last_seen[: len(series)] = np.frombuffer(last, np.int64)
+        self.first_seen[: len(series)] = np.frombuffer(first, np.int64)
