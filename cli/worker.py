@@ -117,5 +117,5 @@ def _set_up_logging(level: str) -> None:
     )
     if level == "info":
         # Their information is about every service started and every group joined.
-        for name in ("faust", "mode", "aiokafka"):
+        for name in ("faust", "mode", "aiokafka", "streams.agents.app", "streams.agents.transport"):
             logging.getLogger(name).setLevel(logging.WARNING)
