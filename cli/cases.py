@@ -10,8 +10,9 @@ import numpy as np
 
 from cli.dataset import DataSet, LogLines, Metrics
 from cli.errors import CliError
-from correlator.diagnose import Case, Trace
+from correlator.diagnose import Case
 from correlator.logmix import Line, template
+from correlator.losses import Trace
 
 DEFAULT_WINDOW_MS = 600_000
 """length of a case that does not say when it ended"""

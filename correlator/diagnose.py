@@ -11,21 +11,18 @@ weights are fixed; no case decides them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
-from correlator import logmix, measures
-from correlator.excess import Loss, exclusive
+from correlator import logmix, losses, measures
 from correlator.hints import clock
 from correlator.incident import Evidence, Hint
 from correlator.logmix import Finding, Line
-from correlator.measures import Deviation, Meaning, Values
+from correlator.losses import Read, Trace
 from streams.records.messages import Change
-from streams.records.pages import Series
 
-EXCESS, RESOURCE, OTHER, LOG, CHANGE, ONSET, ABSENT = 1.0, 1.0, 0.5, 1.0, 0.4, 0.1, 0.8
+RESOURCE, OTHER, LOG, CHANGE, ONSET, ABSENT = 1.0, 0.5, 1.0, 0.4, 0.1, 0.8
 FAINT = 0.05
 """weight of a move too small to be evidence by itself: it only breaks ties"""
 OUT_OF_REACH = 0.25
@@ -33,27 +30,12 @@ OUT_OF_REACH = 0.25
 LOG_FULL = 60.0
 """log deviance that counts in full"""
 LOG_EXPLAINED = 0.5
-UNCONNECTED = 0.3
-"""what remains of the excess of a service the call graph does not know"""
+EXPLAINED = 0.5
+"""what remains of a loss when something the service calls has at least half as much against it"""
+PLAIN = 0.2
+"""evidence from which on a callee explains its callers"""
 CHANGE_WINDOW_MS = 1_800_000
 UNKNOWN = 0.35
-FAILING_FLOOR = 0.005
-"""spread of a failing share is at least this"""
-
-
-Key = TypeVar("Key", str, tuple[str, str])
-
-
-class Trace(NamedTuple):
-    """One series: what it was normally, and in the window."""
-
-    series: Series
-    normal: Values
-    ts: tuple[int, ...]
-    """of the window's values, ms UTC"""
-    values: Values
-    ended: bool = False
-    """it reported until the window began, and then no more"""
 
 
 class Case(NamedTuple):
@@ -71,14 +53,10 @@ class Case(NamedTuple):
     """service where it was noticed; empty when not said"""
 
 
-class _Read(NamedTuple):
-    trace: Trace
-    meaning: Meaning
-    move: Deviation
-
-
 class _Service(msgspec.Struct):
     evidence: list[Evidence] = []
+    lost: float = 0.0
+    """the part of the evidence that is loss: callees can be behind it"""
     faint: float = 0.0
     onset: int | None = None
     cause: str = ""
@@ -93,131 +71,25 @@ def diagnose(case: Case) -> list[Hint]:
     down: dict[str, list[str]] = {}
     for caller, callee in sorted(set(case.edges)):
         down.setdefault(caller, []).append(callee)
-    reads = [r for t in case.traces if (r := _read(t, names)) is not None]
+    reads = [r for t in case.traces if (r := losses.read(t, names)) is not None]
     scope = _reach(down, case.symptom) if case.symptom in names else set(services)
-    for kind in (measures.LATENCY, measures.FAILURE):
-        _losses(services, reads, case, down, scope, kind)
+    traffic = losses.traffic(case.traces, reads)
+    for service, evidence in losses.own_losses(reads, traffic, down, scope & services.keys(), case.symptom):
+        _add(services[service], evidence)
+        services[service].lost += evidence.weight
     _strengths(services, reads)
     _silences(services, case.traces)
     _logs(services, case, down)
     _changes(services, case)
     _onsets(services)
-    return _ranked(services, scope, bool(down) and bool(case.symptom))
+    return _ranked(services, scope, down, bool(case.symptom))
 
 
-def _read(trace: Trace, names: set[str]) -> _Read | None:
-    series = trace.series
-    meaning = measures.meaning(series.service, series.metric, dict(series.labels), names)
-    normal, values, floor = trace.normal, trace.values, 1e-9
-    if meaning.kind in (measures.SUCCESS, measures.FAILURE) and _is_share(meaning.kind, series.metric):
-        normal, values = (measures.failing_share(v, meaning.kind) for v in (normal, values))
-        floor = FAILING_FLOOR
-    direction = 0 if meaning.kind == measures.OTHER else 1
-    move = measures.deviation(normal, values, direction, floor)
-    return _Read(trace, meaning, move) if move is not None else None
-
-
-def _is_share(kind: str, metric: str) -> bool:
-    text = metric.lower()
-    return kind == measures.SUCCESS or any(word in text for word in ("ratio", "pct", "%", "percent", "share"))
-
-
-def _losses(
-    services: dict[str, _Service],
-    reads: Sequence[_Read],
-    case: Case,
-    down: Mapping[str, Sequence[str]],
-    scope: set[str],
-    kind: str,
-) -> None:
-    """Exclusive excess in time (`LATENCY`) or in failed requests (`FAILURE`)."""
-    traffic = _traffic(case.traces, reads)
-    server: dict[str, _Lost] = {}
-    edge: dict[tuple[str, str], _Lost] = {}
-    waiting: dict[str, _Lost] = {}
-    for read in reads:
-        series, meaning, move = read.trace.series, read.meaning, read.move
-        failing = meaning.kind in (measures.FAILURE, measures.SUCCESS) and _is_share(
-            meaning.kind, series.metric
-        )
-        if not (failing if kind == measures.FAILURE else meaning.kind == kind):
-            continue
-        per_request = max(0.0, move.level - move.normal - move.spread)
-        callee = meaning.callee or series.service
-        found = _Lost(meaning.stat, -per_request * traffic.get(callee, 1.0), read)
-        if meaning.callee is not None:
-            _least(edge, (series.service, meaning.callee), found)
-        else:
-            _least(waiting if meaning.client else server, series.service, found)
-    named = {caller for caller, _ in edge}
-    loss = Loss(
-        {s: -f.negative for s, f in server.items()},
-        {k: -f.negative for k, f in edge.items()},
-        {s: -f.negative for s, f in waiting.items() if s not in named},
-    )
-    for service, share in exclusive(loss, down, scope & services.keys()).items():
-        best = _witness(service, server, edge, waiting, down)
-        if best is None:
-            continue
-        # Without known callees nothing can be taken away, so little can be called its own.
-        alone = UNCONNECTED if down and service not in down and not _called(service, down) else 1.0
-        unusual = max(0.1, best.read.move.rarity * measures.force(best.read.move.z, 1.5, 20.0))
-        text = f"{_moved(best.read)}; {share:.0%} of the loss is its own, not its callees'"
-        weight = round(EXCESS * share * unusual * alone, 4)
-        _add(services[service], Evidence("strength", text, weight, _at(best.read)))
-
-
-class _Lost(NamedTuple):
-    stat: int
-    negative: float
-    read: _Read
-
-
-def _least(found: dict[Key, _Lost], key: Key, lost: _Lost) -> None:
-    """Keep the best statistic, and of several series (instances) the one that lost most."""
-    known = found.get(key)
-    if known is None or lost[:2] < known[:2]:
-        found[key] = lost
-
-
-def _witness(
-    service: str,
-    server: Mapping[str, _Lost],
-    edge: Mapping[tuple[str, str], _Lost],
-    waiting: Mapping[str, _Lost],
-    down: Mapping[str, Sequence[str]],
-) -> _Lost | None:
-    """The series that shows the loss best: its own, or that of a caller."""
-    seen = [server[service]] if service in server else []
-    seen += [lost for (_, callee), lost in sorted(edge.items()) if callee == service]
-    seen += [waiting[caller] for caller in sorted(waiting) if service in down.get(caller, ())]
-    return max(seen, key=lambda lost: lost.read.move.z, default=None)
-
-
-def _called(service: str, down: Mapping[str, Sequence[str]]) -> bool:
-    return any(service in callees for callees in down.values())
-
-
-def _traffic(traces: Sequence[Trace], reads: Sequence[_Read]) -> dict[str, float]:
-    """Requests per sample, where most services with a latency say so; else nothing (all count alike)."""
-    meanings = {id(r.trace): r.meaning for r in reads}
-    total: dict[str, float] = {}
-    timed: set[str] = set()
-    for trace in traces:
-        meaning = meanings.get(id(trace))
-        if meaning is None or meaning.client or not len(trace.values):
-            continue
-        if meaning.kind == measures.TRAFFIC:
-            service = trace.series.service
-            total[service] = total.get(service, 0.0) + float(np.mean(trace.values))
-        elif meaning.kind == measures.LATENCY:
-            timed.add(trace.series.service)
-    return total if 2 * len(timed & total.keys()) >= len(timed) else {}
-
-
-def _strengths(services: dict[str, _Service], reads: Sequence[_Read]) -> None:
+def _strengths(services: dict[str, _Service], reads: Sequence[Read]) -> None:
     """The strongest move of a service's own resources, and of its other metrics."""
-    best: dict[tuple[str, str], tuple[float, float, _Read]] = {}
+    best: dict[tuple[str, str], tuple[float, float, Read]] = {}
+    # Use against a limit tells more than use in units of its own.
+    shares = {r.trace.series.service for r in reads if r.share and r.meaning.kind == measures.RESOURCE}
     for read in reads:
         kind, service = read.meaning.kind, read.trace.series.service
         z = read.move.z
@@ -225,9 +97,9 @@ def _strengths(services: dict[str, _Service], reads: Sequence[_Read]) -> None:
             services[service].faint = max(
                 services[service].faint, read.move.rarity * measures.force(z, 1.0, 30.0)
             )
-        if kind == measures.RESOURCE and not read.meaning.shared:
+        if kind == measures.RESOURCE and not read.meaning.shared and (read.share or service not in shares):
             group, weight = "resource", RESOURCE
-        elif kind in (measures.FAILURE, measures.OTHER) and not read.meaning.client:
+        elif kind in (measures.FAILURE, measures.OTHER) and read.mode is None and not read.meaning.client:
             group, weight = "other", OTHER
         else:
             continue
@@ -235,7 +107,7 @@ def _strengths(services: dict[str, _Service], reads: Sequence[_Read]) -> None:
         if found[0] > 0:
             best[service, group] = max(best.get((service, group), found), found, key=lambda f: f[:2])
     for (service, _), (weight, _, read) in sorted(best.items()):
-        _add(services[service], Evidence("strength", _moved(read), round(weight, 4), _at(read)))
+        _add(services[service], Evidence("strength", read.text(), round(weight, 4), read.at_ms))
 
 
 def _silences(services: dict[str, _Service], traces: Sequence[Trace]) -> None:
@@ -287,16 +159,23 @@ def _onsets(services: dict[str, _Service]) -> None:
         return
     for service in services.values():
         if service.onset is not None and service.onset < times[-1]:
-            weight = ONSET * (1 - (service.onset - times[0]) / (times[-1] - times[0]))
+            # Being first supports other evidence; alone it is chance.
+            support = min(1.0, sum(e.weight for e in service.evidence))
+            weight = ONSET * support * (1 - (service.onset - times[0]) / (times[-1] - times[0]))
             text = f"off from {clock(service.onset)}, others up to {clock(times[-1])}"
             service.evidence.append(Evidence("onset", text, round(weight, 4), service.onset))
 
 
-def _ranked(services: Mapping[str, _Service], scope: set[str], rooted: bool) -> list[Hint]:
+def _ranked(
+    services: Mapping[str, _Service], scope: set[str], down: Mapping[str, Sequence[str]], rooted: bool
+) -> list[Hint]:
+    raw = {n: sum(e.weight for e in s.evidence) + FAINT * s.faint for n, s in services.items()}
     scores = {}
-    for name, service in services.items():
-        score = sum(e.weight for e in service.evidence) + FAINT * service.faint
-        scores[name] = score * (OUT_OF_REACH if rooted and name not in scope else 1.0)
+    for name, score in raw.items():
+        beneath = max((raw[c] for c in _reach(down, name) - {name}), default=0.0)
+        behind = services[name].lost if beneath >= 0.5 * score and beneath >= PLAIN else 0.0
+        near = OUT_OF_REACH if rooted and down and name not in scope else 1.0
+        scores[name] = (score - (1 - EXPLAINED) * behind) * near
     total = sum(s * s for s in scores.values()) + UNKNOWN**2
     hints = []
     for name in sorted(scores, key=lambda n: (-scores[n], n)):
@@ -310,19 +189,6 @@ def _add(service: _Service, evidence: Evidence) -> None:
     service.evidence.append(evidence)
     if evidence.at_ms is not None and evidence.kind != "change" and evidence.weight > 0.1:
         service.onset = evidence.at_ms if service.onset is None else min(service.onset, evidence.at_ms)
-
-
-def _at(read: _Read) -> int | None:
-    return read.trace.ts[read.move.onset] if read.move.onset >= 0 else None
-
-
-def _moved(read: _Read) -> str:
-    """`PetSite latency: 0.28, normally 0.013 (65 normal spreads), from 14:02:10`."""
-    series, move, at = read.trace.series, read.move, _at(read)
-    labels = "".join(f" {v}" for _, v in series.labels)
-    since = f", from {clock(at)}" if at is not None else ""
-    what = f"{series.service} {series.metric}{labels}"
-    return f"{what}: {move.level:.4g}, normally {move.normal:.4g} ({move.z:.1f} normal spreads){since}"
 
 
 def _reach(down: Mapping[str, Sequence[str]], start: str) -> set[str]:

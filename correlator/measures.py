@@ -123,8 +123,8 @@ def failing_share(values: Values, kind: str) -> Values:
 def deviation(normal: Values, window: Values, direction: int = 0, floor: float = 1e-9) -> Deviation | None:
     """Robust distance of `window` from `normal`; None when there is too little of either.
 
-    The spread is the larger of MAD and an inner-quantile range, at least 5 % of the level and
-    `floor`, so that a constant series is not infinitely surprised by its first wiggle.
+    The spread is the larger of MAD and an inner-quantile range, at least `floor`, 5 % of the normal
+    level and 2 % of the new one, so that a constant series is not infinitely surprised.
     `direction`: 1 only upwards counts, -1 only downwards, 0 the side that deviates more.
     """
     if len(normal) < 3 or len(window) == 0:
@@ -132,11 +132,12 @@ def deviation(normal: Values, window: Values, direction: int = 0, floor: float =
     center = float(np.median(normal))
     low, high = np.quantile(normal, (0.2, 0.8))
     mad = 1.4826 * float(np.median(np.abs(normal - center)))
-    spread = max(mad, float(high - low) / 1.68, 0.05 * abs(center), floor)
     below, above = _levels(window[None, :])
+    spread = max(mad, float(high - low) / 1.68, 0.05 * abs(center), floor)
     up = direction > 0 or (direction == 0 and abs(above[0] - center) >= abs(below[0] - center))
     sign = 1 if up else -1
     level = float(above[0] if up else below[0])
+    spread = max(spread, 0.02 * abs(level))
     off = np.flatnonzero((window - center) * sign > 3 * spread)
     past = np.lib.stride_tricks.sliding_window_view(normal, min(len(window), len(normal)))
     before = _levels(past)[1 if up else 0]
