@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -174,6 +175,40 @@ class Pipeline:
             if process.poll() is None:
                 process.kill()
                 process.wait(10)
+
+    @contextmanager
+    def live_fault(self, service: str) -> Iterator[None]:
+        """A service reports live: quiet for three seconds, then nine times its latency until left."""
+        over = threading.Event()
+
+        async def send() -> None:
+            producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka.bootstrap)
+            await producer.start()
+            try:
+                number = 0
+                while not over.is_set():
+                    value = (100 + number % 5) * (9 if number > 30 else 1)
+                    row = {
+                        "ts": int(time.time() * 1000),
+                        "service": service,
+                        "metric": "latency_ms",
+                        "value": value,
+                    }
+                    await producer.send_and_wait(
+                        self.settings.topics.inputs[0].name, json.dumps(row).encode(), partition=0
+                    )
+                    number += 1
+                    await asyncio.sleep(0.1)
+            finally:
+                await producer.stop()
+
+        sender = threading.Thread(target=lambda: asyncio.run(send()))
+        sender.start()
+        try:
+            yield
+        finally:
+            over.set()
+            sender.join()
 
     def samples_in_pages(self) -> set[tuple[int, int]]:
         """(fingerprint, ts) of every sample on the pages topic."""

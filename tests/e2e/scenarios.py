@@ -117,3 +117,50 @@ def workers_change_nothing(running: Pipeline, count: int) -> None:
         lambda: running.incidents() == expected,
         log=running.workers[0].log,
     )
+
+
+def people_act(running: Pipeline) -> None:
+    """An incident of live data is acknowledged and resolved by command; a second resolve is refused."""
+    worker = running.start_worker()
+    running.wait_for_topics()
+    with running.live_fault("payment"):
+        incident = wait_for("an incident", lambda: list(running.incidents()), log=worker.log)[0]
+        with running.clickhouse() as client:
+            wait_for(
+                "the incident in ClickHouse",
+                lambda: client.query(
+                    "SELECT count() FROM incidents WHERE id = {id:String}", {"id": incident}
+                ).result_rows[0][0],
+                log=worker.log,
+            )
+        listed = running.tocsin("incidents", "--json")
+        assert incident in listed.stdout, listed.stderr
+        explained = running.tocsin("explain", incident)
+        assert explained.returncode == 0, explained.stderr
+        assert "payment" in explained.stdout
+        for command, state in (("ack", "acknowledged"), ("resolve", "resolved")):
+            done = running.tocsin(command, incident, "--actor", "kim", "--note", "on it")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert running.incidents()[incident]["state"] == state
+        again = running.tocsin("resolve", incident, "--note", "again")
+        assert again.returncode == 1
+        assert "resolved" in again.stdout + again.stderr
+    timed = wait_for(
+        "its timing in ClickHouse",
+        lambda: _timing(running, incident),
+        log=worker.log,
+    )
+    assert timed[0] is not None
+    assert timed[1] >= timed[0]
+    reported = running.tocsin("report", "--json")
+    assert reported.returncode == 0, reported.stderr
+
+
+def _timing(running: Pipeline, incident: str) -> tuple[int, int] | None:
+    """(MTTA, MTTR) in ms once the incident is resolved in ClickHouse."""
+    with running.clickhouse() as client:
+        rows = client.query(
+            "SELECT mtta_ms, mttr_ms FROM incident_timing WHERE id = {id:String} AND mttr_ms IS NOT NULL",
+            {"id": incident},
+        ).result_rows
+    return rows[0] if rows else None

@@ -1,0 +1,54 @@
+"""The whole pipeline on a real Apache Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded.stack import Stack
+from tests.e2e import scenarios
+from tests.e2e.pipeline import Pipeline, pipeline
+from tests.kafka.cluster import KafkaCluster
+from tests.shopdata import write_shop
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of a made-up shop with two faults."""
+    return write_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real ClickHouse engine."""
+    with Stack(tmp_path_factory.mktemp("stack"), kafka=False) as stack:
+        yield stack.clickhouse
+
+
+@pytest.fixture
+def running(
+    request: pytest.FixtureRequest, tmp_path: Path, real_kafka: KafkaCluster, clickhouse: str, shop: Path
+) -> Iterator[Pipeline]:
+    """A pipeline with topics of its own."""
+    prefix = request.node.name.removeprefix("test_")[:30].strip("_")
+    with pipeline(tmp_path, real_kafka.bootstrap, clickhouse, prefix, shop) as started:
+        yield started
+
+
+def test_files_become_the_backtests_incidents_on_the_topic_and_in_clickhouse(running: Pipeline) -> None:
+    """As on the embedded broker."""
+    scenarios.incidents_arrive(running)
+
+
+def test_three_workers_find_what_one_finds(running: Pipeline) -> None:
+    """Real rebalances change nothing."""
+    scenarios.workers_change_nothing(running, 3)
+
+
+def test_kill_nine_three_times_under_load_changes_nothing(running: Pipeline) -> None:
+    """Compacted checkpoints, real group coordinator."""
+    scenarios.killed_worker_changes_nothing(running)
