@@ -45,6 +45,6 @@ def kernel(function: F) -> F:
 
 
 def source_digest() -> int:
-    """Changes with any source file of this package."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return int(digest_hex(*(path.read_text(encoding="utf-8") for path in sources), size=4), 16)
+    """Changes with any module of this package that holds a part."""
+    sources = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return int(digest_hex(*(text for text in sources if "@part" in text), size=4), 16)

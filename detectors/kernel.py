@@ -99,9 +99,9 @@ def learn_series(
         if visits[bin_of(which, ts)] > 0:
             learn_level(s, which, value - baseline(s, profile, visits, which, ts), weight)
     learn_level(s, PLAIN, value, weight)
+    learn_codes(s, codes, value - s["anchor"], s["previous"] - s["anchor"], where, square)
     if calm:
         learn_profile(s, profile, visits, ts, value)
-        learn_codes(s, codes, value - s["anchor"], s["previous"] - s["anchor"], where, square)
     else:
         learn_candidate(s, value)
     learn_step(s, value)
@@ -209,7 +209,7 @@ def _build(version: int) -> Any:
                     clear = u < s["clear_limit"][side]
                     if novel:
                         hot = hot or distance >= s["fire_limit"][NOVEL]
-                        clear = clear and distance < s["fire_limit"][NOVEL]
+                        clear = clear and distance < s["clear_limit"][NOVEL]
                 remember_worst(s, value, expected, lower, upper, score, strength, reason)
                 hold = 1 if ruled else config["hold_samples"]
                 outcome = step_run(s, at, hot, clear, hold, config["clear_samples"])

@@ -88,8 +88,8 @@ class Arrays:
         s["tails"] = TAIL_PRIOR
 
 
-TAIL_PRIOR = np.array([[2.8, 0.6], [2.8, 0.6], [0.0, 0.0]])
-"""a little heavier than a normal distribution's .98 quantile and mean excess, in spreads"""
+TAIL_PRIOR = np.array([[3.0, 0.9], [3.0, 0.9], [0.0, 0.0]])
+"""heavier than a normal distribution's .98 quantile and mean excess, in spreads"""
 
 BYTES_PER_SERIES = SLOT.itemsize + shapes.SIZE * 12 + seasonal.BINS * 5
 """state of one series in the arrays, without its description"""
