@@ -11,8 +11,6 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from streams.decode.catalog import Catalog
 from streams.records.messages import Action, Change
 
@@ -169,8 +167,3 @@ class Columns:
             self.refusals[self.records] = list(self._refused.values())
             self._refused = {}
         self.ends.extend((len(self.slot), len(self.h_slot), len(self.l_origin), len(self.s_origin)))
-
-
-def describe_fault(error: msgspec.MsgspecError) -> str:
-    """msgspec's own words, which name what was expected, what was found and where."""
-    return str(error)[:300]

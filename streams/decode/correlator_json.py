@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.decode.columns import Columns, describe_fault
-from streams.decode.errors import UNDECODABLE, WRONG_TYPE, BadRecord
+from streams.decode.columns import Columns
+from streams.decode.errors import UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
 from streams.records.digest import digest_hex
 from streams.records.messages import MAX_MS, Action, Change
 
@@ -56,10 +56,8 @@ def actions(value: bytes, sink: Columns) -> None:
 def _parsed(decoder: msgspec.json.Decoder[_Change] | msgspec.json.Decoder[_Action], value: bytes):  # type: ignore[no-untyped-def]
     try:
         found = decoder.decode(value)
-    except msgspec.ValidationError as error:
-        raise BadRecord(WRONG_TYPE, describe_fault(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(UNDECODABLE, f"not JSON: {error}"[:300]) from None
+    except UNREADABLE_JSON as error:
+        raise BadRecord(*json_fault(error)) from None
     if not 0 < found.ts < MAX_MS:
         raise BadRecord(WRONG_TYPE, f"ts must be milliseconds since 1970, not {found.ts}")
     return found

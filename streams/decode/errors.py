@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 UNDECODABLE = "undecodable"
 """The bytes are not what the topic's format says."""
 UNKNOWN_FORMAT = "unknown-format"
@@ -18,6 +20,10 @@ ANCIENT = "ancient"
 REASONS = (UNDECODABLE, UNKNOWN_FORMAT, OVERSIZED, EMPTY, WRONG_TYPE, NON_FINITE, FUTURE, ANCIENT)
 
 
+UNREADABLE_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for input it cannot read: malformed or wrong-typed, not UTF-8, nested too deeply."""
+
+
 class BadRecord(Exception):
     """The whole record is refused. `reason` is one of `REASONS`; `detail` is for a person."""
 
@@ -25,3 +31,12 @@ class BadRecord(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+def json_fault(error: Exception) -> tuple[str, str]:
+    """Reason and detail of one of `UNREADABLE_JSON`; msgspec's words name what was expected and where."""
+    if isinstance(error, msgspec.ValidationError):
+        return WRONG_TYPE, str(error)[:300]
+    if isinstance(error, RecursionError):
+        return UNDECODABLE, "JSON nested too deeply"
+    return UNDECODABLE, f"not JSON: {error}"[:300]

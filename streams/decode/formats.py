@@ -8,6 +8,7 @@ import msgspec
 
 from streams.decode import correlator_json, otlp_json, otlp_protobuf, tocsin_json, wire
 from streams.decode.columns import Decoder
+from streams.decode.errors import UNREADABLE_JSON
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
 
@@ -48,13 +49,13 @@ def sniff(value: bytes) -> str | None:
 def _json(value: bytes) -> str | None:
     try:
         keys = _keys.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE_JSON:
         first, _, rest = value.lstrip().partition(b"\n")
         if not rest:
             return None
         try:
             keys = _keys.decode(first)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE_JSON:
             return None
     if keys.keys() & {"resourceMetrics", "resourceLogs", "resourceSpans"}:
         return OTLP_JSON

@@ -3,10 +3,10 @@
 Everything is decided per row from the rows before it in the partition, and computed for a whole
 chunk at once. Cutting the same records into other chunks changes nothing.
 
-The *clock* of a partition is its newest accepted event time, but no row moves it further than
-`allowed_lateness_ms` past its record's reference time: one producer whose clock is ahead must not
-make everyone else late. A row is late if it is at or before (clock before its record − allowed
-lateness); rows of one record are never late by each other.
+The *clock* of a partition is its newest accepted event time, but no row moves it past its record's
+reference time: one producer whose clock is ahead must not make everyone else late. A row is late if
+it is at or before (clock before its record − allowed lateness); rows of one record are never late by
+each other.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def judge(
     known = references >= 0
     lowest = np.where(known, references - settings.max_age_ms, 0)
     highest = np.where(known, references + settings.max_future_ms, MAX_MS)
-    furthest = np.where(known, references + settings.allowed_lateness_ms, MAX_MS)
+    furthest = np.where(known, references, MAX_MS)
 
     finite = np.isfinite(floats(columns.value))
     whole = _whole_histograms(columns)

@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Raw
 
 from streams.decode import anyvalue, exponential, otlp
-from streams.decode.columns import Columns, describe_fault
-from streams.decode.errors import UNDECODABLE, WRONG_TYPE, BadRecord
+from streams.decode.columns import Columns
+from streams.decode.errors import UNDECODABLE, UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
 from streams.decode.otlp import NO_RECORDED_VALUE, NS_PER_MS, RowFault
 from streams.decode.resource import resolve, series
 from streams.records.pages import Kind, Origin
@@ -198,12 +198,8 @@ def decode(value: bytes, sink: Columns) -> None:
         exports = _export.decode_lines(value)
         for export in exports:
             _take(export, sink)
-    except msgspec.ValidationError as error:
-        raise BadRecord(WRONG_TYPE, describe_fault(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(UNDECODABLE, f"not OTLP JSON: {error}"[:300]) from None
-    except RecursionError:
-        raise BadRecord(UNDECODABLE, "nested too deeply") from None
+    except UNREADABLE_JSON as error:
+        raise BadRecord(*json_fault(error)) from None
 
 
 def _take(export: _Export, sink: Columns) -> None:
@@ -311,7 +307,7 @@ class _Writer:
         if slot is None:
             try:
                 labels = _pairs(_attributes.decode(attributes))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNREADABLE_JSON as error:
                 raise RowFault(f"unreadable attributes: {error}") from None
             described = series(
                 self.sender,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from streams.decode import otlp
-from streams.decode.columns import Columns, describe_fault
-from streams.decode.errors import UNDECODABLE, WRONG_TYPE, BadRecord
+from streams.decode.columns import Columns
+from streams.decode.errors import UNDECODABLE, UNREADABLE_JSON, BadRecord, json_fault
 from streams.decode.otlp import RowFault
 from streams.decode.resource import origin, series
 from streams.records.digest import digest64
@@ -47,7 +47,7 @@ def decode(value: bytes, sink: Columns) -> None:
     """Append the rows of all lines; a bad line is refused alone. Raises `BadRecord` if all are bad."""
     try:
         lines = _line.decode_lines(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE_JSON:
         _one_by_one(value, sink)
         return
     for line in lines:
@@ -66,10 +66,8 @@ def _one_by_one(value: bytes, sink: Columns) -> None:
         try:
             _take(_line.decode(raw), sink)
             good += 1
-        except msgspec.ValidationError as error:
-            fault = (WRONG_TYPE, describe_fault(error))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            fault = (UNDECODABLE, f"not a JSON line: {error}"[:300])
+        except UNREADABLE_JSON as error:
+            fault = json_fault(error)
         except RowFault as error:
             fault = (error.reason, error.detail)
         else:
@@ -113,7 +111,7 @@ def _sender(line: _Line, sink: Columns) -> int:
 def _labels(raw: msgspec.Raw, name: str) -> list[tuple[str, str]]:
     try:
         found = _texts.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE_JSON as error:
         raise RowFault(f"{name} must be an object of texts, numbers and booleans: {error}") from None
     return [
         (key, value if isinstance(value, str) else _plain(value))

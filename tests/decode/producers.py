@@ -114,3 +114,11 @@ def as_json(message: Message, numbers: bool = True) -> bytes:
     found = MessageToDict(message, use_integers_for_enums=numbers)
     _hex_ids(found)
     return json.dumps(found).encode()
+
+
+def now_of(message: Message) -> int:
+    """ms UTC of the first point of a metrics request."""
+    for metric in message.resource_metrics[0].scope_metrics[0].metrics:  # type: ignore[attr-defined]
+        if metric.HasField("sum"):
+            return int(metric.sum.data_points[0].time_unix_nano) // 1_000_000
+    raise AssertionError("no sum in it")
