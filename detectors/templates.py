@@ -53,6 +53,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "<mail>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
+    (re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
     (re.compile(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?\b"), "<ip>"),
     (re.compile(r"\b0[xX][0-9a-fA-F]{1,64}\b"), "<hex>"),
     (re.compile(r"\b(?=[a-f]{0,64}\d)[0-9a-f]{8,64}\b|\b(?=[A-F]{0,64}\d)[0-9A-F]{8,64}\b"), "<hex>"),

@@ -1,0 +1,196 @@
+"""Log signals: new templates, their severity, flood limits, resolution, rates."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from config.settings import Detect
+from detectors.alert import Alert
+from detectors.lines import Line, exception_of, severity_of
+from detectors.logs import MAX_NEW_LOUD, MAX_NEW_QUIET, QUIET_MS, Logs, LogsState
+
+CONFIG = Detect(step_ms=1_000, log_learning_ms=60_000, log_bucket_ms=10_000)
+T0 = 1_700_000_000_000
+LEARNED = T0 + 61_000
+
+
+def line(
+    ts: int, body: str, severity: int = 9, service: str = "cart", trace: str = "", exception: str = ""
+) -> Line:
+    return Line(ts, service, f"{service}-1", body, severity, trace, exception, (("host", "h1"),))
+
+
+def learned() -> Logs:
+    """A shard whose service has logged `hello` for longer than the learning period."""
+    logs = Logs(CONFIG)
+    logs.run([line(T0, "hello"), line(T0 + 60_500, "hello")], T0 + 61_000)
+    return logs
+
+
+def say(logs: Logs, lines: list[Line], to_ms: int) -> list[Alert]:
+    return [alert for _, alert in logs.run(lines, to_ms)]
+
+
+def test_a_new_error_template_after_learning_is_an_alert_at_its_step() -> None:
+    """Fired by the first line, told at the end of its step with all lines of it."""
+    lines = [line(LEARNED + i, f"disk {i} on fire", 17, trace=f"{i:032x}") for i in range(1, 6)]
+    [(step_end, alert)] = learned().run(lines, LEARNED + 1_000)
+    assert step_end == LEARNED + 1_000
+    assert (alert.kind, alert.severity, alert.state, alert.count) == ("log", "error", "firing", 5)
+    assert alert.started_at == alert.detected_at == LEARNED + 1
+    assert alert.samples == tuple(f"disk {i} on fire" for i in range(1, 4))
+    assert len(alert.trace_ids) == 3
+    assert alert.resource == (("host", "h1"),)
+
+
+def test_templates_of_the_learning_period_are_never_alerts() -> None:
+    """What a service says in its first minute is how it talks."""
+    logs = Logs(CONFIG)
+    assert say(logs, [line(T0, "hello"), line(T0 + 60_000, "disk on fire", 17)], T0 + 60_000) == []
+    assert say(logs, [line(LEARNED, "disk on fire", 17)], LEARNED) == []
+
+
+@pytest.mark.parametrize(
+    ("severity", "body", "expected"),
+    [
+        (21, "giving up now", "critical"),
+        (17, "refused", "error"),
+        (13, "slow answer", "warning"),
+        (9, "new feature on", "info"),
+        (0, "2024-01-01 ERROR broken pipe", "error"),
+        (0, "plain words", "info"),
+    ],
+)
+def test_alert_severity_follows_the_line(severity: int, body: str, expected: str) -> None:
+    """From the severity number, or a level word when none was sent."""
+    [alert] = say(learned(), [line(LEARNED + 1, body, severity)], LEARNED + 1_000)
+    assert alert.severity == expected
+
+
+def test_an_exception_makes_a_quiet_line_an_error() -> None:
+    """An exception told by the producer counts whatever the level."""
+    [alert] = say(learned(), [line(LEARNED + 1, "odd", 9, exception="KeyError")], LEARNED + 1_000)
+    assert alert.severity == "error"
+    assert ("exception", "KeyError") in alert.labels
+
+
+def test_the_alert_resolves_after_the_quiet_time() -> None:
+    """Not seen for QUIET_MS: resolved, at exactly that time, counting every line in between."""
+    logs = learned()
+    say(logs, [line(LEARNED + 1, "disk on fire", 17)], LEARNED + 1_000)
+    assert say(logs, [line(LEARNED + 30_001, "disk on fire", 17)], LEARNED + 70_000) == []
+    [alert] = say(logs, [], LEARNED + 30_001 + QUIET_MS + 999)
+    assert (alert.state, alert.version, alert.count) == ("resolved", 2, 2)
+    assert alert.resolved_at == LEARNED + 30_001 + QUIET_MS
+
+
+def test_a_known_template_does_not_fire_again() -> None:
+    """Recurrence is what the error rate is for."""
+    logs = learned()
+    say(logs, [line(LEARNED + 1, "disk on fire", 17)], LEARNED + 200_000)
+    assert say(logs, [line(LEARNED + 200_001, "disk on fire", 17)], LEARNED + 201_000) == []
+
+
+def test_new_info_templates_are_few_evidence_not_a_flood() -> None:
+    """A service that says new things all the time raises hardly anything, and never above info."""
+    words = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen"]
+    lines = [
+        line(LEARNED + 1_000 * i + j, f"{a} {b}{a} {a}{a}{b} {b}", 9)
+        for i, a in enumerate(words)
+        for j, b in enumerate(words)
+    ]
+    logs = learned()
+    found = say(logs, lines, LEARNED + 10_000)
+    assert {alert.severity for alert in found} == {"info"}
+    assert len(found) <= 2 * MAX_NEW_QUIET
+    assert logs.counters["suppressed_new_templates"] >= 50
+
+
+def test_new_error_templates_are_limited_per_service_and_bucket() -> None:
+    """The rest is counted; the error rate tells the size of it."""
+    words = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen"]
+    lines = [line(LEARNED + 1 + i, f"{w} {w}{w} {w}x {w}y", 17) for i, w in enumerate(words)]
+    logs = learned()
+    assert len(say(logs, lines, LEARNED + 1_000)) == MAX_NEW_LOUD
+    assert logs.counters["suppressed_new_templates"] == len(words) - MAX_NEW_LOUD
+
+
+def test_a_line_delivered_twice_counts_once() -> None:
+    """Ingest is at least once; equal in everything is the same line."""
+    logs = learned()
+    twice = [line(LEARNED + 1, "disk on fire", 17)] * 2
+    [alert] = say(logs, twice, LEARNED + 1_000)
+    assert alert.count == 1
+    assert logs.counters["repeated_lines"] == 1
+
+
+def test_rates_are_stated_per_bucket_with_zeros_while_the_service_is_alive() -> None:
+    """Three rates a bucket, per second; the empty bucket in between is zero."""
+    logs = Logs(CONFIG)
+    logs.run(
+        [line(T0 + 1, "a", 17), line(T0 + 2, "b", 13), line(T0 + 3, "c"), line(T0 + 20_001, "c")], T0 + 30_000
+    )
+    rows, described = logs.buckets.finish(T0 + 30_000)
+    names = {series.fp: series.metric for _, series in described}
+    stated = {(names[fp], ts - T0): rate for fp, ts, rate in rows}
+    assert stated["log.errors", 10_000] == stated["log.warnings", 10_000] == 0.1
+    assert stated["log.lines", 10_000] == pytest.approx(0.3)
+    assert stated["log.lines", 20_000] == 0.0
+    assert stated["log.lines", 30_000] == 0.1
+
+
+def test_silence_of_the_whole_collection_is_not_zero() -> None:
+    """When no service logs any more, nothing is stated after a while, though numbers still come."""
+    logs = Logs(CONFIG)
+    logs.run([line(T0 + 1, "a")], T0 + 10_000)
+    logs.buckets.finish(T0 + 10_000)
+    first = T0 // CONFIG.log_bucket_ms
+    logs.buckets.begin({first + i: {"cart"} for i in range(1, 30)})
+    logs.run([], T0 + 300_000)
+    rows, _ = logs.buckets.finish(T0 + 300_000)
+    assert max(ts for _, ts, _ in rows) <= T0 + 70_000
+
+
+def test_a_service_known_by_its_numbers_has_zero_error_rate_before_its_first_line() -> None:
+    """So that its first error is a step up from zero, not the start of a series."""
+    logs = Logs(CONFIG)
+    first = T0 // CONFIG.log_bucket_ms
+    logs.buckets.begin({first: {"payment"}, first + 1: {"payment"}})
+    logs.run([line(T0 + 1, "a"), line(T0 + 10_001, "a")], T0 + 20_000)
+    rows, described = logs.buckets.finish(T0 + 20_000)
+    payment = {series.fp for _, series in described if series.service == "payment"}
+    assert [rate for fp, _, rate in rows if fp in payment] == [0.0] * 6
+
+
+def test_logs_state_round_trips_through_msgpack() -> None:
+    """Open alerts, budgets and templates come back as they were."""
+    logs = learned()
+    say(logs, [line(LEARNED + 1, "disk on fire", 17)], LEARNED + 1_000)
+    blob = msgspec.msgpack.encode(logs.export())
+    again = Logs(CONFIG)
+    again.load(msgspec.msgpack.decode(blob, type=LogsState))
+    assert msgspec.msgpack.encode(again.export()) == blob
+    assert say(again, [], LEARNED + 100_000) == say(logs, [], LEARNED + 100_000)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("java.net.SocketTimeoutException: read timed out", "java.net.SocketTimeoutException"),
+        ("caught ValueError in handler", "ValueError"),
+        ("Error: it failed", ""),
+        ("no Exception here", ""),
+        ("an errorless day", ""),
+        ("...com.acme.OrderError", "com.acme.OrderError"),
+        ("x" * 5_000 + "Exception", ""),
+    ],
+)
+def test_exception_types_are_found_in_text(body: str, found: str) -> None:
+    """A named type, not the bare words."""
+    assert exception_of(body) == found
+
+
+def test_a_severity_that_was_sent_wins_over_words() -> None:
+    """INFO lines may talk about errors."""
+    assert severity_of(9, "ERROR rate is zero") == 9
