@@ -150,7 +150,14 @@ async def run_worker(
     missing = check_overrides()
     if missing:
         raise StartError(f"this Faust lacks {', '.join(missing)}: install the pinned faust-streaming")
-    plans, checkpoints = await _prepare(config, stages, specs, plan_for)
+    preparing = asyncio.create_task(_prepare(config, stages, specs, plan_for))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not preparing.done():
+        preparing.cancel()
+        return EXIT_OK
+    plans, checkpoints = preparing.result()
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def fail(error: BaseException) -> None:
@@ -158,8 +165,6 @@ async def run_worker(
             failed.set_exception(error)
 
     handlers = [plan.handler for plan in plans if plan.handler is not None]
-    for handler in handlers:
-        await start_handler(handler, config.connect_s)
     running = [Stage(plan, config, checkpoints.get(plan.name), fail) for plan in plans]
     views = [StageView(stage.name, stage.runner) for stage in running]
     health = HealthServer(views, config.unhealthy_after_s)
@@ -201,6 +206,9 @@ async def _prepare(
             await ensure_topics(admin, list(checkpoints.values()), config.replication)
     finally:
         await admin.close()
+    for plan in plans:
+        if plan.handler is not None:
+            await start_handler(plan.handler, config.connect_s)
     return plans, checkpoints
 
 

@@ -30,6 +30,10 @@ Send = Callable[[Output], Awaitable[Awaitable[object]]]
 """Hands an output to the producer; the inner awaitable is done when the broker has it."""
 
 
+SNAPSHOT_SHARE = 0.05
+"""At most this share of a worker's time goes into taking one partition's snapshots."""
+
+
 class CheckpointLog(Protocol):
     """What the runner asks of `checkpoints.CheckpointStore`."""
 
@@ -97,7 +101,7 @@ class CoreRunner:
 
     # -- placement ---------------------------------------------------------------------------
 
-    async def place(self, base: Mapping[TP, int]) -> Mapping[TP, int]:
+    async def place(self, base: Mapping[TP, int], ends: Mapping[TP, int]) -> Mapping[TP, int]:
         """Create and restore the cores; answers where to read from. Idempotent until `release`."""
         if set(self.partitions) == set(base):
             return {tp: placed.next_offset for tp, placed in self.partitions.items()}
@@ -109,26 +113,32 @@ class CoreRunner:
         if epoch != self._epoch:
             return {}
         for tp, start in base.items():
-            placed = PlacedPartition(start, self._inflight, cores[tp], tp in stateful, done_offset=start)
             saved = found.get(tp)
-            if saved is not None:
-                cores[tp].restore(saved.blob)
-                placed.next_offset = placed.done_offset = placed.ceiling = saved.offset
-                placed.snapshot_at = saved.next_offset
-                placed.slot = saved.slot
-                self.counters.restored += 1
-            elif tp in stateful and start > 0:
-                log.warning(
-                    "%s: no checkpoint of %s/%s, starting empty at offset %s", self.config.stage, *tp, start
-                )
-            # Spread over the interval, so that a worker does not serialise all its shards at once.
-            share = (tp.partition % 16) / 16
-            placed.snapshot_due = time.monotonic() + self.config.checkpoint_s * (0.5 + share / 2)
-            placed.finisher = asyncio.create_task(self._finish(tp, placed))
-            self.partitions[tp] = placed
+            if saved is not None and saved.offset > ends[tp]:
+                log.warning("%s: ignoring a checkpoint beyond the end of %s/%s", self.config.stage, *tp)
+                saved = None
+            if saved is None and tp in stateful and start > 0:
+                log.warning("%s: no checkpoint of %s/%s, starting empty at %s", self.config.stage, *tp, start)
+            self.partitions[tp] = self._placed(tp, cores[tp], start, tp in stateful, saved)
         self.counters.rebalances += 1
         self._open = True
         return {tp: placed.next_offset for tp, placed in self.partitions.items()}
+
+    def _placed(
+        self, tp: TP, core: PartitionCore, start: int, stateful: bool, saved: Checkpoint | None
+    ) -> PlacedPartition:
+        placed = PlacedPartition(start, self._inflight, core, stateful, done_offset=start)
+        if saved is not None:
+            core.restore(saved.blob)
+            placed.next_offset = placed.done_offset = placed.ceiling = saved.offset
+            placed.snapshot_at = saved.next_offset
+            placed.slot = saved.slot
+            self.counters.restored += 1
+        # Spread over the interval, so that a worker does not serialise all its shards at once.
+        share = (tp.partition % 16) / 16
+        placed.snapshot_due = time.monotonic() + self.config.checkpoint_s * (0.5 + share / 2)
+        placed.finisher = asyncio.create_task(self._finish(tp, placed))
+        return placed
 
     async def release(self) -> None:
         """Finish what is in flight and checkpoint. Bounded: what takes longer is read again."""
@@ -230,10 +240,13 @@ class CoreRunner:
         placed.queue.put_nowait(Sent(placed.next_offset, ceiling, deliveries, size, records, ack))
 
     def _take_snapshot(self, placed: PlacedPartition) -> None:
-        placed.snapshot_due = time.monotonic() + self.config.checkpoint_s
+        began = time.monotonic()
+        placed.snapshot_due = began + self.config.checkpoint_s
         if not placed.stateful or placed.core is None or placed.snapshot_at == placed.next_offset:
             return
         blob = placed.core.snapshot()
+        # Large states are saved more seldom: processing stands still while one is serialised.
+        placed.snapshot_due = max(placed.snapshot_due, began + (time.monotonic() - began) / SNAPSHOT_SHARE)
         if blob is None:
             return
         placed.snapshot_at = placed.next_offset

@@ -67,7 +67,7 @@ class SinkRunner:
         self._turn = asyncio.Lock()
         self._leaving = asyncio.Event()
 
-    async def place(self, base: Mapping[TP, int]) -> Mapping[TP, int]:
+    async def place(self, base: Mapping[TP, int], ends: Mapping[TP, int]) -> Mapping[TP, int]:
         """Start at the committed offsets."""
         if set(self.partitions) != set(base):
             # A sink awaits its write before it takes the next chunk: nothing is ever in flight.

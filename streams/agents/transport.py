@@ -90,10 +90,11 @@ class ChunkSchema(faust.Schema):
 class Placement(Protocol):
     """Who decides where reading starts and how far may be committed: the stage's runner."""
 
-    async def place(self, base: Mapping[TP, int]) -> Mapping[TP, int]:
+    async def place(self, base: Mapping[TP, int], ends: Mapping[TP, int]) -> Mapping[TP, int]:
         """Get ready for these partitions; `base` is the committed (or earliest) offset of each.
 
-        Answers with the offset to read from. Called again without effect while placed.
+        `ends` are the partitions' ends. Answers with the offset to read from. Called again without
+        effect while placed.
         """
         ...
 
@@ -214,17 +215,19 @@ class BatchConsumer(Consumer):
             if not self._placing:
                 return
             committed = {ensure_TP(tp): offset for tp, offset in (await self.seek_to_committed()).items()}
-            base = {tp: offset for tp, offset in committed.items() if offset is not None and offset >= 0}
+            ends = {ensure_TP(tp): end for tp, end in (await self.highwaters(*committed)).items()}
+            # A commit beyond the end is of an earlier topic of that name: it would skip what is new.
+            base = {tp: at for tp, at in committed.items() if at is not None and 0 <= at <= ends[tp]}
             unread = [tp for tp in committed if tp not in base]
             if unread:
                 earliest = await self.earliest_offsets(*unread)
                 base.update({ensure_TP(tp): offset for tp, offset in earliest.items()})
-            starts = await self.app.placement.place(base)
+            starts = await self.app.placement.place(base, ends)
             if not self._placing:
                 return
             for tp in committed:
                 self._ledgers.pop(tp, None)
-                self._committed_offset[tp] = committed[tp] or None
+                self._committed_offset[tp] = base[tp] if tp not in unread else None
             await self.seek_wait(starts)
             for tp, offset in starts.items():
                 self._read_offset[tp] = offset or None
@@ -255,6 +258,7 @@ OVERRIDDEN: tuple[tuple[type, tuple[str, ...]], ...] = (
             "seek_to_committed",
             "seek_wait",
             "earliest_offsets",
+            "highwaters",
             "maybe_wait_for_commit_to_finish",
             "_drain_messages",
         ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 import pytest
 from faust.types import TP
 
-from streams.agents.runner import CoreRunner, RunnerConfig
+from streams.agents.runner import SNAPSHOT_SHARE, CoreRunner, RunnerConfig
 from streams.records.stage import Output, Record
 from tests.agents.cores import CountingCore, EchoCore
 from tests.agents.fakes import Broker, Memory, chunk
@@ -44,6 +45,9 @@ class Shell:
     async def submit(self, *offsets: int) -> None:
         await self.runner.submit(HERE, chunk(HERE, offsets), lambda: self.acked.append(offsets[-1]))
 
+    async def place(self, base: Mapping[TP, int], end: int = 10**9) -> Mapping[TP, int]:
+        return await self.runner.place(base, dict.fromkeys(base, end))
+
     async def leave(self) -> None:
         await self.runner.release()
         self.runner.forget()
@@ -52,7 +56,7 @@ class Shell:
 async def test_a_chunk_is_acked_only_after_all_its_outputs_are_delivered() -> None:
     """The offset must not move while an output can still be lost."""
     shell = Shell(EchoCore, at_once=False)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0, 1)
     await shell.submit(2)
     await asyncio.sleep(0.01)
@@ -68,7 +72,7 @@ async def test_a_chunk_is_acked_only_after_all_its_outputs_are_delivered() -> No
 async def test_a_later_delivery_does_not_overtake_an_earlier_chunk() -> None:
     """Chunks finish in order even if the broker answers out of order."""
     shell = Shell(EchoCore, at_once=False)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0)
     await shell.submit(1)
     shell.broker.pending[1].set_result(None)
@@ -79,7 +83,7 @@ async def test_a_later_delivery_does_not_overtake_an_earlier_chunk() -> None:
 async def test_commits_of_a_stateful_core_stop_at_its_last_written_checkpoint() -> None:
     """However far it has read: the rest has to be read again after a crash."""
     shell = Shell()
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0, 1, 2)
     await eventually(lambda: shell.acked == [2], 1, "the ack")
     assert shell.runner.commit_ceiling(HERE) is None
@@ -90,7 +94,7 @@ async def test_commits_of_a_stateful_core_stop_at_its_last_written_checkpoint() 
 async def test_a_checkpoint_is_not_written_before_the_outputs_it_covers_are_delivered() -> None:
     """Otherwise a crash in between would lose them for good."""
     shell = Shell(at_once=False)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0, 1, 2)
     await shell.runner.release()  # gives up after drain_s: nothing is delivered
     assert shell.memory.kept == {}
@@ -101,10 +105,10 @@ async def test_a_checkpoint_is_not_written_before_the_outputs_it_covers_are_deli
 async def test_state_and_position_come_back_from_the_checkpoint() -> None:
     """Reading goes on at the checkpoint's offset, not at the committed one."""
     shell = Shell()
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0, 1, 2, 3)
     await shell.leave()
-    starts = await shell.runner.place({HERE: 2})
+    starts = await shell.place({HERE: 2})
     assert starts == {HERE: 4}
     assert (shell.cores[-1].total, shell.cores[-1].sum) == (4, 6)
 
@@ -112,7 +116,7 @@ async def test_state_and_position_come_back_from_the_checkpoint() -> None:
 async def test_records_below_the_position_are_left_out() -> None:
     """Read twice, counted once; the chunk is acked all the same."""
     shell = Shell()
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0, 1, 2)
     await shell.submit(1, 2, 3)
     await shell.submit(2, 3)
@@ -123,7 +127,7 @@ async def test_records_below_the_position_are_left_out() -> None:
 async def test_offsets_with_gaps_are_processed_and_counted_as_gaps() -> None:
     """Compaction and transactions leave holes."""
     shell = Shell(EchoCore)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0, 5, 9)
     await shell.submit(200)
     await eventually(lambda: shell.acked == [9, 200], 1, "both acks")
@@ -139,16 +143,16 @@ async def test_what_is_read_again_starts_where_a_core_says_it_needs_to() -> None
             return max(0, next_offset - 2)
 
     shell = Shell(Holding)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0, 1, 2, 3)
     await shell.leave()
-    assert await shell.runner.place({HERE: 0}) == {HERE: 2}
+    assert await shell.place({HERE: 0}) == {HERE: 2}
 
 
 async def test_processing_waits_while_too_much_is_in_flight() -> None:
     """Memory stays bounded when the broker is slower than the input."""
     shell = Shell(EchoCore, at_once=False, max_inflight_chunks=3)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
 
     async def feed() -> None:
         for offset in range(10):
@@ -167,13 +171,13 @@ async def test_processing_waits_while_too_much_is_in_flight() -> None:
 async def test_waiting_for_room_ends_when_the_partition_leaves() -> None:
     """Deliveries that never come must not keep the agent from its next partitions."""
     shell = Shell(EchoCore, at_once=False, max_inflight_chunks=1)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0)
     waiting = asyncio.create_task(shell.submit(1))
     await asyncio.sleep(0)
     await shell.leave()
     await asyncio.wait_for(waiting, 1)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await asyncio.wait_for(shell.submit(0), 1)
 
 
@@ -202,7 +206,7 @@ async def test_a_core_is_never_ticked_while_it_processes() -> None:
         return await send(output)
 
     shell.runner._send = slow  # type: ignore[assignment]
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     working = asyncio.gather(shell.submit(0), shell.runner.tick())
     await asyncio.sleep(0.01)
     gate.set()
@@ -220,7 +224,7 @@ async def test_a_tick_knows_when_everything_has_been_read() -> None:
             return ()
 
     shell = Shell(Listening)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.runner.tick()
     shell.runner.partitions[HERE].high = 2
     await shell.submit(0)
@@ -233,7 +237,7 @@ async def test_a_tick_knows_when_everything_has_been_read() -> None:
 async def test_after_a_bug_nothing_is_acked_checkpointed_or_processed_any_more() -> None:
     """A core that raised half way has no state worth keeping."""
     shell = Shell()
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0)
     await eventually(lambda: shell.acked == [0], 1, "the first ack")
     with pytest.raises(ValueError, match="bug"):
@@ -248,7 +252,7 @@ async def test_after_a_bug_nothing_is_acked_checkpointed_or_processed_any_more()
 async def test_a_failed_delivery_ends_the_worker_and_leaves_the_chunk_unacked() -> None:
     """The producer has already retried for minutes; going on would skip the output."""
     shell = Shell(EchoCore, at_once=False)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0)
     shell.broker.pending[0].set_exception(TimeoutError("broker away"))
     await eventually(lambda: len(shell.errors) == 1, 1, "the failure")
@@ -258,7 +262,7 @@ async def test_a_failed_delivery_ends_the_worker_and_leaves_the_chunk_unacked() 
 async def test_a_chunk_that_waited_while_its_partition_left_is_not_processed() -> None:
     """Its next owner reads it."""
     shell = Shell(EchoCore, at_once=False, max_inflight_chunks=1)
-    await shell.runner.place({HERE: 0})
+    await shell.place({HERE: 0})
     await shell.submit(0)
     waiting = asyncio.create_task(shell.submit(1))
     await asyncio.sleep(0)
@@ -268,3 +272,31 @@ async def test_a_chunk_that_waited_while_its_partition_left_is_not_processed() -
     await asyncio.gather(waiting, leaving)
     assert len(shell.broker.sent) == 1
     assert shell.acked == [0]
+
+
+async def test_a_checkpoint_beyond_the_end_of_a_recreated_topic_is_ignored() -> None:
+    """Its offsets mean other records; everything new would be taken for already seen."""
+    shell = Shell()
+    await shell.place({HERE: 0})
+    await shell.submit(0, 1, 2, 3)
+    await shell.leave()
+    assert await shell.place({HERE: 0}, end=2) == {HERE: 0}
+    assert shell.cores[-1].total == 0
+
+
+async def test_a_core_whose_snapshots_take_long_is_saved_less_often() -> None:
+    """Processing stands still while state is serialised."""
+
+    class Slow(CountingCore):
+        def snapshot(self) -> bytes | None:
+            time.sleep(0.02)
+            return super().snapshot()
+
+    shell = Shell(Slow)
+    await shell.place({HERE: 0})
+    placed = shell.runner.partitions[HERE]
+    await shell.submit(0)
+    object.__setattr__(shell.runner.config, "checkpoint_s", 0.001)
+    placed.snapshot_due = 0.0
+    await shell.runner.tick()
+    assert placed.snapshot_due - time.monotonic() > 0.02 / SNAPSHOT_SHARE - 0.1

@@ -64,7 +64,7 @@ class Shell:
 async def test_records_are_acked_after_they_were_written() -> None:
     """And the commit ceiling follows."""
     shell = Shell()
-    await shell.runner.place({HERE: 5})
+    await shell.runner.place({HERE: 5}, {})
     assert shell.runner.commit_ceiling(HERE) is None
     await shell.submit(5, 6)
     assert (shell.target.written, shell.acked, shell.runner.commit_ceiling(HERE)) == ([5, 6], [6], 7)
@@ -73,7 +73,7 @@ async def test_records_are_acked_after_they_were_written() -> None:
 async def test_a_write_is_repeated_until_the_target_is_back() -> None:
     """Nothing is acked and nothing else is taken meanwhile."""
     shell = Shell(failures=3)
-    await shell.runner.place({HERE: 0})
+    await shell.runner.place({HERE: 0}, {})
     await asyncio.gather(shell.submit(0, 1), shell.submit(2))
     assert (shell.target.written, shell.acked) == ([0, 1, 2], [1, 2])
     assert shell.runner.counters.retries == 3
@@ -83,7 +83,7 @@ async def test_a_write_is_repeated_until_the_target_is_back() -> None:
 async def test_a_partition_that_leaves_does_not_wait_for_an_absent_target() -> None:
     """The unwritten records are neither acked nor written late."""
     shell = Shell(failures=10**9)
-    await shell.runner.place({HERE: 0})
+    await shell.runner.place({HERE: 0}, {})
     writing = asyncio.create_task(shell.submit(0, 1))
     await eventually(lambda: shell.runner.retrying_since is not None, 1, "the first retry")
     await asyncio.wait_for(shell.runner.release(), 2)
@@ -95,7 +95,7 @@ async def test_a_partition_that_leaves_does_not_wait_for_an_absent_target() -> N
 async def test_any_other_exception_of_a_sink_ends_the_worker() -> None:
     """A bug is not retried."""
     shell = Shell()
-    await shell.runner.place({HERE: 99})
+    await shell.runner.place({HERE: 99}, {})
     with pytest.raises(ValueError, match="a bug"):
         await shell.submit(99)
     assert shell.acked == []
@@ -105,7 +105,7 @@ async def test_any_other_exception_of_a_sink_ends_the_worker() -> None:
 async def test_records_written_before_are_left_out() -> None:
     """Read twice after a late seek, written once."""
     shell = Shell()
-    await shell.runner.place({HERE: 0})
+    await shell.runner.place({HERE: 0}, {})
     await shell.submit(0, 1, 2)
     await shell.submit(1, 2, 3)
     assert shell.target.written == [0, 1, 2, 3]

@@ -27,7 +27,7 @@ class Stub:
         self.starts: dict[TP, int] = {}
         self.calls: list[str] = []
 
-    async def place(self, base: Mapping[TP, int]) -> Mapping[TP, int]:
+    async def place(self, base: Mapping[TP, int], ends: Mapping[TP, int]) -> Mapping[TP, int]:
         return {**base, **self.starts}
 
     async def release(self) -> None:
@@ -108,31 +108,51 @@ async def test_an_ack_from_before_a_rebalance_is_ignored() -> None:
     assert books.to_commit() == {}
 
 
+class Seeks:
+    """Stands in for the broker in a seek: what is committed, and where the partitions begin and end."""
+
+    def __init__(self, books: Books, patch: pytest.MonkeyPatch, committed: dict[TP, int | None]) -> None:
+        self.committed = committed
+        self.seeked: dict[TP, int] = {}
+        for name in ("seek_to_committed", "earliest_offsets", "highwaters", "seek_wait"):
+            patch.setattr(books.consumer, name, getattr(self, name))
+        books.consumer._placing = True
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return self.committed
+
+    async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, 3)
+
+    async def highwaters(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, 20)
+
+    async def seek_wait(self, starts: Mapping[TP, int]) -> None:
+        self.seeked.update(starts)
+
+
 async def test_a_seek_starts_the_books_afresh_where_the_runner_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Committed 10, checkpoint at 4: read from 4, and forget what was outstanding."""
     books = Books()
-    seeked: dict[TP, int] = {}
+    seeks = Seeks(books, monkeypatch, {HERE: 10, THERE: None})
     old = await books.deliver(HERE, 10, 11)
-
-    async def committed() -> dict[TP, int | None]:
-        return {HERE: 10, THERE: None}
-
-    async def earliest(*tps: TP) -> dict[TP, int]:
-        return dict.fromkeys(tps, 3)
-
-    async def seek(starts: Mapping[TP, int]) -> None:
-        seeked.update(starts)
-
-    monkeypatch.setattr(books.consumer, "seek_to_committed", committed)
-    monkeypatch.setattr(books.consumer, "earliest_offsets", earliest)
-    monkeypatch.setattr(books.consumer, "seek_wait", seek)
     books.stub.starts = {HERE: 4}
-    books.consumer._placing = True
     await books.consumer.perform_seek()
-    assert seeked == {HERE: 4, THERE: 3}
+    assert seeks.seeked == {HERE: 4, THERE: 3}
     assert books.consumer._read_offset[HERE] == 4
     old.ack(books.consumer)
     assert books.to_commit() == {}
+
+
+async def test_a_commit_beyond_the_end_does_not_skip_a_recreated_topic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It belongs to an earlier topic of that name: read from the beginning."""
+    books = Books()
+    seeks = Seeks(books, monkeypatch, {HERE: 21, THERE: 20})
+    await books.consumer.perform_seek()
+    assert seeks.seeked == {HERE: 3, THERE: 20}
+    assert books.consumer._committed_offset[HERE] is None
 
 
 async def test_partitions_that_are_leaving_are_not_placed_by_a_late_seek() -> None:

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from faust.types import TP
 
 from cli.main import main
 from streams.agents import process
 from streams.agents.app import QUEUED_CHUNKS
-from streams.agents.process import EXIT_STALLED, Stage, WorkerConfig, run_worker
+from streams.agents.checkpoints import Checkpoint, encode
+from streams.agents.process import EXIT_CRASHED, EXIT_STALLED, Stage, WorkerConfig, run_worker
 from streams.agents.stages import StagePlan
 from streams.agents.topics import StartError, TopicSpec, ensure_topics
 from streams.records.stage import Output, Record
@@ -127,6 +129,30 @@ async def test_a_partition_that_stands_still_ends_the_worker_with_a_code(bootstr
     config = WorkerConfig(bootstrap, kit.unique("g"), exit_after_s=2.0, drain_s=0.2)
     async with working(config, [plan], [TopicSpec(topic, 1)]) as worker:
         assert await asyncio.wait_for(worker, 30) == EXIT_STALLED
+
+
+async def test_a_checkpoint_a_core_cannot_restore_ends_the_worker(bootstrap: str) -> None:
+    """Going on with empty state would be a silent loss."""
+    topic, group = kit.unique("in"), kit.unique("g")
+    await kit.create(
+        bootstrap, TopicSpec(topic, 1), TopicSpec(f"{group}.checkpoints.count", 1, compacted=True)
+    )
+    async with kit.producer(bootstrap) as client:
+        for output in encode(Checkpoint(TP(topic, 0), 0, 0, b"not a state"), f"{group}.checkpoints.count", 1):
+            await client.send_and_wait(output.topic, output.value, key=output.key, partition=0)
+    plan = StagePlan("count", (topic,), lambda name, partition: CountingCore("out", partition))
+    async with working(WorkerConfig(bootstrap, group), [plan], [TopicSpec(topic, 1)]) as worker:
+        assert await asyncio.wait_for(worker, 30) == EXIT_CRASHED
+
+
+async def test_a_stop_while_the_broker_is_still_awaited_ends_at_once() -> None:
+    """Ctrl-C must not wait out the patience for a broker."""
+    stop = asyncio.Event()
+    config = WorkerConfig("127.0.0.1:1", connect_s=60.0)
+    worker = asyncio.create_task(run_worker(config, [], [], lambda stage, counts: StagePlan("x", ()), stop))
+    await asyncio.sleep(0.05)
+    stop.set()
+    assert await asyncio.wait_for(worker, 2) == 0
 
 
 async def test_topics_are_created_once_by_workers_that_start_together(bootstrap: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
+from tests.agents import kit
 from tests.agents.test_checkpoints import (
     test_the_store_finds_a_checkpoint_far_behind_the_end_of_its_topic as test_far_checkpoint,
 )
-from tests.agents.test_processes import (
-    crew,
-)
+from tests.agents.test_processes import PARTITIONS, Crew, assert_counts_exact, crew
 from tests.agents.test_processes import (
     test_a_bug_in_a_core_ends_the_worker_and_commits_nothing as test_bug,
 )
@@ -52,3 +54,24 @@ pytestmark = pytest.mark.kafka
 def bootstrap(real_kafka: KafkaCluster) -> str:
     """HOST:PORT of the real broker, where tests/agents has the embedded one."""
     return real_kafka.bootstrap
+
+
+async def test_a_worker_outlives_a_restart_of_the_broker(
+    kafka_jars: None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Sends are repeated in order, the group is joined again, nothing is lost and no state is wrong."""
+    ids = range(20_000)
+    with KafkaCluster() as kafka:
+        made = Crew(tmp_path, kafka.bootstrap, "count")
+        request.addfinalizer(made.end)
+        await made.topics()
+        worker = made.start()
+        await worker.ready()
+        await kit.produce(kafka.bootstrap, made.source, PARTITIONS, ids[:10_000])
+        await asyncio.to_thread(kafka.restart)
+        await kit.produce(kafka.bootstrap, made.source, PARTITIONS, ids[10_000:])
+        everything = set(ids)
+        said = await kit.read_until(kafka.bootstrap, made.out, lambda s: everything <= set(kit.ids_of(s)), 60)
+        assert_counts_exact(said, ids)
+        assert worker.alive()
+        assert await worker.stop() == 0
