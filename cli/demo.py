@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import demo as demo_package
 from cli.errors import CliError
 from config.settings import Topics
 from demo.director import Director
@@ -31,6 +32,7 @@ from embedded.stack import Stack
 from embedded.supervisor import Child, ChildFailed, Supervisor, stop_signals_interrupt
 
 WORKER = "worker"
+DEMO_CONFIG = Path(demo_package.__file__).with_name("tocsin.yaml")
 INSTALL = "pip install 'tocsin[demo]'"
 
 
@@ -71,6 +73,9 @@ def demo(
     seed: Annotated[int | None, typer.Option(help="Draw three faults and their times by it.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Stay up after the table, until Ctrl-C.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here as JSON.")] = None,
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The worker's settings; see docs/demo.md.")
+    ] = DEMO_CONFIG,
     data_dir: Annotated[Path | None, typer.Option(help="Keep logs and data here.")] = None,
     warm_up: Annotated[float, typer.Option(min=0, help="Quiet seconds before the first fault.")] = WARM_UP_S,
     fault_seconds: Annotated[float, typer.Option(min=1, help="Seconds a fault goes on.")] = FAULT_S,
@@ -99,7 +104,7 @@ def demo(
             raise CliError(f"the demo needs {module}, which is not installed", INSTALL)
     try:
         with stop_signals_interrupt():
-            _run(timing, data_dir, 1 if seed is None else seed, keep=keep, json_file=json_file)
+            _run(timing, config, data_dir, 1 if seed is None else seed, keep=keep, json_file=json_file)
     except MissingExtra as error:
         raise CliError(str(error), INSTALL) from None
     except (ChildFailed, ShopError) as error:
@@ -108,7 +113,9 @@ def demo(
         raise CliError("stopped; everything that was started is down", code=130) from None
 
 
-def _run(timing: Plan, data_dir: Path | None, seed: int, *, keep: bool, json_file: Path | None) -> None:
+def _run(
+    timing: Plan, config: Path, data_dir: Path | None, seed: int, *, keep: bool, json_file: Path | None
+) -> None:
     picture = Picture(timing)
     with Screen(picture) as screen:
         screen.say("starting Kafka and ClickHouse")
@@ -117,7 +124,7 @@ def _run(timing: Plan, data_dir: Path | None, seed: int, *, keep: bool, json_fil
             inputs = [(topic.name, topic.partitions) for topic in Topics().inputs]
             asyncio.run(create_topics(stack.kafka, inputs))
             screen.say("starting the worker and six services")
-            stack.supervisor.spawn(_worker(env))
+            stack.supervisor.spawn(_worker(env, config))
             shop = Shop(Supervised(stack.supervisor), stack.kafka, stack.data_dir / "shop", seed=seed)
             shop.start()
             stack.supervisor.wait_ready(WORKER)
@@ -145,11 +152,12 @@ def _run(timing: Plan, data_dir: Path | None, seed: int, *, keep: bool, json_fil
                 _stay(director, stack)
 
 
-def _worker(env: Mapping[str, str]) -> Child:
+def _worker(env: Mapping[str, str], config: Path) -> Child:
     port = free_port()
+    argv = [sys.executable, "-m", "cli.main", "worker", "--health-port", str(port), "--config", str(config)]
     return Child(
         WORKER,
-        [sys.executable, "-m", "cli.main", "worker", "--health-port", str(port)],
+        argv,
         ready=http_ready(port, "/healthz"),
         env=env,
         ready_timeout_s=90.0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -185,8 +184,9 @@ class Service:
             return web.json_response({"error": str(error)}, status=error.status)
         except web.HTTPException as error:
             return web.json_response({"error": error.reason}, status=error.status)
-        except asyncio.CancelledError:
-            raise
+        except ConnectionResetError:
+            # The caller gave up and went; nobody reads this, but the metrics should not say 500.
+            return web.json_response({"error": "client closed the request"}, status=499)
         except Exception as error:  # the last line of a web server: log the trace, answer 500
             self.log.exception("%s %s failed: %s", request.method, request.path, type(error).__name__)
             return web.json_response({"error": "internal error"}, status=500)

@@ -14,6 +14,8 @@ from demo.web import Service, UpstreamError
 def build(service: Service) -> None:
     """Add the order route."""
     orders = service.meter.create_counter("shop.orders", "{order}", "Orders by outcome")
+    for outcome in ("placed", "declined", "failed", "empty"):
+        orders.add(0, {"outcome": outcome})  # so that each series exists from the first export on
 
     async def release(order: str, lines: dict[str, int]) -> None:
         try:

@@ -20,6 +20,8 @@ FEES = {
 def build(service: Service) -> None:
     """Add the charge route."""
     payments = service.meter.create_counter("shop.payments", "{payment}", "Charges by outcome")
+    for outcome in ("charged", "declined", "failed"):
+        payments.add(0, {"outcome": outcome})  # so that each series exists from the first export on
     fees = FEES[service.release]
 
     async def charge(request: web.Request) -> web.Response:
