@@ -23,7 +23,8 @@ class CaseFile(msgspec.Struct):
 
     id: str
     run: str
-    start_ms: int
+    start_ms: int | None = None
+    """when not known: ten minutes before the end"""
     end_ms: int | None = None
     baseline_run: str = ""
     """another run that holds the quiet period; by default the run itself, before the start"""
@@ -61,33 +62,33 @@ class Cutter:
                     f"case {case.id}: {self.data.folder} has no run {run!r}",
                     f"it has: {', '.join(self.data.runs[:10])}",
                 )
-        end = case.end_ms if case.end_ms is not None else case.start_ms + DEFAULT_WINDOW_MS
+        start, end = _window(case)
         lines = self._logs(case.run)
         quiet = self._logs(case.baseline_run) if case.baseline_run else lines
-        far = 1 << 62 if case.baseline_run else case.start_ms
+        far = 1 << 62 if case.baseline_run else start
         return Case(
-            start_ms=case.start_ms,
+            start_ms=start,
             end_ms=end,
-            traces=self._traces(case, end),
+            traces=self._traces(case, start, end),
             normal_lines={s: [x for x in of if x.ts < far] for s, of in quiet.items()},
-            window_lines={s: [x for x in of if case.start_ms <= x.ts <= end] for s, of in lines.items()},
+            window_lines={s: [x for x in of if start <= x.ts <= end] for s, of in lines.items()},
             edges=self.data.edges(case.run),
             changes=self.data.changes(case.run),
             symptom=case.symptom,
         )
 
-    def _traces(self, case: CaseFile, end: int) -> list[Trace]:
+    def _traces(self, case: CaseFile, start: int, end: int) -> list[Trace]:
         series = self._series(case.run)
         quiet = self._series(case.baseline_run) if case.baseline_run else series
         empty = np.empty(0)
         traces = []
         for described in self._raw[case.run].series:
             ts, values = series[described.fp]
-            first, last = np.searchsorted(ts, (case.start_ms, end + 1))
+            first, last = np.searchsorted(ts, (start, end + 1))
             if case.baseline_run:
                 normal, ended = quiet.get(described.fp, (empty, empty))[1], False
             else:
-                normal, ended = values[:first], first == last and self._fresh(ts[:first], case.start_ms)
+                normal, ended = values[:first], first == last and self._fresh(ts[:first], start)
             window = tuple(ts[first:last].tolist())
             traces.append(Trace(described, normal, window, values[first:last], ended))
         return traces
@@ -121,3 +122,11 @@ class Cutter:
                 found.setdefault(raw.origins[origin].service, []).append(line)
             self._lines[run] = found
         return self._lines[run]
+
+
+def _window(case: CaseFile) -> tuple[int, int]:
+    if case.start_ms is not None:
+        return case.start_ms, case.end_ms if case.end_ms is not None else case.start_ms + DEFAULT_WINDOW_MS
+    if case.end_ms is None:
+        raise CliError(f"case {case.id} has neither start_ms nor end_ms", "give at least one of them")
+    return case.end_ms - DEFAULT_WINDOW_MS, case.end_ms

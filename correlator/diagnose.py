@@ -22,12 +22,12 @@ from correlator.logmix import Finding, Line
 from correlator.losses import Read, Trace
 from streams.records.messages import Change
 
-RESOURCE, OTHER, LOG, CHANGE, ONSET, ABSENT = 1.0, 0.5, 1.0, 0.4, 0.1, 0.8
+RESOURCE, OTHER, LOG, CHANGE, ONSET, ABSENT = 1.0, 0.5, 1.2, 0.4, 0.1, 0.8
 FAINT = 0.05
 """weight of a move too small to be evidence by itself: it only breaks ties"""
 OUT_OF_REACH = 0.25
 """what remains of a score when the service where it was noticed does not depend on it"""
-LOG_FULL = 60.0
+LOG_FULL = 40.0
 """log deviance that counts in full"""
 LOG_EXPLAINED = 0.5
 EXPLAINED = 0.5
@@ -124,16 +124,20 @@ def _silences(services: dict[str, _Service], traces: Sequence[Trace]) -> None:
 
 
 def _logs(services: dict[str, _Service], case: Case, down: Mapping[str, Sequence[str]]) -> None:
+    """Own findings, and trouble that callers write about by name."""
     found: dict[str, list[Finding]] = {}
     for name in sorted(set(case.normal_lines) | set(case.window_lines)):
         off = logmix.findings(case.normal_lines.get(name, ()), case.window_lines.get(name, ()), case.start_ms)
-        if off:
-            found[name] = off
+        for finding in off:
+            about = [s for s in logmix.named(finding, services.keys() - {name}) if s in _reach(down, name)]
+            for other in about or [name]:
+                found.setdefault(other, []).append(finding)
+    weights = {name: logmix.weight_of(off) for name, off in found.items()}
     for name, off in found.items():
-        weight = logmix.weight_of(off)
-        beneath = [logmix.weight_of(found[c]) for c in _reach(down, name) - {name} if c in found]
-        explained = LOG_EXPLAINED if beneath and max(beneath) >= 0.7 * weight else 1.0
-        share = LOG * explained * min(1.0, weight / LOG_FULL)
+        beneath = max((weights[c] for c in _reach(down, name) - {name} if c in weights), default=0.0)
+        explained = LOG_EXPLAINED if beneath >= 0.7 * weights[name] else 1.0
+        share = LOG * explained * min(1.0, weights[name] / LOG_FULL)
+        off.sort(key=lambda f: (-f.weight, f.template))
         text = "; ".join(
             f"{f.seen} lines like “{f.template[:100]}”, normally about {f.expected:.1f}" for f in off[:2]
         )

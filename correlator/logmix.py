@@ -20,6 +20,7 @@ MOST_CHARACTERS = 120
 ERROR = 13
 """severity number from which a line tells of trouble (warn)"""
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F-]{4,}")
+_WORDS = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]")
 _VARYING = re.compile(r"(?<![#\w])[0-9a-fA-F]*\d[0-9a-zA-Z:.,/_-]*")
 
 
@@ -90,6 +91,14 @@ def _meaning(more: bool, trouble: bool, seen: int, expected: float) -> float:
     return 0.1 if trouble else 0.5
 
 
+def named(finding: Finding, services: Iterable[str]) -> list[str]:
+    """Other services that a line of trouble names, sorted; ordinary lines accuse nobody."""
+    if finding.severity < ERROR or finding.seen <= finding.expected:
+        return []
+    words = set(_WORDS.findall(finding.template))
+    return sorted(service for service in services if service in words)
+
+
 def weight_of(found: Iterable[Finding]) -> float:
     """A service's log evidence: its three heaviest findings."""
-    return sum(f.weight for f in list(found)[:3])
+    return sum(sorted((f.weight for f in found), reverse=True)[:3])

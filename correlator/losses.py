@@ -17,6 +17,8 @@ from streams.records.pages import Series
 EXCESS = 1.0
 UNCONNECTED = 0.3
 """what remains of the excess of a service the call graph does not know"""
+UNSAID = 0.5
+"""exponent of a share where nobody said what suffers: then the largest loss is not the one that counts"""
 FAILING_FLOOR = 0.005
 """spread of a failing share is at least this"""
 UTILISATION_FLOOR = 0.02
@@ -112,7 +114,8 @@ def own_losses(
             move = witness.move
             unusual = max(0.1, move.rarity * measures.force(move.z, 1.5, 20.0))
             text = f"{witness.text()}; {share:.0%} of the loss is its own, not its callees'"
-            weight = round(EXCESS * share * unusual * alone * relevance, 4)
+            size = share if symptom in m.server else share**UNSAID
+            weight = round(EXCESS * size * unusual * alone * relevance, 4)
             found.append((service, Evidence("strength", text, weight, witness.at_ms)))
     return found
 
