@@ -46,18 +46,36 @@ class TemplateMiner(Protocol):
 
 
 # Every pattern is linear: no nested repeats, and what may repeat cannot also be what follows.
-_MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
+# Pattern, name, and a character that must occur so often for the pattern to be worth trying.
+_MASKS: tuple[tuple[re.Pattern[str], str, str, int], ...] = (
     (
         re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"),
         "<uuid>",
+        "-",
+        4,
     ),
-    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "<mail>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
-    (re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
-    (re.compile(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?\b"), "<ip>"),
-    (re.compile(r"\b0[xX][0-9a-fA-F]{1,64}\b"), "<hex>"),
-    (re.compile(r"\b(?=[a-f]{0,64}\d)[0-9a-f]{8,64}\b|\b(?=[A-F]{0,64}\d)[0-9A-F]{8,64}\b"), "<hex>"),
-    (re.compile(r"(?<![\w.])[+-]?\d{1,40}(?:\.\d{1,40})?(?:ms|us|µs|ns|s|[kKMGT]?i?B|%)?(?![\w])"), "<num>"),
+    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "<mail>", "@", 1),
+    (
+        re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"),
+        "<time>",
+        "-",
+        2,
+    ),
+    (re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>", ":", 2),
+    (re.compile(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d{1,5})?\b"), "<ip>", ".", 3),
+    (re.compile(r"\b0[xX][0-9a-fA-F]{1,64}\b"), "<hex>", "0", 1),
+    (
+        re.compile(r"\b(?=[a-f]{0,64}\d)[0-9a-f]{8,64}\b|\b(?=[A-F]{0,64}\d)[0-9A-F]{8,64}\b"),
+        "<hex>",
+        "",
+        9,
+    ),
+    (
+        re.compile(r"(?<![\w.])[+-]?\d{1,40}(?:\.\d{1,40})?(?:ms|us|µs|ns|s|[kKMGT]?i?B|%)?(?![\w])"),
+        "<num>",
+        "",
+        1,
+    ),
 )
 _HAS_DIGIT = re.compile(r"[0-9@]")
 _NUMBERED = re.compile(r"\d{1,40}")
@@ -68,8 +86,9 @@ def mask(line: str) -> str:
     line = line[:MAX_LINE]
     if _HAS_DIGIT.search(line) is None:
         return line
-    for pattern, name in _MASKS:
-        line = pattern.sub(name, line)
+    for pattern, name, needs, times in _MASKS:
+        if line.count(needs) >= times:
+            line = pattern.sub(name, line)
     return line
 
 
