@@ -159,7 +159,6 @@ class Engine:
             **self.numbers.counters,
             **self.logs.counters,
             **self.topology.counters,
-            "refused_series": self.numbers.table.refused,
             "evicted_templates": self.logs.evicted_templates,
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }

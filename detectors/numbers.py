@@ -19,6 +19,8 @@ from detectors.release import Slice
 from detectors.series import SeriesTable
 from streams.records.pages import F64, I64, U64, Kind, Series
 
+EVICT_SHARE = 64
+"""when the table is full, one in so many series is forgotten"""
 _HISTOGRAMS = (Kind.HISTOGRAM, Kind.HISTOGRAM_DELTA)
 
 
@@ -46,7 +48,9 @@ class Numbers:
 
     def __init__(self, limit: int) -> None:
         self.table = SeriesTable(limit)
-        self.counters: dict[str, int] = {"repeated_rows": 0, "undescribed_rows": 0, "mismatched_rows": 0}
+        self.counters: dict[str, int] = dict.fromkeys(
+            ("repeated_rows", "undescribed_rows", "mismatched_rows", "evicted_series"), 0
+        )
         self._clear()
 
     def _clear(self) -> None:
@@ -70,8 +74,10 @@ class Numbers:
         if known == series:
             return []
         if known is None:
-            if self.table.add(series, at_ms) >= 0:
-                self._add(series)
+            if self.table.full():
+                self._evict()
+            self.table.add(series, at_ms)
+            self._add(series)
             return []
         self.table.replace(series)
         if (known.kind, known.bounds) != (series.kind, series.bounds):
@@ -203,6 +209,13 @@ class Numbers:
         unknown = int(np.count_nonzero(slots < 0))
         self.counters["undescribed_rows"] += unknown
         self.counters["mismatched_rows"] += int(np.count_nonzero(~good)) - unknown
+
+    def _evict(self) -> None:
+        """Room for more: the least recently seen series go, some at once because it is laborious."""
+        gone = self.table.oldest(EVICT_SHARE)
+        self.counters["evicted_series"] += int(gone.sum())
+        self.table.forget(gone)
+        self._rebuild(np.flatnonzero(~gone))
 
     def sweep(self, before_ms: int) -> None:
         """Forget series without a row since `before_ms`."""

@@ -13,9 +13,9 @@ U8 = npt.NDArray[np.uint8]
 
 
 class SeriesTable:
-    """Dense slots in order of registration. Bounded by `limit`; what is refused is counted.
+    """Dense slots in order of registration, at most `limit`.
 
-    `forget` drops idle series and renumbers the rest, so slots must not be kept across it.
+    `forget` drops series and renumbers the rest, so slots must not be kept across it.
     """
 
     def __init__(self, limit: int) -> None:
@@ -30,7 +30,6 @@ class SeriesTable:
         """event time of the newest row, ms"""
         self.first_seen: I64 = np.full(16, -1, np.int64)
         """event time of the oldest row, ms; -1: none yet"""
-        self.refused = 0
         self._sorted: tuple[U64, I64] | None = None
 
     def __len__(self) -> int:
@@ -40,12 +39,13 @@ class SeriesTable:
         slot = self.slots.get(fp)
         return None if slot is None else self.series[slot]
 
+    def full(self) -> bool:
+        """Whether something must be forgotten before a series can be added."""
+        return len(self.series) >= self.limit
+
     def add(self, series: Series, at_ms: int) -> int:
-        """Register a series not known yet; its slot, or -1 when the table is full."""
+        """Register a series not known yet; its slot. The table must not be full."""
         slot = len(self.series)
-        if slot >= self.limit:
-            self.refused += 1
-            return -1
         if slot >= len(self.kind):
             self.kind, self.service, self.last_seen = (
                 np.concatenate([a, np.zeros_like(a)]) for a in (self.kind, self.service, self.last_seen)
@@ -98,6 +98,14 @@ class SeriesTable:
     def idle(self, before_ms: int) -> npt.NDArray[np.bool_]:
         """Which slots have had no row since `before_ms`."""
         return self.last_seen[: len(self.series)] < before_ms
+
+    def oldest(self, share: int) -> npt.NDArray[np.bool_]:
+        """Marks one in `share` slots, at least one: the least recently seen."""
+        n = len(self.series)
+        fps = np.array([s.fp for s in self.series], np.uint64)
+        marks = np.zeros(n, np.bool_)
+        marks[np.lexsort((fps, self.last_seen[:n]))[: max(1, n // share)]] = True
+        return marks
 
     def forget(self, gone: npt.NDArray[np.bool_]) -> None:
         """Drop the slots marked; the others keep their order."""

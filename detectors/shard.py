@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 
+import cramjam
 import msgspec
 import numpy as np
 
@@ -96,13 +97,12 @@ class ShardCore:
 
     def snapshot(self) -> bytes | None:
         """State without the rows held back: those are read again."""
-        return msgspec.msgpack.encode(
-            ShardState(FORMAT, self.released, self._seen_offset, self.clock, self.engine.snapshot())
-        )
+        state = ShardState(FORMAT, self.released, self._seen_offset, self.clock, self.engine.snapshot())
+        return bytes(cramjam.zstd.compress(msgspec.msgpack.encode(state), level=1))
 
     def restore(self, blob: bytes) -> None:
-        """Take over a snapshot. Raises `msgspec.ValidationError` for another format."""
-        state = msgspec.msgpack.decode(blob, type=ShardState)
+        """Take over a snapshot. Raises `msgspec.ValidationError` for one of another format."""
+        state = msgspec.msgpack.decode(bytes(cramjam.zstd.decompress(blob)), type=ShardState)
         if state.format != FORMAT:
             raise msgspec.ValidationError(f"shard snapshot of format {state.format}, expected {FORMAT}")
         self.engine = Engine(self.settings.detect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cramjam
 import msgspec
 import numpy as np
 import pytest
@@ -212,6 +213,43 @@ def test_forced_decisions_do_not_depend_on_cutting(monkeypatch: pytest.MonkeyPat
     pages = [level((700 * i + 1, 10.0 + 90 * (i > 40))).page(T0, "in/0", 2) for i in range(60)]
     log = records(pages)
     assert decided(feed(make(), log)) == decided(feed(make(), log, range(60)))
+
+
+def test_series_beyond_the_limit_push_out_the_least_recently_seen() -> None:
+    """Counted; what is sent still is decided."""
+    limit = msgspec.structs.replace(SETTINGS.detect, max_series_per_shard=64)
+    core = make(msgspec.structs.replace(SETTINGS, detect=limit))
+    many = [series("cart", f"m{i}") for i in range(100)]
+    pages = [
+        Rows([(one, T0 + 1_000 * i, 1.0)], described=[one]).page(T0 + 1_000 * i) for i, one in enumerate(many)
+    ]
+    feed(core, records(pages), range(100))
+    assert core.engine.counters()["evicted_series"] == 36
+    assert core.engine.counters()["undescribed_rows"] == 0
+    assert core.engine.known(many[0].fp) is None
+    assert core.engine.known(many[-1].fp) == many[-1]
+
+
+def test_a_snapshot_of_another_format_is_refused() -> None:
+    """Rather than misread."""
+    core = make()
+    state = shard_module.ShardState(99, 0, 0, core.clock, core.engine.snapshot())
+    blob = bytes(cramjam.zstd.compress(msgspec.msgpack.encode(state)))
+    with pytest.raises(msgspec.ValidationError, match="format 99"):
+        core.restore(blob)
+
+
+def test_idle_series_are_forgotten_in_event_time() -> None:
+    """Whether or not anything arrives in between; others keep their rates."""
+    idle = msgspec.structs.replace(SETTINGS.detect, series_idle_ms=3_600_000)
+    gone, kept = series("cart", "gone"), series("cart", "kept", kind=1)
+    rows = [(kept, T0 + 600_000 * i, 60.0 * i) for i in range(12)]
+    log = records([Rows([(gone, T0, 1.0), *rows], described=[gone, kept]).page(T0 + 7_000_000)])
+    core = make(msgspec.structs.replace(SETTINGS, detect=idle))
+    feed(core, log)
+    assert core.engine.known(gone.fp) is None
+    assert core.engine.known(kept.fp) == kept
+    assert core.engine.bank.counters["repeated_rows"] == 0
 
 
 def test_the_buffer_hands_out_every_row_once() -> None:
