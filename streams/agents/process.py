@@ -106,10 +106,17 @@ class Stage:
                 if partitions and time.monotonic() - asked > HIGHWATER_EVERY_S:
                     asked = time.monotonic()
                     await self._ask_ends(partitions)
+                self._hear_ends(partitions)
                 await self.runner.tick()
         except Exception as error:
             self._fail(error)
             raise
+
+    def _hear_ends(self, partitions: Mapping[TP, PlacedPartition]) -> None:
+        # Between two questions the fetches say how far the log goes: nobody is at the end too early.
+        for tp, placed in partitions.items():
+            if placed.high is not None:
+                placed.high = max(placed.high, self.app.monitor.tp_end_offsets.get(tp, 0))
 
     async def _ask_ends(self, partitions: Mapping[TP, PlacedPartition]) -> None:
         # Asked of the broker: what the fetcher knows is stale exactly when reading has stopped.
