@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import random
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-LEAK_BLOCK = 256 * 1024
+LEAK_PAGE = 4096
+LEAK_EVERY_S = 0.25
 
 
 @dataclass(slots=True)
@@ -21,7 +23,7 @@ class Injection:
     leak_mb_s: float = 0.0
     hog: bool = False
     mute: bool = False
-    _leaked: list[bytes] = field(default_factory=list)
+    _leaked: list[mmap.mmap] = field(default_factory=list)
     _leak_task: asyncio.Task[None] | None = None
     _hog_thread: threading.Thread | None = None
 
@@ -49,6 +51,8 @@ class Injection:
         if self._leak_task is not None:
             self._leak_task.cancel()
             self._leak_task = None
+        for block in self._leaked:
+            block.close()
         self._leaked.clear()
 
     async def before_request(self) -> None:
@@ -59,10 +63,11 @@ class Injection:
     async def _leak(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             while True:
-                # Written bytes, not zeros: untouched pages would not count as resident memory.
-                blocks = max(1, round(self.leak_mb_s * 1024 * 1024 / LEAK_BLOCK / 4))
-                self._leaked.extend(b"\x5a" * LEAK_BLOCK for _ in range(blocks))
-                await asyncio.sleep(0.25)
+                # Mapped, not allocated: healing must give it back, and malloc may keep what is freed.
+                block = mmap.mmap(-1, max(LEAK_PAGE, int(self.leak_mb_s * 1024 * 1024 * LEAK_EVERY_S)))
+                block.write(b"\x5a" * len(block))  # written, or it would not count as resident memory
+                self._leaked.append(block)
+                await asyncio.sleep(LEAK_EVERY_S)
 
     def _burn(self) -> None:
         # A runaway computation: it fights the request handlers for the interpreter lock.
