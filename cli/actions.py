@@ -108,7 +108,9 @@ def _act(
     if as_json:
         print_json(result)
     if not result.applied:
-        raise CliError(f"refused: {result.reason}", f"tocsin explain {id} shows where it stands", code=1)
+        # Without a state the correlator does not know the incident at all.
+        step = f"tocsin explain {id} shows where it stands" if result.state else "tocsin incidents lists them"
+        raise CliError(f"refused: {result.reason}", step, code=1)
     if not as_json:
         console.print("incident", id, "is", styled(result.state or "updated"), plain(f"by {action.actor}"))
 

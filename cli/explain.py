@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Annotated
 
 import typer
@@ -48,8 +49,8 @@ def headline(incident: Incident) -> str:
     parts = [f"{size} in {services} since {utc(incident.started_at)} UTC"]
     if incident.hints:
         best = incident.hints[0]
-        words = f" ({best.cause})" if best.cause else ""
-        parts.append(f"most likely caused by {best.service}{words}, confidence {percent(best.confidence)}")
+        words = f": {shorten(best.cause, 70, placeholder=' …')}" if best.cause else ""
+        parts.append(f"most likely caused by {best.service}, confidence {percent(best.confidence)}{words}")
     else:
         parts.append("no likely cause found")
     if incident.state == "merged":

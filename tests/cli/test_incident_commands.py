@@ -253,7 +253,7 @@ def test_explain_shows_hints_reasons_timeline_and_times(run: Run) -> None:
     """Everything behind an incident, from the first digits of its id."""
     out = run("explain", "3f9a").out
     for fact in (
-        "most likely caused by payment (latency), confidence 80 %", "first by 12 s", "deployed v2",
+        "most likely caused by payment, confidence 80 %: latency", "first by 12 s", "deployed v2",
         "checkout calls payment", "0.60", "latency of payment", "changes in evidence: c1",
         "resolved by a person after 50 min 0 s",
     ):  # fmt: skip
