@@ -47,7 +47,7 @@ class Columns:
     `h_sum` (NaN: none sent), `h_width` buckets each in `h_count`. Logs: `l_origin` (slot of
     `Catalog.origins`), `l_ts`, `l_severity`, `bodies`, `trace_ids`, `exceptions`. Spans:
     `s_origin`, `s_ts`, 16, 8 and 8 bytes of ids in `s_trace`, `s_span`, `s_parent`, `s_failed`.
-    `ends` holds, per finished record, the number of rows of each kind so far.
+    `counts` holds, per finished record, its number of rows of each of the four kinds.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -76,7 +76,8 @@ class Columns:
         self.s_failed = array("B")
         self.messages: list[tuple[int, Change | Action]] = []
         """(record number, message)"""
-        self.ends: array[int] = array("q")
+        self.counts: array[int] = array("q")
+        self._finished = (0, 0, 0, 0)
         self.refusals: dict[int, list[Refusal]] = {}
         """record number -> refusals by the decoder"""
         self._refused: dict[str, Refusal] = {}
@@ -84,7 +85,7 @@ class Columns:
     @property
     def records(self) -> int:
         """Records finished so far."""
-        return len(self.ends) // 4
+        return len(self.counts) // 4
 
     def refuse(self, reason: str, detail: str, rows: int = 1) -> None:
         """Leave rows of the current record out; the others stay."""
@@ -166,4 +167,7 @@ class Columns:
         if self._refused:
             self.refusals[self.records] = list(self._refused.values())
             self._refused = {}
-        self.ends.extend((len(self.slot), len(self.h_slot), len(self.l_origin), len(self.s_origin)))
+        a, b, c, d = self._finished
+        now = (len(self.slot), len(self.h_slot), len(self.l_origin), len(self.s_origin))
+        self.counts.extend((now[0] - a, now[1] - b, now[2] - c, now[3] - d))
+        self._finished = now

@@ -25,6 +25,9 @@ from streams.records.pages import F64, I64
 
 Mask = npt.NDArray[np.bool_]
 
+SAMPLES, HISTOGRAMS = 0, 1
+"""kinds of rows with values to check; logs and spans are 2 and 3"""
+
 NEVER = -1
 """event time of a partition that has had no row yet"""
 
@@ -40,7 +43,7 @@ def floats(column: array[float]) -> F64:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a chunk. `n` records; masks are per row."""
+    """What becomes of a chunk of n records. The masks say of each row whether it passes."""
 
     samples: Mask
     histograms: Mask
@@ -59,9 +62,12 @@ class Verdict:
 class _Rows:
     """One kind of rows: their record numbers and times."""
 
-    def __init__(self, ends: I64, ts: array[int]) -> None:
-        self.record = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    def __init__(self, counts: I64, ts: array[int]) -> None:
+        self.record = np.repeat(np.arange(len(counts)), counts)
         self.ts = ints(ts)
+
+
+_NONE: Mask = np.empty(0, dtype=np.bool_)
 
 
 def judge(
@@ -72,55 +78,47 @@ def judge(
     `clock` and `newest` are the partition's so far; nothing at or before `floor` is on time.
     """
     n = columns.records
-    ends = ints(columns.ends).reshape(n, 4)
-    samples = _Rows(ends[:, 0], columns.ts)
-    histograms = _Rows(ends[:, 1], columns.h_ts)
-    logs = _Rows(ends[:, 2], columns.l_ts)
-    spans = _Rows(ends[:, 3], columns.s_ts)
-
+    counts = ints(columns.counts).reshape(n, 4)
     known = references >= 0
-    lowest = np.where(known, references - settings.max_age_ms, 0)
+    lowest = np.where(known, np.maximum(references - settings.max_age_ms, 0), 0)
     highest = np.where(known, references + settings.max_future_ms, MAX_MS)
     furthest = np.where(known, references, MAX_MS)
 
-    finite = np.isfinite(floats(columns.value))
-    whole = _whole_histograms(columns)
     refusals = {record: list(found) for record, found in columns.refusals.items()}
-    latest = np.full(n, NEVER, dtype=np.int64)
     clocks = np.full(n, NEVER, dtype=np.int64)
-    usable: list[Mask] = []
-    for rows, right in ((samples, finite), (histograms, whole), (logs, None), (spans, None)):
+    kinds: dict[int, _Rows] = {}
+    masks = [_NONE] * 4
+    for kind, ts in enumerate((columns.ts, columns.h_ts, columns.l_ts, columns.s_ts)):
+        if not len(ts):
+            continue
+        rows = kinds[kind] = _Rows(counts[:, kind], ts)
         ahead = rows.ts > highest[rows.record]
-        old = rows.ts < lowest[rows.record]
-        good = ~(ahead | old) if right is None else right & ~ahead & ~old
+        good = ~ahead & (rows.ts >= lowest[rows.record])
+        right = None
+        if kind == SAMPLES:
+            right = np.isfinite(floats(columns.value))
+            good &= right
+        elif kind == HISTOGRAMS:
+            right = _whole_histograms(columns)
+            good &= right
         if not good.all():
             _refuse(refusals, rows, ~good, right, ahead, references)
-        usable.append(good)
-        at, ts = rows.record[good], rows.ts[good]
-        np.maximum.at(latest, at, ts)
-        np.maximum.at(clocks, at, np.minimum(ts, furthest[at]))
+        masks[kind] = good
+        at, taken = rows.record[good], rows.ts[good]
+        newest = max(newest, int(taken.max(initial=NEVER)))
+        np.maximum.at(clocks, at, np.minimum(taken, furthest[at]))
 
     after = np.maximum.accumulate(np.concatenate([[clock], clocks]))
     before = np.where(after[:-1] == NEVER, NEVER, after[:-1] - settings.allowed_lateness_ms)
     before = np.maximum(before, floor)
     accepted = np.zeros(n, dtype=np.int64)
     late = np.zeros(n, dtype=np.int64)
-    for i, rows in enumerate((samples, histograms, logs, spans)):
+    for kind, rows in kinds.items():
         in_time = rows.ts > before[rows.record]
-        late += np.bincount(rows.record[usable[i] & ~in_time], minlength=n)
-        usable[i] &= in_time
-        accepted += np.bincount(rows.record[usable[i]], minlength=n)
-    return Verdict(
-        usable[0],
-        usable[1],
-        usable[2],
-        usable[3],
-        accepted,
-        late,
-        refusals,
-        int(after[-1]),
-        max(newest, int(latest.max(initial=NEVER))),
-    )
+        late += np.bincount(rows.record[masks[kind] & ~in_time], minlength=n)
+        masks[kind] &= in_time
+        accepted += np.bincount(rows.record[masks[kind]], minlength=n)
+    return Verdict(masks[0], masks[1], masks[2], masks[3], accepted, late, refusals, int(after[-1]), newest)
 
 
 def _whole_histograms(columns: Columns) -> Mask:

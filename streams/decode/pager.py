@@ -77,26 +77,34 @@ class Pager:
         `before`, because rows they do not hold yet may be older than the new watermark.
         """
         catalog = self._catalog
-        series_rows = (
-            samples(columns, verdict.samples, own, catalog),
-            HistogramRows(columns, verdict.histograms, catalog),
-        )
-        plain_rows = (LogRows(columns, verdict.logs, catalog), SpanRows(columns, verdict.spans, catalog))
+        described: list[SampleRows | HistogramRows] = []
+        if own or verdict.samples.any():
+            described.append(samples(columns, verdict.samples, own, catalog))
+        if verdict.histograms.any():
+            described.append(HistogramRows(columns, verdict.histograms, catalog))
+        plain: list[LogRows | SpanRows] = []
+        if verdict.logs.any():
+            plain.append(LogRows(columns, verdict.logs, catalog))
+        if verdict.spans.any():
+            plain.append(SpanRows(columns, verdict.spans, catalog))
         for shard in range(catalog.shards):
             pieces: list[Piece] = []
             total = 0
-            for part in series_rows:
-                found, size = self._described(part, part.rows(shard))
+            for series_rows in described:
+                found, size = self._described(series_rows, series_rows.rows(shard))
                 pieces += found
                 total += size
-            for plain in plain_rows:
-                rows = plain.rows(shard)
-                sizes = plain.sizes(rows)
+            for part in plain:
+                rows = part.rows(shard)
+                sizes = part.sizes(rows)
                 total += int(sizes.sum())
-                pieces += [Piece(plain, rows[start:end], []) for start, end in _cut(sizes)]
+                pieces += [Piece(part, rows[start:end], []) for start, end in _cut(sizes)]
+            if not pieces:
+                yield shard, after
+                continue
             kinds = {id(piece.part) for piece in pieces}
             if len(pieces) == len(kinds) and total <= MAX_PAGE_BYTES:
-                yield shard, _filled(after, pieces) if pieces else after
+                yield shard, _filled(after, pieces)
                 continue
             for piece in pieces:
                 yield shard, _filled(before, [piece])
@@ -159,7 +167,12 @@ def _described_bytes(series: Series) -> int:
 
 def _cut(sizes: I64) -> Iterator[tuple[int, int]]:
     """Ranges of rows that each fit a page."""
+    if not len(sizes):
+        return
     upto = np.cumsum(sizes)
+    if upto[-1] <= MAX_PAGE_BYTES:
+        yield 0, len(sizes)
+        return
     start, spent = 0, 0
     while start < len(sizes):
         end = max(start + 1, int(np.searchsorted(upto, spent + MAX_PAGE_BYTES, side="right")))
