@@ -61,7 +61,7 @@ def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any, 
         connection.close()
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 25.0) -> Any:
     """The first true value of `condition`; fails when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -75,7 +75,7 @@ def collect(
     topic: str,
     enough: Callable[[list[ConsumerRecord]], bool],
     *,
-    timeout_s: float = 15.0,
+    timeout_s: float = 30.0,
     from_end: bool = False,
 ) -> list[ConsumerRecord]:
     """Records of `topic` until there are `enough`; fails when there are not in time."""
