@@ -66,14 +66,14 @@ def columns_of(names: Sequence[str], path: Path) -> Columns:
     return Columns(series, names.index("ts"), names.index("value"))
 
 
-def to_ms(value: Any) -> int:
+def to_ms(value: str | float | datetime | None) -> int:
     """Milliseconds UTC from a number (seconds or milliseconds), ISO 8601 text or a datetime."""
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
             try:
-                value = datetime.fromisoformat(value.strip())
+                value = datetime.fromisoformat(str(value).strip())
             except ValueError:
                 return NO_TIME
     if isinstance(value, datetime):
@@ -81,7 +81,7 @@ def to_ms(value: Any) -> int:
         return round(aware.timestamp() * 1000)
     if value is None or not math.isfinite(value) or abs(value) > 1e15:
         return NO_TIME
-    return round(value * 1000) if abs(value) < SECONDS_BELOW else round(value)
+    return round(value * 1000 if abs(value) < SECONDS_BELOW else value)
 
 
 def to_number(text: str) -> float:
@@ -204,6 +204,8 @@ class CsvWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if kind is not None:
+            self.path.unlink(missing_ok=True)  # half a file would look like a whole one
 
     def write(self, chunk: Chunk, scores: Scores, states: tuple[str, ...]) -> None:
         if isinstance(chunk.rows, list):
@@ -241,6 +243,8 @@ class ParquetWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if kind is not None:
+            self.path.unlink(missing_ok=True)  # half a file would look like a whole one
 
     def write(self, chunk: Chunk, scores: Scores, states: tuple[str, ...]) -> None:
         import pyarrow as pa

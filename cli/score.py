@@ -39,10 +39,11 @@ class Scorer:
         self.alerts += sum(alert.state == "firing" and alert.version == 1 for alert in alerts)
         if timed.all():
             return scores
-        whole = Scores(*(np.full(len(fps), np.nan) for _ in range(4)), np.zeros(len(fps), np.uint8))
-        for target, source in zip(whole, scores, strict=True):
-            target[timed] = source
-        return whole
+        nan = np.full((4, len(fps)), np.nan)
+        nan[:, timed] = scores[:4]
+        state = np.zeros(len(fps), np.uint8)
+        state[timed] = scores.state
+        return Scores(nan[0], nan[1], nan[2], nan[3], state)
 
     def _fp(self, name: str) -> int:
         known = self.fps.get(name)

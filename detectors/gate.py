@@ -1,11 +1,13 @@
 """The gate: from scores to the life of an alert, pending -> firing -> resolved.
 
-A run begins with a sample whose score reaches `fire_score` and whose deviation is large enough to
-matter (minimum effect, from the series' name and unit). The deviations at which the score would reach
-`fire_score` and `clear_score` are kept as they were at that sample: the tails go on learning, the
-run is judged by its onset. `hold_samples` anomalous samples in a row fire; one that is not drops a
-pending run. A firing run resolves after `clear_samples` clear ones in a row, or when its level has
-been accepted as the new normal (`detectors.level`).
+A run begins with a sample that reaches `fire_score` by the tails the gate keeps for itself
+(`detectors.tail`) or by its novelty. The deviations at which the score would
+reach `fire_score` and `clear_score` are kept as they were at that sample: the tails go on learning, the
+run is judged by its onset. `hold_samples` anomalous samples that are large enough to matter (minimum
+effect, from the series' name and unit) fire; one that is not anomalous drops a pending run. So a slow
+climb is pending while it is small, and fires with its true onset once it matters. A firing run
+resolves after `clear_samples` clear ones in a row, or when its level has been accepted as the new
+normal (`detectors.level`).
 
 Severity comes from size, duration, and whether the direction is the bad one for this metric:
 
@@ -28,16 +30,17 @@ from detectors.level import ACCEPT_MS, ACCEPT_SAMPLES
 WARMING, OK, PENDING, FIRING = 0, 1, 2, 3
 STATES = ("warming", "ok", "pending", "firing")
 
-NOTHING, FIRE, RAISE, RESOLVE, ACCEPT = 0, 1, 2, 3, 4
-"""what a sample made of the run"""
+NOTHING, FIRE, RAISE, RESOLVE, ACCEPT, DROP = 0, 1, 2, 3, 4, 5
+"""what a sample made of the run; ACCEPT and DROP: it has lasted, its level is the new normal"""
 
 BY_LEVEL, BY_DAY, BY_WEEK, BY_SHAPE, BY_RULE = 0, 1, 2, 3, 4
 """what gave the score"""
 
 INFO, WARNING, ERROR, CRITICAL = 0, 1, 2, 3
 
-UP, DOWN, NOVEL = 0, 1, 2
-"""rows of the tails and of the run's limits"""
+UP, DOWN, NOVEL, GATE_UP, GATE_DOWN = 0, 1, 2, 3, 4
+TAILS = 5
+"""rows of the tails"""
 
 FIELDS = [
     ("state", "u1"),  # OK, PENDING or FIRING
@@ -50,8 +53,8 @@ FIELDS = [
     ("run_n", "<i4"),
     ("run_start", "<i8"),
     ("fired_at", "<i8"),
-    ("fire_limit", "<f8", (3,)),
-    ("clear_limit", "<f8", (3,)),
+    ("fire_limit", "<f8", (TAILS,)),
+    ("clear_limit", "<f8", (TAILS,)),
     ("min_abs", "<f8"),
     ("min_rel", "<f8"),
     ("rule", "<f8"),  # fires at or above; NaN none
@@ -65,7 +68,7 @@ FIELDS = [
 
 
 @part
-def matters(s: Any, value: float, expected: float, change: float) -> bool:
+def is_material(s: Any, value: float, expected: float, change: float) -> bool:
     """Whether the deviation reaches the minimum effect."""
     effect = max(abs(value - expected), change)
     return bool(effect >= s["min_abs"] and effect >= s["min_rel"] * abs(expected))
@@ -131,15 +134,22 @@ def remember_worst(
 
 
 @part
-def step_run(s: Any, ts: int, hot: bool, clear: bool, hold_samples: int, clear_samples: int) -> int:
-    """Move a run on by one sample; NOTHING, FIRE, RAISE, RESOLVE or ACCEPT."""
+def step_run(
+    s: Any, ts: int, hot: bool, matters: bool, clear: bool, hold_samples: int, clear_samples: int
+) -> int:
+    """Move a run on by one sample; what it made of it, NOTHING to DROP."""
     s["run_n"] += 1
+    lasting = s["run_n"] >= ACCEPT_SAMPLES and ts - s["run_start"] >= ACCEPT_MS and s["reason"] != BY_RULE
     if s["state"] == PENDING:
         if not hot:
             s["state"] = OK
             return NOTHING
-        s["hold"] += 1
+        if matters:
+            s["hold"] += 1
         if s["hold"] < hold_samples:
+            if lasting:
+                s["state"] = OK
+                return DROP
             return NOTHING
         s["state"] = FIRING
         s["fired_at"] = ts
@@ -151,7 +161,7 @@ def step_run(s: Any, ts: int, hot: bool, clear: bool, hold_samples: int, clear_s
         s["state"] = OK
         s["version"] += 1
         return RESOLVE
-    if s["run_n"] >= ACCEPT_SAMPLES and ts - s["run_start"] >= ACCEPT_MS and s["reason"] != BY_RULE:
+    if lasting:
         s["state"] = OK
         s["version"] += 1
         return ACCEPT

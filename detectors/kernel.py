@@ -18,13 +18,16 @@ from detectors.gate import (
     BY_RULE,
     BY_SHAPE,
     DOWN,
+    DROP,
+    GATE_DOWN,
+    GATE_UP,
     NOTHING,
     NOVEL,
     OK,
     UP,
     WARMING,
     begin_run,
-    matters,
+    is_material,
     remember_worst,
     step_run,
 )
@@ -43,7 +46,7 @@ from detectors.level import (
 )
 from detectors.seasonal import baseline, bin_of, choose, learn_profile
 from detectors.shapes import LISTEN, WARMUP, learn_codes, nearest
-from detectors.tail import learn_tail, limit, surprise
+from detectors.tail import CLUSTER, learn_tail, limit, surprise
 
 BOUND = 1e18
 """larger values are taken as this large"""
@@ -69,7 +72,7 @@ def learn_novelty(s: Any, distance: float) -> None:
     else:
         s["novel_mean"] += (distance - s["novel_mean"]) * max(0.001, 1.0 / (n + 1.0))
         mean = s["novel_mean"]
-        learn_tail(tail, distance, n, max(mean, floor), max(0.05 * mean, 0.25 * floor))
+        learn_tail(tail, distance, n, max(mean, floor), max(0.05 * mean, 0.25 * floor), 1.0)
     s["novel_n"] = n + 1.0
 
 
@@ -86,13 +89,16 @@ def learn_series(
     u: float,
     side: int,
     warm: bool,
+    hot: bool,
 ) -> None:
     """Everything a series learns from one sample, after it has been scored."""
     calm = s["state"] == OK
     weight = 1.0 if calm else DAMP
     if warm:
         for row in (UP, DOWN):
-            learn_tail(s["tails"][row], u if row == side else 0.0, s["count"], Q_MIN, SCALE_MIN)
+            seen = u if row == side else 0.0
+            learn_tail(s["tails"][row], seen, s["count"], Q_MIN, SCALE_MIN, 1.0)
+            learn_tail(s["tails"][GATE_UP + row], seen, s["count"], Q_MIN, SCALE_MIN, CLUSTER)
     if where >= 0:
         learn_novelty(s, np.sqrt(square))
     for which in (DAY, WEEK):
@@ -105,6 +111,8 @@ def learn_series(
     else:
         learn_candidate(s, value)
     learn_step(s, value)
+    if not hot:
+        s["previous"] = value
     s["count"] += 1.0
 
 
@@ -158,6 +166,7 @@ def _build(version: int) -> Any:
             if s["last_ts"] == NEVER:
                 s["anchor"] = value
                 s["previous"] = value
+                s["last_value"] = value
             learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
 
             # score
@@ -191,29 +200,31 @@ def _build(version: int) -> Any:
             if ruled:
                 score = 1.0 if value >= s["rule"] else 0.0
                 reason = BY_RULE
-            lower = expected - spread * limit(fire, tails[DOWN, 0], tails[DOWN, 1])
-            upper = expected + spread * limit(fire, tails[UP, 0], tails[UP, 1])
+            lower = expected - spread * limit(fire, tails[GATE_DOWN, 0], tails[GATE_DOWN, 1])
+            upper = expected + spread * limit(fire, tails[GATE_UP, 0], tails[GATE_UP, 1])
 
             # decide
             outcome = NOTHING
-            hot = score >= fire and (warm or ruled)
-            if s["state"] == OK and hot and (ruled or matters(s, value, expected, change)):
-                begin_run(s, at)
-                for row in range(3):
+            if s["state"] == OK:
+                for row in (NOVEL, GATE_UP, GATE_DOWN):
                     s["fire_limit"][row] = limit(fire, tails[row, 0], tails[row, 1])
                     s["clear_limit"][row] = limit(config["clear_score"], tails[row, 0], tails[row, 1])
+            if ruled:
+                hot, clear = score >= fire, score < config["clear_score"]
+            else:
+                hot = warm and u >= s["fire_limit"][GATE_UP + side]
+                clear = u < s["clear_limit"][GATE_UP + side]
+                if novel:
+                    hot = hot or distance >= s["fire_limit"][NOVEL]
+                    clear = clear and distance < s["clear_limit"][NOVEL]
+            if s["state"] == OK and hot:
+                begin_run(s, at)
             if s["state"] != OK:
-                clear = score < config["clear_score"]
-                if not ruled:
-                    hot = hot or u >= s["fire_limit"][side]
-                    clear = u < s["clear_limit"][side]
-                    if novel:
-                        hot = hot or distance >= s["fire_limit"][NOVEL]
-                        clear = clear and distance < s["clear_limit"][NOVEL]
                 remember_worst(s, value, expected, lower, upper, score, strength, reason)
+                material = ruled or is_material(s, value, expected, change)
                 hold = 1 if ruled else config["hold_samples"]
-                outcome = step_run(s, at, hot, clear, hold, config["clear_samples"])
-            if outcome != NOTHING:
+                outcome = step_run(s, at, hot, material, clear, hold, config["clear_samples"])
+            if outcome != NOTHING and outcome != DROP:
                 event = events[n_events]
                 n_events += 1
                 event["slot"] = slot
@@ -238,9 +249,11 @@ def _build(version: int) -> Any:
                 state_out[i] = s["state"] if warm or ruled else WARMING
 
             # learn
-            if outcome == ACCEPT:
+            if outcome in (ACCEPT, DROP):
                 accept_candidate(s)
-            learn_series(s, codes[slot], profile[slot], visits[slot], at, value, where, square, u, side, warm)
+            learn_series(
+                s, codes[slot], profile[slot], visits[slot], at, value, where, square, u, side, warm, hot
+            )
         return len(fps), n_events, version
 
     return run

@@ -32,6 +32,8 @@ DAMP = 0.1
 SIGMA = 1.2533141373155003
 RELATIVE_FLOOR = 0.001
 TINY = 1e-9
+MIN_CHANGES = 2.0
+"""the smallest change is believed to be the resolution after this many"""
 ACCEPT_SAMPLES = 60
 ACCEPT_MS = 3_600_000
 CANDIDATE_MEMORY = 60.0
@@ -43,7 +45,9 @@ FIELDS = [
     ("spread", "<f8", (3,)),  # mean absolute residual
     ("weight", "<f8", (3,)),  # samples learned by each
     ("step", "<f8"),  # smallest change ever seen, 0 before the first
-    ("previous", "<f8"),
+    ("changes", "<f8"),
+    ("last_value", "<f8"),
+    ("previous", "<f8"),  # value of the last sample that was not anomalous
     ("candidate", "<f8"),
     ("candidate_spread", "<f8"),
     ("candidate_n", "<f8"),
@@ -53,7 +57,9 @@ FIELDS = [
 @part
 def floor_of(s: Any) -> float:
     """Smallest sigma that is believed, in units of the value."""
-    floor: float = max(RELATIVE_FLOOR * abs(s["level"][PLAIN]), 0.5 * s["step"], TINY)
+    floor: float = max(RELATIVE_FLOOR * abs(s["level"][PLAIN]), TINY)
+    if s["changes"] >= MIN_CHANGES:
+        floor = max(floor, 0.5 * s["step"])
     return floor
 
 
@@ -89,10 +95,12 @@ def learn_level(s: Any, which: int, residual: float, weight: float) -> None:
 @part
 def learn_step(s: Any, value: float) -> None:
     """Remember the smallest change: the resolution of the values."""
-    change = abs(value - s["previous"])
-    if change > 0.0 and (s["step"] == 0.0 or change < s["step"]):
-        s["step"] = change
-    s["previous"] = value
+    change = abs(value - s["last_value"])
+    if change > 0.0:
+        s["changes"] += 1.0
+        if s["step"] == 0.0 or change < s["step"]:
+            s["step"] = change
+    s["last_value"] = value
 
 
 @part

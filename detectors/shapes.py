@@ -1,7 +1,8 @@
 """Novelty of value and move: distance of (value, value before) to a small codebook of what has been.
 
-The codebook holds `SIZE` points of the plane (value now, value before). The statistic is the distance
-of the present point to the nearest one,
+The codebook holds `SIZE` points of the plane (value now, value before), where the value before is that
+of the last sample that was not anomalous, so that coming back from a spike is no move of its own. The
+statistic is the distance of the present point to the nearest one,
 
     d = sqrt(((x - c0)^2 + (y - c1)^2) / 2)
 

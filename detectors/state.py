@@ -23,7 +23,7 @@ SLOT = np.dtype(
         *level.FIELDS,
         *seasonal.FIELDS,
         *shapes.FIELDS,
-        ("tails", "<f8", (3, 2)),  # up, down, novelty: [q, scale]
+        ("tails", "<f8", (gate.TAILS, 3)),  # [q, scale, over] each
     ]
 )
 
@@ -88,7 +88,7 @@ class Arrays:
         s["tails"] = TAIL_PRIOR
 
 
-TAIL_PRIOR = np.array([[3.0, 0.9], [3.0, 0.9], [0.0, 0.0]])
+TAIL_PRIOR = np.array([[3.0, 0.9, 0.0], [3.0, 0.9, 0.0], [0.0, 0.0, 0.0], [3.0, 0.9, 0.0], [3.0, 0.9, 0.0]])
 """heavier than a normal distribution's .98 quantile and mean excess, in spreads"""
 
 BYTES_PER_SERIES = SLOT.itemsize + shapes.SIZE * 12 + seasonal.BINS * 5

@@ -11,11 +11,13 @@ shape 1/3 (peaks over threshold, as SPOT of Siffer et al., KDD 2017, without its
 The cube root makes the score rational in `u`: no transcendental function, equal bits everywhere.
 Below `q` the score is linear from 0.
 
-The tail goes on learning while an anomaly lasts, so the score says how surprising a sample is *given
-what just happened* and sinks when the anomaly goes on; the gate keeps the limits of the onset.
+The score's tails go on learning while an anomaly lasts, so the score says how surprising a sample is
+*given what just happened* and sinks when the anomaly goes on. The gate has tails of its own, in which
+of a cluster of excesses the first counts in full and those that follow it directly by `CLUSTER` each
+(declustering): a slow climb must not teach, sample by sample, that it is normal.
 
 Not for statistics whose scale jumps by orders of magnitude in normal operation: it then needs about
-ten excesses to catch up. State: 16 bytes a tail.
+ten excesses to catch up. State: 24 bytes a tail.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ BODY: float = 1.0 - SHARE ** (1.0 / 3.0)
 """score at `q`"""
 RATE = 0.01
 """learning rate after the start, 1 / samples"""
+CLUSTER = 0.1
+"""weight of an excess that directly follows another one, in the gate's tails"""
 START = 10.0
 """a tail's prior is worth this many samples"""
 
@@ -51,15 +55,23 @@ def limit(score: float, q: float, scale: float) -> float:
 
 
 @part
-def learn_tail(tail: npt.NDArray[np.float64], u: float, count: float, q_min: float, scale_min: float) -> None:
-    """Take one deviation into `tail` = [q, scale]. `count`: samples of this series so far."""
+def learn_tail(
+    tail: npt.NDArray[np.float64], u: float, count: float, q_min: float, scale_min: float, follow: float
+) -> None:
+    """Take one deviation into `tail` = [q, scale, over].
+
+    `count`: samples of this series so far. `follow`: weight of an excess right after another one.
+    """
     rate = max(RATE, START / (count + START))
     if u > tail[0]:
+        weight = follow if tail[2] > 0.0 else 1.0
+        tail[2] = 1.0
         # One extreme moves the scale by at most a factor: it must not blind the detector.
         excess = min(u - tail[0], 20.0 * tail[1])
-        tail[1] += max(RATE, 1.0 / (START + SHARE * count)) * (excess - tail[1])
-        tail[0] += rate * tail[1] * (1.0 - SHARE)
+        tail[1] += weight * max(RATE, 1.0 / (START + SHARE * count)) * (excess - tail[1])
+        tail[0] += weight * rate * tail[1] * (1.0 - SHARE)
     else:
+        tail[2] = 0.0
         tail[0] -= rate * tail[1] * SHARE
     tail[0] = max(tail[0], q_min)
     tail[1] = max(tail[1], scale_min)
