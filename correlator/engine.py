@@ -13,11 +13,21 @@ from typing import NamedTuple
 from config.settings import Correlate
 from correlator import hints, lifecycle, membership, render
 from correlator.group import Group
-from correlator.grouping import MAX_HOPS, TIME, Verdict, domain_labels, evaluate, label_weight
+from correlator.grouping import (
+    MAX_HOPS,
+    MERGE_FADING,
+    MERGE_MARGIN,
+    TIME,
+    Verdict,
+    domain_labels,
+    evaluate,
+    fading,
+    label_weight,
+)
 from correlator.incident import Hint, Incident, Reason
 from correlator.index import Index, Timers
 from correlator.memory import ChangeBook, LabelCensus, Recent
-from correlator.opening import SETTLE_MS, opening_reason
+from correlator.opening import opening_reason, settle_ms
 from correlator.topology import Topology
 from detectors.alert import Alert
 from streams.records.digest import digest_hex
@@ -85,7 +95,7 @@ class Engine:
         if verdicts:
             best, verdict = verdicts[0]
             self._join(best, alert, verdict.reasons, now_ms)
-            self._merge(best, alert, [(g, v) for g, v in verdicts if g.calm_since is None], now_ms)
+            self._merge(best, alert, verdicts, now_ms)
         elif (earlier := self._reopenable(alert, domain)) is not None:
             lifecycle.apply(earlier, "reopen", alert.started_at)
             membership.note(earlier, now_ms, "state", "reopened: the same series deviates again", alert.id)
@@ -251,7 +261,7 @@ class Engine:
         )
         group.recurrence_of = resolved.id if resolved else self.past.get(series) or ""
         self.groups[group.id] = group
-        self.timers.set(group.id, "settle", alert.detected_at + SETTLE_MS)
+        self.timers.set(group.id, "settle", alert.detected_at + settle_ms(alert))
         self.timers.set(group.id, "age", now_ms + self.settings.max_age_ms)
         self._join(
             group, alert, (Reason("first", 0.0, "nothing open is close enough in time and place"),), now_ms
@@ -268,8 +278,10 @@ class Engine:
             self._publish(group, kind)
 
     def _merge(self, best: Group, alert: Alert, also: list[tuple[Group, Verdict]], now_ms: int) -> None:
-        """The alert fits several active groups: they are one."""
-        if len(also) < 2 or best not in [g for g, _ in also]:
+        """The alert fits several groups in full swing: they are one."""
+        enough = self.settings.join_threshold + MERGE_MARGIN
+        also = [(g, v) for g, v in also if g is best or (v.score >= enough and fading(g) < MERGE_FADING)]
+        if len(also) < 2:
             return
         oldest = min((g for g, _ in also), key=lambda g: (g.opened_at is None, g.anchor, g.id))
         for other, verdict in also:

@@ -1,12 +1,14 @@
 """Does an alert belong to a group? Evidence, weighed and named.
 
-    score = relation + 0.35 * closeness - 0.30 if the group has calmed down
+    score = relation + 0.35 * closeness - 0.30 * share of the group's alerts that have resolved
 
-`relation` is the strongest tie through one service of the group: the same service 0.50, one call
-away 0.40, two calls 0.25; plus shared failure-domain labels, each times how rare its value is.
-`closeness` falls from 1 to 0 as the onset moves away from that service's onsets, over a quarter
-of the window or, where samples are sparse, three detection delays. Time alone never suffices:
-without a relation there is no score at all.
+`relation` is the strongest tie through one service of the group: the same service 0.45, one call
+away 0.40, two calls 0.25; plus shared failure-domain labels, each times how rare its value is; a
+series that was in the group before 0.60. `closeness` falls from 1 to 0 as the onset moves away from
+that service's onsets (or from where the series had recovered), over a quarter of the window and,
+where samples are sparse, three detection delays more. Time alone never suffices: without a relation
+there is no score at all. A group that is fading takes only what comes right away: the next trouble
+nearby is another one.
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ from correlator.group import Group, Span
 from correlator.incident import Reason
 from detectors.alert import Alert
 
-SAME_SERVICE = 0.50
+SAME_SERVICE = 0.45
 HOPS = {1: 0.40, 2: 0.25}
 """calls between the services -> weight"""
 MAX_HOPS = 2
 TIME = 0.35
-CALM = -0.30
-SAME_SERIES = 1.0
+FADING = -0.30
+SAME_SERIES = 0.60
+MERGE_MARGIN = 0.10
+"""what an alert must score above the joining threshold for two groups to be one"""
+MERGE_FADING = 0.5
+"""share of resolved alerts from which on a group is not merged any more"""
 LABEL_WEIGHTS = {
     "host": 0.30,
     "host.name": 0.30,
@@ -79,37 +85,45 @@ def evaluate(
     `rarity`: the alert's failure-domain labels -> share of services that do not carry the value.
     """
     if alert.fingerprint in group.series:
-        return Verdict(
-            SAME_SERIES, (Reason("series", SAME_SERIES, "this series was in the incident before"),)
-        )
-    labels = tuple(_labels(alert, group, rarity))
-    shared = sum(r.weight for r in labels)
+        known = group.held[group.series[alert.fingerprint]].alert
+        same = [Reason("series", SAME_SERIES, "this series was in it before")]
+        gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
+        return _weigh(alert, group, same, gap, known.detected_at - known.started_at, "its recovery", settings)
+    labels = _labels(alert, group, rarity)
     best = NO
     for service in sorted(group.spans):
-        span = group.spans[service]
         tie = _tie(alert.service, service, near)
-        relation = (tie.weight if tie else 0.0) + (shared if service != alert.service else 0.0)
-        if relation <= 0.0:
-            continue
-        gap = gap_ms(alert.started_at, span)
-        coarse = max(span.coarse, alert.detected_at - alert.started_at)
-        reach = min(settings.window_ms / 4 + 3 * coarse, max(settings.window_ms, 3 * coarse))
-        if gap > max(settings.window_ms, 3 * coarse):
-            continue
-        time = Reason(
-            "time",
-            round(TIME * max(0.0, 1.0 - gap / reach), 4) if reach else 0.0,
-            f"onset {gap / 1000:.0f} s from those of {service}",
-        )
-        reasons = [tie] if tie else []
-        reasons += labels if service != alert.service else ()
-        reasons.append(time)
-        if group.calm_since is not None and alert.started_at > group.calm_since:
-            reasons.append(Reason("calm", CALM, "all earlier alerts had resolved when it began"))
-        score = sum(r.weight for r in reasons)
-        if score > best.score:
-            best = Verdict(score, tuple(reasons))
+        reasons = [tie] if tie is not None else []
+        if service != alert.service:
+            reasons += labels
+        if reasons:
+            span = group.spans[service]
+            gap = gap_ms(alert.started_at, span)
+            verdict = _weigh(alert, group, reasons, gap, span.coarse, f"those of {service}", settings)
+            best = max(best, verdict, key=lambda v: v.score)
     return best
+
+
+def fading(group: Group) -> float:
+    """Share of its alerts that have resolved."""
+    return 1.0 - len(group.active) / len(group.held)
+
+
+def _weigh(
+    alert: Alert, group: Group, ties: list[Reason], gap: int, coarse: int, what: str, settings: Correlate
+) -> Verdict:
+    coarse = max(coarse, alert.detected_at - alert.started_at)
+    furthest = max(settings.window_ms, 3 * coarse)
+    if gap > furthest:
+        return NO
+    reach = max(1.0, min(settings.window_ms / 4 + 3 * coarse, furthest))
+    closeness = max(0.0, 1.0 - gap / reach)
+    reasons = [*ties, Reason("time", round(TIME * closeness, 4), f"onset {gap / 1000:.0f} s from {what}")]
+    gone = fading(group)
+    if gone > 0.0:
+        text = f"{len(group.held) - len(group.active)} of its {len(group.held)} alerts had resolved"
+        reasons.append(Reason("fading", round(FADING * gone, 4), text))
+    return Verdict(sum(r.weight for r in reasons), tuple(reasons))
 
 
 def _tie(service: str, other: str, near: Mapping[str, int]) -> Reason | None:

@@ -21,13 +21,12 @@ LATENCY, FAILURE, SUCCESS, TRAFFIC, RESOURCE, BYTES, OTHER = (
     "bytes",
     "other",
 )
+_FAILURE = re.compile(
+    r"error|fail|exception|5xx|panic|reject|throttl|timeout|cancel|drop|invalid|missing", re.I
+)
 _KINDS = (
-    (
-        FAILURE,
-        re.compile(
-            r"error|fail|exception|5xx|panic|reject|throttl|timeout|cancel|drop|invalid|missing", re.I
-        ),
-    ),
+    (FAILURE, _FAILURE),
+    (TRAFFIC, re.compile(r"\.(rate|count|lines)$", re.I)),
     (SUCCESS, re.compile(r"success|availab|healthy|uptime|apdex", re.I)),
     (LATENCY, re.compile(r"laten|duration|response.?time|edgep\d|elapsed|wait|delay|message.?age", re.I)),
     (
@@ -40,7 +39,7 @@ _KINDS = (
     (TRAFFIC, re.compile(r"request|workload|ops|calls|throughput|traffic|rps|qps|per.?sec|per.?min", re.I)),
 )
 _CLIENT = re.compile(r"client|outbound|upstream|source", re.I)
-_SHARED = re.compile(r"(?<![a-z])node|host", re.I)
+_SHARED = re.compile(r"(?<![a-z])node(?!js)|host", re.I)
 _PEER_KEYS = (
     "peer.service",
     "server.address",
@@ -91,6 +90,8 @@ class Deviation(NamedTuple):
 def meaning(service: str, metric: str, labels: Mapping[str, str], known: Collection[str]) -> Meaning:
     """Read a series; `known` are the services there are."""
     kind = next((name for name, pattern in _KINDS if pattern.search(metric)), OTHER)
+    if kind in (TRAFFIC, OTHER) and any(_failed(key, value) for key, value in labels.items()):
+        kind = FAILURE
     callee = _callee(service, labels, known)
     found = _STAT.findall(f"{metric} {labels.get('stat', '')}")
     word = found[-1].lower() if found else ""
@@ -100,11 +101,22 @@ def meaning(service: str, metric: str, labels: Mapping[str, str], known: Collect
     )
 
 
+def _failed(key: str, value: str) -> bool:
+    """A label that says the counted requests have failed."""
+    if key in ("error.type", "exception.type"):
+        return bool(value)
+    if key.endswith(("status_code", "status", "code")):
+        return len(value) == 3 and value.startswith("5")
+    return key in ("outcome", "result") and bool(_FAILURE.search(value))
+
+
 def _callee(service: str, labels: Mapping[str, str], known: Collection[str]) -> str | None:
     for key in _PEER_KEYS:
         value = labels.get(key, "")
-        if value in known and value != service:
-            return value
+        # A host name or address with a port names its service by the first part.
+        for name in dict.fromkeys((value, value.partition(":")[0], value.partition(".")[0])):
+            if name in known and name != service:
+                return name
         # An edge written as one label: caller_callee, caller->callee.
         if value.startswith(service) and len(value) > len(service):
             rest = value[len(service) :].lstrip("_-> /:|→")

@@ -1,22 +1,35 @@
-"""When a group becomes an incident. One short, weak deviation of one series is not one.
+"""When a group becomes an incident. One series that deviates for a moment is not one.
 
 A group opens when it holds at least one alert of severity warning or higher and
-- an alert that is enough on its own: severity error or critical, telemetry that vanished, something
-  a person or another system reported, or a deviation of at least `STRONG` normal spreads; or
-- alerts of two different signals that support each other; or
-- an alert that has been firing for `SETTLE_MS`.
+- an alert that is enough on its own: a critical one, logged failures, a service that fell silent,
+  something a person or another system reported; or
+- two different signals that support each other (quantiles of one metric are one signal); or
+- an alert that has been firing for `SETTLE_MS`, or twice the time it took to notice it.
 Groups that never open vanish when their alerts have resolved.
 """
 
 from __future__ import annotations
 
+import re
+
 from correlator.group import Group
 from detectors.alert import SEVERITIES, Alert
 
-STRONG = 12.0
 SETTLE_MS = 60_000
 _WARNING = SEVERITIES.index("warning")
 _ERROR = SEVERITIES.index("error")
+_CRITICAL = SEVERITIES.index("critical")
+_FIGURE = re.compile(r"[._]?(p\d\d|avg|average|mean|max|min)(?=\W|$)", re.IGNORECASE)
+
+
+def settle_ms(alert: Alert) -> int:
+    """How long it must have been firing to count without support."""
+    return max(SETTLE_MS, 2 * (alert.detected_at - alert.started_at))
+
+
+def signal(alert: Alert) -> tuple[str, str]:
+    """What it is about: service and metric, without the statistic taken of it."""
+    return alert.service, _FIGURE.sub("", alert.metric)
 
 
 def opening_reason(group: Group, now_ms: int) -> str | None:
@@ -26,23 +39,23 @@ def opening_reason(group: Group, now_ms: int) -> str | None:
     if not grave:
         return None
     for alert in grave:
-        enough = _enough(alert)
-        if enough:
+        if enough := _enough(alert):
             return enough
-    signals = {(a.service, a.metric) for a in alerts}
+    signals = {signal(a) for a in alerts}
     if len(signals) >= 2:
         return f"{len(signals)} signals support each other"
-    lasting = [a for a in grave if a.resolved_at is None and now_ms - a.detected_at >= SETTLE_MS]
-    if lasting:
-        return f"still firing after {SETTLE_MS // 1000} s"
+    for alert in grave:
+        if alert.resolved_at is None and now_ms - alert.detected_at >= settle_ms(alert):
+            return f"still firing after {settle_ms(alert) / 1000:.0f} s"
     return None
 
 
 def _enough(alert: Alert) -> str | None:
-    if SEVERITIES.index(alert.severity) >= _ERROR:
+    level = SEVERITIES.index(alert.severity)
+    if level >= _CRITICAL:
         return f"severity {alert.severity}"
-    if alert.kind in ("absent", "external", "probe", "manual"):
+    if alert.kind in ("log", "absent") and level >= _ERROR:
+        return f"a {alert.kind} alert of severity {alert.severity}"
+    if alert.kind in ("external", "probe", "manual"):
         return f"an alert of kind {alert.kind}"
-    if abs(alert.strength) >= STRONG:
-        return f"{abs(alert.strength):.1f} normal spreads from expected, at least {STRONG:.0f}"
     return None

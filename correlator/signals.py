@@ -12,16 +12,16 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
+from correlator import measures
 from detectors.alert import Alert
 
-PEER_LABELS = ("peer.service", "server.address", "net.peer.name", "upstream", "peer", "destination")
-"""labels that name who was called, best first"""
-RATES = re.compile(
-    r"(request|call|ops|workload|throughput|traffic|receive|transmit|bytes|count|rate|cpu|syscall|orders)",
-    re.I,
-)
-HEALTHY = re.compile(r"(success|availab|ready|healthy|uptime|apdex)", re.I)
-FAILING = re.compile(r"(error|fail|exception|timeout|5\d\d|panic|reject|throttl)", re.I)
+_TRUST = {measures.TRAFFIC: 0.4, measures.BYTES: 0.5}
+"""metrics that follow load say less of their service"""
+_POINTING = {measures.FAILURE: 1.0, measures.SUCCESS: 1.0, measures.LATENCY: 0.8}
+WAITING = 0.35
+"""client-side, but nobody knows for whom"""
+SHARED = 0.3
+"""of the machine, not of the service alone"""
 FULL_STRENGTH = 50.0
 """deviation (in normal spreads) from which on stronger says no more"""
 
@@ -55,28 +55,25 @@ def read(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
         named = mentions(alert, known)
         pointing = tuple(Signal(POINTING, name, 0.7, alert) for name in named)
         return (Signal(LOG, alert.service, 0.3 if named else 0.8, alert), *pointing)
-    target = peer(alert, known)
-    text = _words(alert)
-    failing = bool(FAILING.search(text))
-    low = alert.strength < 0
-    if low and not HEALTHY.search(alert.metric) and RATES.search(alert.metric):
+    m = measures.meaning(alert.service, alert.metric, dict(alert.labels), known)
+    if _harmless(m.kind, alert.strength):
         return (Signal(STARVED, alert.service, 0.3 * force(alert.strength), alert),)
-    if target is not None:
-        return (Signal(POINTING, target, (1.0 if failing else 0.8) * force(alert.strength), alert),)
-    return (Signal(OWN, alert.service, force(alert.strength), alert),)
+    if m.callee is not None:
+        return (Signal(POINTING, m.callee, _POINTING.get(m.kind, 0.5) * force(alert.strength), alert),)
+    trust = SHARED if m.shared else WAITING if m.client else _TRUST.get(m.kind, 1.0)
+    return (Signal(OWN, alert.service, trust * force(alert.strength), alert),)
+
+
+def _harmless(kind: str, strength: float) -> bool:
+    """Less load, less use, faster answers: what a failing caller does to its callees."""
+    if kind == measures.SUCCESS:
+        return strength > 0
+    return strength < 0 and kind != measures.OTHER
 
 
 def peer(alert: Alert, known: Collection[str]) -> str | None:
-    """The callee a client-side series speaks of: by name, else by the first part of its host name."""
-    labels = dict(alert.labels)
-    for key in PEER_LABELS:
-        value = labels.get(key, "")
-        if not value:
-            continue
-        for name in (value, value.partition(":")[0], value.partition(".")[0]):
-            if name in known and name != alert.service:
-                return name
-    return None
+    """The callee a client-side series speaks of, if its labels name one."""
+    return measures.meaning(alert.service, alert.metric, dict(alert.labels), known).callee
 
 
 def mentions(alert: Alert, known: Collection[str]) -> tuple[str, ...]:
@@ -84,7 +81,3 @@ def mentions(alert: Alert, known: Collection[str]) -> tuple[str, ...]:
     text = " ".join((alert.metric, *alert.samples))
     words = set(re.findall(r"[A-Za-z0-9_.-]*[A-Za-z0-9]", text))
     return tuple(sorted(name for name in known if name in words and name != alert.service))
-
-
-def _words(alert: Alert) -> str:
-    return " ".join((alert.metric, *(value for key, value in alert.labels if key not in PEER_LABELS)))

@@ -20,7 +20,13 @@ Message = Alert | ShardWatermark | Edges | Change | Action
 
 
 def firing(
-    service: str, metric: str = "latency", at: int = 0, *, strength: float = 20.0, delay: int = 2_000, **more: Any
+    service: str,
+    metric: str = "latency",
+    at: int = 0,
+    *,
+    strength: float = 20.0,
+    delay: int = 2_000,
+    **more: Any,
 ) -> Alert:
     """An alert whose anomaly began `at` ms after T0 and was noticed `delay` ms later."""
     kind = more.get("kind", "metric")

@@ -27,7 +27,7 @@ def facts(draw: st.DrawFn) -> list[Alert]:
             draw(st.sampled_from(("latency", "errors", "cpu"))),
             draw(st.integers(0, 120)) * 5_000,
             strength=draw(st.sampled_from((4.0, 9.0, 30.0, -15.0))),
-            severity=draw(st.sampled_from(("info", "warning", "error"))),
+            severity=draw(st.sampled_from(("info", "warning", "error", "critical"))),
             resource=draw(st.sampled_from(((), (("host", "a"),), (("host", "b"),)))),
         )
         found[alert.id, 1] = alert
@@ -149,8 +149,8 @@ def test_facts_sent_again_change_nothing(data: st.DataObject) -> None:
 @settings(max_examples=40, deadline=None)
 @given(facts())
 def test_every_alert_ends_in_at_most_one_incident(alerts: list[Alert]) -> None:
-    """Merged incidents aside, no alert is in two; every error is in one."""
+    """Merged incidents aside, no alert is in two; every critical one is in one."""
     incidents = final(new_core().process(records(in_order(shard_logs(alerts)))))
     homes = [a for i in incidents.values() if i.state != "merged" for a in i.alerts]
     assert len(homes) == len(set(homes))
-    assert {a.id for a in alerts if a.severity == "error"} <= set(homes)
+    assert {a.id for a in alerts if a.severity == "critical"} <= set(homes)
