@@ -3,9 +3,9 @@
 A regular series (`detectors.cadence`) that is overdue is not an alert by itself. At the end of a
 step of event time:
 
-- *service*: one is overdue, none of the service's series has been heard since the newest of its
-  missing samples was due, and all its regular ones are late by `LATE` cadences -> one alert for the
-  service (metric "telemetry").
+- *service*: nothing of it has been heard for `absent_min_ms` and `LATE` cadences, at least half of its
+  regular series are overdue, and of the others none has missed being in time: each is late by `LATE`
+  cadences too or not expected yet -> one alert for the service (metric "telemetry").
 - *instance*: the same for the series of one instance while other instances of the service go on
   -> one alert for the instance, unless it was replaced: another instance, first heard less than
   `REPLACED_MS` before the last sample or since, sends one of the same metrics (a rolling deployment).
@@ -13,10 +13,10 @@ step of event time:
   its instance went on -> an alert of its own, or one for all when more than `SEPARATE` stopped in the
   same step; none when replaced as above.
 
-An overdue series that fits none of these yet is looked at again a cadence later. An alert
-resolves when one of its series is heard again, when its instance is replaced, or when all its series
-have been forgotten (`series_idle_ms` without a sample). Decided only in `advance`, from times of
-samples alone. Bounded by the number of series.
+An overdue series that fits none of these yet is looked at again a cadence later. An alert resolves when
+one of its series (or anything of the service) is heard again, when its instance is replaced, or when
+all its series have been forgotten (`series_idle_ms` without a sample). Decided only in `advance`, from
+times of samples alone. Bounded by the number of series.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from detectors.cadence import FAR
 from detectors.state import Records
 from detectors.words import clock, name_of
 from streams.records.digest import digest_hex
-from streams.records.pages import Series
+from streams.records.pages import I64, Series
 
 LATE = 2.0
 STRICT = 0.2
@@ -49,6 +49,8 @@ class Open(msgspec.Struct, array_like=True):
     """fingerprints of the series that stopped"""
     at: int
     """step end at which it was decided, ms"""
+    scope: str
+    """service | instance | series"""
 
 
 class Directory(Protocol):
@@ -58,9 +60,17 @@ class Directory(Protocol):
 
     @property
     def slots(self) -> Records: ...
+    @property
+    def due(self) -> I64: ...
     def series_at(self, slot: int) -> Series: ...
     def instance_at(self, slot: int) -> str: ...
     def slot_of(self, fp: int) -> int | None: ...
+
+
+def _mark(directory: Directory, gone: list[int]) -> None:
+    """These have been dealt with until they are heard again."""
+    directory.slots["absent"][gone] = 1
+    directory.due[gone] = FAR
 
 
 class Absences:
@@ -73,18 +83,13 @@ class Absences:
 
     def next_due(self, directory: Directory, used: int) -> int | None:
         """Earliest time at which a series becomes overdue."""
-        slots = directory.slots[:used]
-        if not len(slots):
-            return None
-        waiting = (slots["used"] != 0) & (slots["absent"] == 0)
-        due = int(np.min(slots["due"], where=waiting, initial=FAR))
+        due = int(directory.due[:used].min(initial=FAR))
         return None if due == FAR else due
 
     def advance(self, directory: Directory, used: int, now_ms: int) -> list[Alert]:
         """Absences that end or begin at the end of a step."""
         alerts = self._returned(directory, now_ms)
-        slots = directory.slots[:used]
-        overdue = np.flatnonzero((slots["used"] != 0) & (slots["absent"] == 0) & (slots["due"] <= now_ms))
+        overdue = np.flatnonzero(directory.due[:used] <= now_ms)
         by_service: dict[str, list[int]] = {}
         for slot in overdue.tolist():
             by_service.setdefault(directory.series_at(slot).service, []).append(slot)
@@ -115,7 +120,7 @@ class Absences:
             if len(own) < len(members) and self._silent(directory, own, late, now_ms):
                 gone = self._regular(directory, own)
                 if any(self._replaced(directory, slot, members) for slot in gone):
-                    directory.slots["absent"][gone] = 1
+                    _mark(directory, gone)
                 else:
                     alerts.append(self._announce(directory, gone, "instance", instance, now_ms))
             else:
@@ -123,19 +128,22 @@ class Absences:
         return alerts
 
     def _silent(self, directory: Directory, members: list[int], overdue: list[int], now_ms: int) -> bool:
-        """Nothing of `members` has been heard since an overdue one stopped, and all are late."""
+        """Nothing of `members` has been heard lately, and nothing speaks for their being alive."""
         slots = directory.slots
         newest = int(max(slots["last_ts"][members]))
         cadence = float(np.min(slots["interval"][overdue]))
         if newest + max(LATE * cadence, self.absent_min_ms) > now_ms:
             return False
         regular = self._regular(directory, members)
-        late = slots["last_ts"][regular] + LATE * slots["interval"][regular]
-        return bool((late <= now_ms).all())
+        last, interval = slots["last_ts"][regular], slots["interval"][regular]
+        late = last + LATE * interval <= now_ms
+        waiting = last + interval > now_ms
+        gone = (directory.due[regular] <= now_ms) | (slots["absent"][regular] != 0)
+        return bool((late | waiting).all()) and 2 * int(gone.sum()) >= len(regular)
 
     @staticmethod
     def _regular(directory: Directory, members: Sequence[int]) -> list[int]:
-        return [slot for slot in members if directory.slots["due"][slot] != FAR]
+        return [s for s in members if directory.due[s] != FAR or directory.slots["absent"][s]]
 
     def _singles(
         self, directory: Directory, own: list[int], late: list[int], members: list[int], now_ms: int
@@ -146,12 +154,12 @@ class Absences:
         for slot in late:
             s = slots[slot]
             if s["jitter"] > STRICT * s["interval"]:
-                s["absent"] = 1  # never strict enough to be missed by itself
+                _mark(directory, [slot])  # never strict enough to be missed by itself
             elif newest <= s["last_ts"] + s["interval"]:
                 # It may be the first of many to be overdue: look again when others should have come.
-                s["due"] = now_ms + max(1, int(s["interval"]))
+                directory.due[slot] = now_ms + max(1, int(s["interval"]))
             elif self._replaced(directory, slot, members):
-                s["absent"] = 1
+                _mark(directory, [slot])
             else:
                 stopped.append(slot)
         if len(stopped) > SEPARATE:
@@ -215,8 +223,9 @@ class Absences:
             resource=series.resource,
             count=len(gone),
         )
-        slots["absent"][gone] = 1
-        self.open[alert.id] = Open(alert, sorted(int(slots["fp"][slot]) for slot in gone), now_ms)
+        _mark(directory, gone)
+        fps = sorted(int(slots["fp"][slot]) for slot in gone)
+        self.open[alert.id] = Open(alert, fps, now_ms, scope)
         return alert
 
     # ending
@@ -247,8 +256,9 @@ class Absences:
             return "forgotten"
         if any(not directory.slots["absent"][slot] for slot in slots):
             return "heard again"
-        if entry.alert.instance:
-            members = directory.services[entry.alert.service]
-            if any(self._replaced(directory, slot, members) for slot in slots):
-                return "replaced by another instance"
+        members = directory.services.get(entry.alert.service, set())
+        if entry.scope == "service" and any(directory.slots["last_ts"][slot] > entry.at for slot in members):
+            return "the service is heard again"
+        if entry.alert.instance and any(self._replaced(directory, slot, members) for slot in slots):
+            return "replaced by another instance"
         return ""

@@ -96,6 +96,11 @@ class Bank:
         """Per-series records (`detectors.state.SLOT`)."""
         return self._arrays.slots
 
+    @property
+    def due(self) -> I64:
+        """Per slot, when the series is overdue (`detectors.cadence.FAR`: never)."""
+        return self._arrays.due
+
     def series_at(self, slot: int) -> Series:
         series = self._series[slot]
         if series is None:
@@ -138,7 +143,7 @@ class Bank:
         s = self.slots[slot]
         s["sparse"] = sparse
         if sparse:
-            s["due"] = FAR
+            self._arrays.due[slot] = FAR
         s["sense"], s["min_abs"], s["min_rel"] = habits(series)
         s["rule"] = rule_for(series, self.config).at_least
 
@@ -177,6 +182,7 @@ class Bank:
             self._instance[slot] = ""
             self._free.append(slot)
         self.slots["used"][slots] = 0
+        self._arrays.due[slots] = FAR
         self._index.clear(len(self._slot))
         used = np.flatnonzero(self.slots["used"][: len(self._series)])
         self._index.add(self.slots["fp"][used], used.astype(np.int64))
@@ -211,7 +217,7 @@ class Bank:
         while at < len(fps):
             at, n_events, _ = kernel.run(
                 at, fps, ts, values, self._index.keys, self._index.places,
-                a.slots, a.codes, a.profile, a.visits, self._settings[0], counts, self._events,
+                a.slots, a.due, a.codes, a.profile, a.visits, self._settings[0], counts, self._events,
                 scores is not None, *out,
             )  # fmt: skip
             alerts += [

@@ -7,7 +7,8 @@ A series is regular when its jitter is at most half its interval; only a regular
 after the larger of `absent_min_ms` and `absent_intervals` intervals. A series that has come and gone
 `GAPS` times (a job that runs now and then) is given twice its usual pause.
 
-Not for series that are sent on change only: they are never regular. State: 66 bytes.
+Not for series that are sent on change only: they are never regular. State: 66 bytes; the time at which
+a series is overdue lies in an array of its own, so that all can be looked through at once.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ GAPS = 3.0
 REGULAR = 0.5
 NEVER = -(2**62)
 FAR = 2**62
+"""event time at which a series is overdue that never is"""
 
 FIELDS = [
     ("first_ts", "<i8"),
     ("last_ts", "<i8"),
-    ("due", "<i8"),  # event time from which it is overdue; FAR: never
     ("interval", "<f8"),
     ("jitter", "<f8"),
     ("intervals", "<f8"),
@@ -37,12 +38,12 @@ FIELDS = [
 
 
 @part
-def learn_cadence(s: Any, ts: int, warmup: int, absent_intervals: float, absent_min_ms: int) -> None:
-    """Take in the time of a sample (later than the one before) and set when the next is overdue."""
+def learn_cadence(s: Any, ts: int, warmup: int, absent_intervals: float, absent_min_ms: int) -> int:
+    """Take in the time of a sample (later than the one before); returns when the next is overdue."""
     if s["last_ts"] == NEVER:
         s["first_ts"] = ts
         s["last_ts"] = ts
-        return
+        return FAR
     dt = float(ts - s["last_ts"])
     n = s["intervals"]
     allowed = max(float(absent_min_ms), absent_intervals * s["interval"])
@@ -61,9 +62,9 @@ def learn_cadence(s: Any, ts: int, warmup: int, absent_intervals: float, absent_
     s["last_ts"] = ts
     s["absent"] = 0
     if s["sparse"] or s["intervals"] < warmup - 1 or s["jitter"] > REGULAR * s["interval"]:
-        s["due"] = FAR
-        return
+        return FAR
     allowed = max(float(absent_min_ms), absent_intervals * s["interval"])
     if s["gaps"] >= GAPS:
         allowed = max(allowed, 2.0 * s["gap_mean"])
-    s["due"] = ts + int(allowed)
+    due: int = ts + int(allowed)
+    return due

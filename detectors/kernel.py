@@ -126,6 +126,7 @@ def _build(version: int) -> Any:
         keys: npt.NDArray[np.uint64],
         places: npt.NDArray[np.int32],
         slots: Any,
+        due: npt.NDArray[np.int64],
         codes: npt.NDArray[np.float32],
         profile: npt.NDArray[np.float32],
         visits: npt.NDArray[np.uint8],
@@ -167,7 +168,7 @@ def _build(version: int) -> Any:
                 s["anchor"] = value
                 s["previous"] = value
                 s["last_value"] = value
-            learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
+            due[slot] = learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
 
             # score
             which = choose(s, visits[slot], at)

@@ -26,6 +26,7 @@ class BankState(msgspec.Struct, array_like=True):
     """bytes of a slot record: a snapshot of another layout is refused"""
     series: list[Series]
     slots: bytes
+    due: bytes
     codes: bytes
     seasoned: bytes
     """places (among the used slots) of the series with a profile"""
@@ -53,6 +54,7 @@ def pack(bank: Bank) -> bytes:
         SLOT.itemsize,
         [bank.series_at(slot) for slot in used.tolist()],
         slots.tobytes(),
+        arrays.due[used].tobytes(),
         arrays.codes[used][filled].tobytes(),
         seasoned.astype("<i8").tobytes(),
         arrays.profile[used[seasoned]].tobytes(),
@@ -78,6 +80,7 @@ def unpack(bank: Bank, blob: bytes) -> None:
     n = len(slots)
     arrays = bank._arrays
     arrays.slots[:n] = slots
+    arrays.due[:n] = np.frombuffer(state.due, np.int64)
     filled = np.arange(arrays.codes.shape[1]) < slots["codes"][:, None]
     arrays.codes[:n][filled] = np.frombuffer(state.codes, np.float32).reshape(-1, 3)
     seasoned = np.frombuffer(state.seasoned, "<i8")

@@ -54,6 +54,8 @@ class Arrays:
 
     def __init__(self, capacity: int) -> None:
         self.slots: Records = np.zeros(capacity, SLOT)
+        self.due = np.full(capacity, cadence.FAR, np.int64)
+        """event time from which a series is overdue; FAR: never, or announced already"""
         self.codes = np.zeros((capacity, shapes.SIZE, 3), np.float32)
         self.profile = np.zeros((capacity, seasonal.BINS), np.float32)
         self.visits = np.zeros((capacity, seasonal.BINS), np.uint8)
@@ -63,14 +65,16 @@ class Arrays:
         bigger = Arrays(capacity)
         n = len(self.slots)
         bigger.slots[:n] = self.slots
+        bigger.due[:n] = self.due
         bigger.codes[:n] = self.codes
         bigger.profile[:n] = self.profile
         bigger.visits[:n] = self.visits
-        self.slots, self.codes = bigger.slots, bigger.codes
+        self.slots, self.due, self.codes = bigger.slots, bigger.due, bigger.codes
         self.profile, self.visits = bigger.profile, bigger.visits
 
     def clear(self, slot: int, fp: int, now_ms: int) -> None:
         """An empty state for a new series."""
+        self.due[slot] = cadence.FAR
         self.codes[slot] = 0
         self.profile[slot] = 0
         self.visits[slot] = 0
@@ -81,7 +85,6 @@ class Arrays:
         s["fp"] = fp
         s["touched"] = now_ms
         s["last_ts"] = cadence.NEVER
-        s["due"] = cadence.FAR
         s["bin"] = -1
         s["state"] = gate.OK
         s["rule"] = np.nan
@@ -91,5 +94,5 @@ class Arrays:
 TAIL_PRIOR = np.array([[3.0, 0.9, 0.0], [3.0, 0.9, 0.0], [0.0, 0.0, 0.0], [3.0, 0.9, 0.0], [3.0, 0.9, 0.0]])
 """heavier than a normal distribution's .98 quantile and mean excess, in spreads"""
 
-BYTES_PER_SERIES = SLOT.itemsize + shapes.SIZE * 12 + seasonal.BINS * 5
+BYTES_PER_SERIES = SLOT.itemsize + 8 + shapes.SIZE * 12 + seasonal.BINS * 5
 """state of one series in the arrays, without its description"""
