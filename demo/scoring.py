@@ -37,6 +37,8 @@ class Row:
     hint_right: bool
     incidents: int
     """incidents overlapping the fault; one is right"""
+    new_incidents: int
+    """those of them that started with the fault; the others were still open from before"""
     detect_ms: int | None
     """injection to first firing alert, event time"""
     seen_ms: int | None
@@ -75,7 +77,7 @@ def score(truth: Sequence[Injected], findings: Sequence[Finding]) -> Score:
 
 
 def _row(fault: Injected, findings: Sequence[Finding]) -> Row:
-    overlapping = sum(_overlaps(fault, finding) for finding in findings)
+    overlapping = [finding for finding in findings if _overlaps(fault, finding)]
     found = next(
         (
             finding
@@ -93,7 +95,8 @@ def _row(fault: Injected, findings: Sequence[Finding]) -> Row:
         found=found is not None,
         first_hint=found.first_hint if found else "",
         hint_right=found is not None and found.first_hint == fault.service,
-        incidents=overlapping,
+        incidents=len(overlapping),
+        new_incidents=sum(_starts_with(fault, finding) for finding in overlapping),
         detect_ms=found.detected_ms - fault.inject_ms if found else None,
         seen_ms=found.seen_ms - fault.inject_ms if found else None,
     )

@@ -157,7 +157,7 @@ def score_table(score: Score) -> Table:
             Text.assemble(row.fault, (f"\n  root {row.service}", "dim")),
             Text(row.incident, "green") if row.found else Text("not found", "red"),
             _hint_mark(row),
-            Text(str(row.incidents), "green" if row.incidents == 1 else "red"),
+            _count(row),
             _seconds(row.detect_ms),
             _seconds(row.seen_ms),
         )
@@ -208,6 +208,12 @@ def _hint_mark(row: Row) -> Text:
         return Text("-")
     right = ("right", "green") if row.hint_right else ("wrong", "red")
     return Text.assemble(f"{row.first_hint}: ", right)
+
+
+def _count(row: Row) -> Text:
+    older = row.incidents - row.new_incidents
+    words = f"{row.new_incidents} new" + (f"\n{older} older" if older else "")
+    return Text(words, "green" if row.incidents == 1 else "red")
 
 
 def _seconds(ms: int | None) -> str:

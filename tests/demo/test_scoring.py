@@ -73,7 +73,7 @@ def test_two_overlapping_incidents_do_not_pass() -> None:
 def test_older_incident_still_open_counts_as_overlapping() -> None:
     """What was not resolved before the injection is there as well."""
     older = replace(FOUND, id="inc-0", started_ms=10_000)
-    assert row(FOUND, older).incidents == 2
+    assert (row(FOUND, older).incidents, row(FOUND, older).new_incidents) == (2, 1)
     assert row(FOUND, replace(older, resolved_ms=99_000)).incidents == 1
 
 
