@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from streams.agents import tolerant
 from streams.agents.app import AppConfig, StageApp, build_app
 from streams.agents.checkpoints import CheckpointStore
 from streams.agents.health import HealthServer, StageView, stalled_for
@@ -157,6 +158,7 @@ async def run_worker(
     missing = check_overrides()
     if missing:
         raise StartError(f"this Faust lacks {', '.join(missing)}: install the pinned faust-streaming")
+    tolerant.install()
     preparing = asyncio.create_task(_prepare(config, stages, specs, plan_for))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,8 +180,7 @@ async def run_worker(
     tasks: list[asyncio.Task[None]] = []
     try:
         if config.health_port is not None:
-            port = await health.start(config.health_port)
-            announce(f"health at http://127.0.0.1:{port}/healthz")
+            announce(f"health at http://127.0.0.1:{await _serve(health, config.health_port)}/healthz")
         for stage, plan in zip(running, plans, strict=True):
             announce(f"{stage.name}: reading {', '.join(plan.inputs)} as group {stage.app.conf.id}")
             # Each start waits for its group to be joined, so they start side by side.
@@ -217,6 +218,16 @@ async def _prepare(
         if plan.handler is not None:
             await start_handler(plan.handler, config.connect_s)
     return plans, checkpoints
+
+
+async def _serve(health: HealthServer, port: int) -> int:
+    try:
+        return await health.start(port)
+    except OSError as error:
+        raise StartError(
+            f"cannot serve health on 127.0.0.1:{port} ({error.strerror}): "
+            "pass another --health-port, 0 for any free one"
+        ) from error
 
 
 async def _start(app: StageApp, fail: Callable[[BaseException], None]) -> None:

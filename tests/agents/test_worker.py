@@ -13,6 +13,7 @@ from cli.main import main
 from streams.agents import process
 from streams.agents.app import QUEUED_CHUNKS
 from streams.agents.checkpoints import Checkpoint, encode
+from streams.agents.health import HealthServer
 from streams.agents.process import EXIT_CRASHED, EXIT_STALLED, Stage, WorkerConfig, run_worker
 from streams.agents.stages import StagePlan
 from streams.agents.topics import StartError, TopicSpec, ensure_topics
@@ -153,6 +154,21 @@ async def test_a_stop_while_the_broker_is_still_awaited_ends_at_once() -> None:
     await asyncio.sleep(0.05)
     stop.set()
     assert await asyncio.wait_for(worker, 2) == 0
+
+
+async def test_a_taken_health_port_is_one_clear_start_error(bootstrap: str) -> None:
+    """Two workers on one machine."""
+    server = HealthServer([], 30.0)
+    port = await server.start(0)
+    topic = kit.unique("in")
+    plan = StagePlan("echo", (topic,), lambda name, partition: EchoCore("out", partition))
+    config = WorkerConfig(bootstrap, kit.unique("g"), health_port=port)
+    try:
+        with pytest.raises(StartError, match=f"cannot serve health on 127.0.0.1:{port}"):
+            async with working(config, [plan], [TopicSpec(topic, 1)]) as worker:
+                await worker
+    finally:
+        await server.stop()
 
 
 async def test_topics_are_created_once_by_workers_that_start_together(bootstrap: str) -> None:
