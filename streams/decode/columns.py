@@ -8,7 +8,6 @@ no trace: the rows of the record are cut off again.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from streams.decode.catalog import Catalog
@@ -44,9 +43,10 @@ class Columns:
     """Rows of a chunk in the order of their records. Mutable.
 
     Samples: `slot` (of `Catalog.series`), `ts` ms UTC, `value`. Histograms: `h_slot`, `h_ts`,
-    `h_sum` (NaN: none sent), `h_width` buckets each in `h_count`. Logs: `l_origin` (slot of
-    `Catalog.origins`), `l_ts`, `l_severity`, `bodies`, `trace_ids`, `exceptions`. Spans:
-    `s_origin`, `s_ts`, 16, 8 and 8 bytes of ids in `s_trace`, `s_span`, `s_parent`, `s_failed`.
+    `h_sum` (NaN: none sent), `h_width` buckets each in `h_count` (u64, little-endian). Logs:
+    `l_origin` (slot of `Catalog.origins`), `l_ts`, `l_severity`, `bodies`, `trace_ids`,
+    `exceptions`. Spans: `s_origin`, `s_ts`, 16, 8 and 8 bytes of ids in `s_trace`, `s_span`,
+    `s_parent`, `s_failed`.
     `counts` holds, per finished record, its number of rows of each of the four kinds.
     """
 
@@ -61,7 +61,7 @@ class Columns:
         self.h_ts = array("q")
         self.h_sum = array("d")
         self.h_width = array("q")
-        self.h_count = array("d")
+        self.h_count = bytearray()
         self.l_origin = array("q")
         self.l_ts = array("q")
         self.l_severity = array("B")
@@ -99,10 +99,10 @@ class Columns:
         self.ts.append(ts_ms)
         self.value.append(value)
 
-    def histogram(self, slot: int, ts_ms: int, total: float, counts: Iterable[float]) -> None:
-        before = len(self.h_count)
-        self.h_count.extend(counts)
-        self.h_width.append(len(self.h_count) - before)
+    def histogram(self, slot: int, ts_ms: int, total: float, counts: bytes) -> None:
+        """`counts`: u64, little-endian, one after another; `total` NaN if none was sent."""
+        self.h_count += counts
+        self.h_width.append(len(counts) // 8)
         self.h_slot.append(slot)
         self.h_ts.append(ts_ms)
         self.h_sum.append(total)

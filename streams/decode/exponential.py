@@ -16,12 +16,12 @@ LOWEST, HIGHEST = -28, 64
 BOUNDS: tuple[float, ...] = tuple(2.0 ** (half / 2) for half in range(LOWEST, HIGHEST + 1))
 
 
-def explicit(scale: int, offset: int, counts: Sequence[int], below: int) -> list[float]:
+def explicit(scale: int, offset: int, counts: Sequence[int], below: int) -> list[int]:
     """Counts per ladder bucket (`len(BOUNDS) + 1`). `below`: observations at or under zero.
 
     Bucket i of the producer covers (base^i, base^(i+1)] with base = 2^(2^-scale).
     """
-    ladder = [0.0] * (len(BOUNDS) + 1)
+    ladder = [0] * (len(BOUNDS) + 1)
     ladder[0] += below
     for i, count in enumerate(counts, start=offset):
         if count:

@@ -99,7 +99,7 @@ def judge(
             right = np.isfinite(floats(columns.value))
             good &= right
         elif kind == HISTOGRAMS:
-            right = _whole_histograms(columns)
+            right = ~np.isinf(floats(columns.h_sum))  # NaN says: none was sent
             good &= right
         if not good.all():
             _refuse(refusals, rows, ~good, right, ahead, references)
@@ -119,16 +119,6 @@ def judge(
         masks[kind] &= in_time
         accepted += np.bincount(rows.record[masks[kind]], minlength=n)
     return Verdict(masks[0], masks[1], masks[2], masks[3], accepted, late, refusals, int(after[-1]), newest)
-
-
-def _whole_histograms(columns: Columns) -> Mask:
-    """Rows whose counts are finite and whose sum is not infinite (NaN says: none was sent)."""
-    right = ~np.isinf(floats(columns.h_sum))
-    bad = np.flatnonzero(~np.isfinite(floats(columns.h_count)))
-    if len(bad):
-        starts = np.cumsum(ints(columns.h_width))
-        right[np.searchsorted(starts, bad, side="right")] = False
-    return right
 
 
 def _refuse(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import struct
+from collections.abc import Sequence
 
 from streams.decode.errors import WRONG_TYPE
 from streams.records.pages import Kind
@@ -97,6 +99,14 @@ def check_buckets(counts: int, bounds: int) -> None:
         raise RowFault(f"{counts} bucket counts do not go with {bounds} bounds")
     if counts > MAX_BUCKETS:
         raise RowFault(f"{counts} buckets, at most {MAX_BUCKETS}")
+
+
+def packed(counts: Sequence[int]) -> bytes:
+    """Bucket counts as u64, little-endian. Raises `RowFault` for a negative or too large one."""
+    try:
+        return struct.pack(f"<{len(counts)}Q", *counts)
+    except struct.error:
+        raise RowFault("bucket counts must be 64-bit numbers, none of them negative") from None
 
 
 def checked_bounds(bounds: tuple[float, ...]) -> tuple[float, ...]:

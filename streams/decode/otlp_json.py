@@ -353,7 +353,7 @@ class _Writer:
                 time = _millis(point.time_unix_nano)
                 slot = self._slot(point.attributes, kind, self.metric.name, tuple(bounds) if counts else ())
                 total = math.nan if point.sum is None else point.sum
-                self.sink.histogram(slot, time, total, counts or [point.count])
+                self.sink.histogram(slot, time, total, otlp.packed(counts or [point.count]))
             except RowFault as fault:
                 self._refuse(fault)
 
@@ -369,7 +369,7 @@ class _Writer:
                 positive = point.positive
                 counts = exponential.explicit(point.scale, positive.offset, positive.bucket_counts, below)
                 total = math.nan if point.sum is None else point.sum
-                self.sink.histogram(slot, time, total, counts)
+                self.sink.histogram(slot, time, total, otlp.packed(counts))
             except RowFault as fault:
                 self._refuse(fault)
 

@@ -174,8 +174,8 @@ def _histogram(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Columns
             if slot is None:
                 bounds = tuple(np.frombuffer(edges, dtype="<f8").tolist()) if packed else ()
                 slot = group.add(key, attributes, otlp.checked_bounds(bounds))
-            counts = np.frombuffer(packed, dtype="<u8").tolist() if packed else [point.count]
             total = point.sum if point.HasField("sum") else math.nan
+            counts = packed or otlp.packed([point.count])
             sink.histogram(slot, point.time_unix_nano // NS_PER_MS, total, counts)
         except RowFault as fault:
             sink.refuse(fault.reason, f"metric {metric.name}: {fault.detail}")
@@ -197,7 +197,7 @@ def _exponential(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Colum
             positive = point.positive
             counts = exponential.explicit(point.scale, positive.offset, positive.bucket_counts, below)
             total = point.sum if point.HasField("sum") else math.nan
-            sink.histogram(slot, point.time_unix_nano // NS_PER_MS, total, counts)
+            sink.histogram(slot, point.time_unix_nano // NS_PER_MS, total, otlp.packed(counts))
         except RowFault as fault:
             sink.refuse(fault.reason, f"metric {metric.name}: {fault.detail}")
 

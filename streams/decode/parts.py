@@ -67,7 +67,8 @@ class SampleRows:
 class HistogramRows:
     def __init__(self, columns: Columns, passed: Mask, catalog: Catalog) -> None:
         self.slot, self.ts = ints(columns.h_slot), ints(columns.h_ts)
-        self._sum, self._count = floats(columns.h_sum), floats(columns.h_count)
+        self._sum = floats(columns.h_sum)
+        self._count = np.frombuffer(bytes(columns.h_count), dtype="<u8").astype(np.float64)
         self._width = ints(columns.h_width)
         self._start = np.cumsum(self._width) - self._width
         self._fps = catalog.fps

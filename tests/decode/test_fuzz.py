@@ -40,7 +40,7 @@ def attempt(wire_format: str, value: bytes) -> None:
     assert reason is None or reason in REASONS
     assert len(columns.slot) == len(columns.ts) == len(columns.value)
     assert len(columns.h_slot) == len(columns.h_ts) == len(columns.h_sum) == len(columns.h_width)
-    assert sum(columns.h_width) == len(columns.h_count)
+    assert 8 * sum(columns.h_width) == len(columns.h_count)
     assert len(columns.l_origin) == len(columns.l_ts) == len(columns.bodies) == len(columns.exceptions)
     assert 16 * len(columns.s_origin) == len(columns.s_trace) == 2 * len(columns.s_span)
 

@@ -267,6 +267,15 @@ def test_buckets_that_do_not_fit_their_bounds_are_refused(counts: list[int], bou
     assert [letter.reason for letter in found.letters] == ["wrong-type"]
 
 
+@pytest.mark.parametrize("count", [-1, 2**64])
+def test_a_bucket_count_out_of_range_is_refused(count: int) -> None:
+    """JSON can say what protobuf cannot."""
+    point = {"timeUnixNano": T0 * 1_000_000, "bucketCounts": [1, count], "explicitBounds": [1.0]}
+    histogram = {"aggregationTemporality": 2, "dataPoints": [point]}
+    body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "h", "histogram": histogram}]}]}]}
+    assert [letter.reason for letter in decode(body, "otlp-json").letters] == ["wrong-type"]
+
+
 def test_a_histogram_without_buckets_is_a_count_and_a_sum() -> None:
     """Only count and sum: a single bucket, no bounds."""
     request = ExportMetricsServiceRequest()
