@@ -210,6 +210,8 @@ def _build(version: int) -> Any:
                 for row in (NOVEL, GATE_UP, GATE_DOWN):
                     s["fire_limit"][row] = limit(fire, tails[row, 0], tails[row, 1])
                     s["clear_limit"][row] = limit(config["clear_score"], tails[row, 0], tails[row, 1])
+                # A move is soon no longer new; its quantile is clear enough.
+                s["clear_limit"][NOVEL] = tails[NOVEL, 0]
             if ruled:
                 hot, clear = score >= fire, score < config["clear_score"]
             else:
