@@ -17,7 +17,10 @@ NON_FINITE = "non-finite"
 FUTURE = "future"
 ANCIENT = "ancient"
 
-REASONS = (UNDECODABLE, UNKNOWN_FORMAT, OVERSIZED, EMPTY, WRONG_TYPE, NON_FINITE, FUTURE, ANCIENT)
+BAD_PAGE = "bad-page"
+"""Not from here: detect could not read one of our own pages."""
+
+REASONS = (UNDECODABLE, UNKNOWN_FORMAT, OVERSIZED, EMPTY, WRONG_TYPE, NON_FINITE, FUTURE, ANCIENT, BAD_PAGE)
 
 
 UNREADABLE_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
