@@ -27,9 +27,7 @@ def data(name: str) -> Path:
     return folder
 
 
-def scored(
-    ts: npt.NDArray[np.int64], value: npt.NDArray[np.float64], config: Detect | None = None
-) -> Scores:
+def scored(ts: npt.NDArray[np.int64], value: npt.NDArray[np.float64], config: Detect | None = None) -> Scores:
     """One nameless series through a fresh bank, as `tocsin score` does."""
     bank = Bank(config or Detect())
     fp = fingerprint("", "", ())

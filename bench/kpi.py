@@ -7,7 +7,7 @@ threshold is `detect.fire_score` as shipped, not tuned on these files. All point
 
 - `plain`: every point by itself;
 - `segment-adjusted`: the usual adjustment of the literature: one hit anywhere in a labelled segment
-  counts the whole segment as found. It flatters every detector, and is named because published figures use it;
+  counts the whole segment as found. It flatters every detector; published figures use it;
 - `delay 7`: the competition's rule: the hit must come within 7 points of the segment's start.
 
 `score`: rows whose score reaches the threshold; `alerts`: rows at which the gate's state is firing.
@@ -99,7 +99,8 @@ def main() -> None:
         return
     for reading, rules in figures["readings"].items():
         cells = "  ".join(
-            f"{rule} F1 {r['f1']:.3f} (P {r['precision']:.2f} R {r['recall']:.2f})" for rule, r in rules.items()
+            f"{rule} F1 {r['f1']:.3f} (P {r['precision']:.2f} R {r['recall']:.2f})"
+            for rule, r in rules.items()
         )
         print(f"{reading:16} {cells}")
     print("published, segment-adjusted:", ANCHORS)
