@@ -95,9 +95,9 @@ class Columns:
         )
 
     def sample(self, slot: int, ts_ms: int, value: float) -> None:
+        self.value.append(value)
         self.slot.append(slot)
         self.ts.append(ts_ms)
-        self.value.append(value)
 
     def histogram(self, slot: int, ts_ms: int, total: float, counts: bytes) -> None:
         """`counts`: u64, little-endian, one after another; `total` NaN if none was sent."""

@@ -22,6 +22,7 @@ from streams.decode.judge import Verdict, judge
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
+from streams.decode.sniff import sniff
 from streams.records.digest import shard_of
 from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
@@ -212,7 +213,7 @@ class IngestCore:
         if name == formats.AUTO:
             name = self._progress.format
             if not name:
-                found = formats.sniff(value)
+                found = sniff(value)
                 if found is None:
                     raise BadRecord(
                         UNKNOWN_FORMAT, f"no format fits beyond doubt; it begins with {bytes(value[:24])!r}"

@@ -8,7 +8,8 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
-from streams.decode import formats, wire
+from streams.decode import wire
+from streams.decode.sniff import sniff
 from tests.decode import producers
 from tests.decode.support import T0, core, numbered, read, settings
 
@@ -39,7 +40,7 @@ METRIC = json.dumps({"ts": T0, "service": "a", "metric": "m", "value": 1})
 )
 def test_a_format_is_told_by_its_shape(value: bytes, expected: str | None) -> None:
     """One format or none: never the likelier of two."""
-    assert formats.sniff(value) == expected
+    assert sniff(value) == expected
 
 
 @pytest.mark.parametrize("signal", ["metrics", "logs", "traces"])
@@ -72,7 +73,7 @@ def test_a_json_record_that_looks_like_protobuf_is_json_and_the_other_way_round(
     metric.description = "x" * (123 - len(data.resource_metrics[0].SerializeToString()) - 2)
     raw = data.SerializeToString()
     assert raw.startswith(b"\n{")
-    assert formats.sniff(raw) == "otlp"
+    assert sniff(raw) == "otlp"
 
 
 def test_records_are_refused_until_one_decides_and_that_one_is_read() -> None:

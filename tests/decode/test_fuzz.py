@@ -12,6 +12,7 @@ from streams.decode import formats
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns
 from streams.decode.errors import REASONS, BadRecord
+from streams.decode.sniff import sniff
 from tests.decode import producers, support
 from tests.decode.support import T0, core, read, record
 
@@ -48,7 +49,7 @@ def attempt(wire_format: str, value: bytes) -> None:
 def attempt_all(value: bytes) -> None:
     for wire_format in formats.DECODERS:
         attempt(wire_format, value)
-    formats.sniff(value)
+    sniff(value)
     outputs = core(support.settings("auto")).process([record(value), record(value, 1)])
     read(outputs)
 
@@ -81,6 +82,7 @@ _json = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**70), 2**70)
+    | st.just(10**400)
     | st.floats(allow_nan=False)
     | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

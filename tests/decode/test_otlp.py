@@ -329,3 +329,51 @@ def test_unknown_fields_of_a_later_protocol_are_stepped_over() -> None:
     """A field we do not know, at the top of the request, does no harm."""
     found = decode(number_request(point(1.0)) + b"\xca\x3e\x03abc", "otlp")  # field 1001, three bytes
     assert [value for *_, value in found.samples] == [1.0]
+
+
+def _with_fault(message: Message, *path: str | int, value: object) -> bytes:
+    root = node = json.loads(producers.as_json(message))
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    return json.dumps(root).encode()
+
+
+def test_a_wrong_typed_point_in_json_is_refused_without_its_neighbours() -> None:
+    """The record is read again item by item."""
+    metrics = json.loads(producers.as_json(producers.metrics()))["resourceMetrics"][0]["scopeMetrics"][0][
+        "metrics"
+    ]
+    (index,) = [i for i, metric in enumerate(metrics) if metric["name"] == "http.server.requests"]
+    path = ("resourceMetrics", 0, "scopeMetrics", 0, "metrics", index, "sum", "dataPoints", 0, "asInt")
+    whole = read_metrics("otlp-json")
+    raw = _with_fault(producers.metrics(), *path[:-1], value={"asDouble": "high", "timeUnixNano": "5"})
+    found = decode(raw, "otlp-json", now())
+    assert [(letter.reason, letter.rows) for letter in found.letters] == [("wrong-type", 1)]
+    assert len(found.samples) == len(whole.samples) - 1
+    assert len(found.histograms) == len(whole.histograms)
+
+
+def test_a_metric_with_a_wrong_head_in_json_is_refused_without_its_neighbours() -> None:
+    """Its name is no text; the other metrics pass."""
+    path = ("resourceMetrics", 0, "scopeMetrics", 0, "metrics", 0, "name")
+    found = decode(_with_fault(producers.metrics(), *path, value=[1]), "otlp-json", now())
+    assert [(letter.reason, letter.rows) for letter in found.letters] == [("wrong-type", 1)]
+    assert found.samples
+    assert found.histograms
+
+
+def test_a_wrong_typed_log_record_in_json_is_refused_without_its_neighbours() -> None:
+    """One of two lines."""
+    path = ("resourceLogs", 0, "scopeLogs", 0, "logRecords", 0, "severityText")
+    found = decode(_with_fault(producers.logs(), *path, value=7.5), "otlp-json")
+    assert len(found.logs) == 1
+    assert [(letter.reason, letter.rows) for letter in found.letters] == [("wrong-type", 1)]
+
+
+def test_json_of_which_nothing_can_be_read_is_refused_as_a_whole() -> None:
+    """`rows` 0 says that nothing of it was used."""
+    body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "soon"}]}]}]}
+    assert [(letter.reason, letter.rows) for letter in decode(body, "otlp-json").letters] == [
+        ("wrong-type", 0)
+    ]
