@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from config.settings import Correlate
-from correlator import hints, lifecycle, membership, render
+from correlator import lifecycle, membership, render
 from correlator.group import Group
 from correlator.grouping import (
     MAX_HOPS,
@@ -24,10 +24,11 @@ from correlator.grouping import (
     fading,
     label_weight,
 )
-from correlator.incident import Hint, Incident, Reason
+from correlator.incident import Incident, Reason
 from correlator.index import Index, Timers
 from correlator.memory import ChangeBook, LabelCensus, Recent
 from correlator.opening import opening_reason, settle_ms
+from correlator.outlook import Outlook
 from correlator.topology import Topology
 from detectors.alert import Alert
 from streams.records.digest import digest_hex
@@ -35,12 +36,13 @@ from streams.records.messages import Action, ActionResult, Change, Edges
 
 MOST_CANDIDATES = 64
 """groups weighed for one alert"""
-MOST_REACH = 300
-"""services around an incident whose calls and changes are looked at"""
 MOST_REMEMBERED = 10_000
 """actions, closed incidents and changes remembered"""
 MOST_LABEL_VALUES = 2_000
-STEPS = ("settle", "calm", "idle", "age", "verify")
+LARGE = 50
+"""members from which on an incident's updates are published once every `FLUSH_MS` of event time"""
+FLUSH_MS = 1_000
+STEPS = ("settle", "calm", "idle", "age", "verify", "flush")
 """timers of a group"""
 
 
@@ -63,6 +65,7 @@ class Engine:
         self.index = Index()
         self.timers = Timers()
         self.changes = ChangeBook(MOST_REMEMBERED)
+        self.outlook = Outlook(settings, self.topology, self.changes)
         self.census = LabelCensus(MOST_LABEL_VALUES)
         self.past: Recent[str] = Recent(MOST_REMEMBERED)
         """`domain NUL series` -> the incident that closed with it last"""
@@ -118,8 +121,7 @@ class Engine:
         if group.calm_since is not None and (group.live or group.opened_at is None):
             self.timers.set(group.id, "calm", now_ms + self.settings.resolve_after_ms)
         if not self._open_if_due(group, now_ms):
-            self._look_again(group)
-            self._publish(group, "updated")
+            self._update(group, now_ms)
         return self._take()
 
     def next_due(self) -> int | None:
@@ -133,8 +135,10 @@ class Engine:
         if step == "settle":
             self._open_if_due(group, now_ms)
         elif step == "idle":
-            self.index.seal(group)
-            group.sealed = True
+            self._seal(group)
+        elif step == "flush":
+            self.outlook.refresh(group)
+            self._publish(group, "updated")
         elif step == "verify":
             self._close(group, now_ms, "stable since it was resolved")
         elif group.opened_at is None:
@@ -155,9 +159,10 @@ class Engine:
         if self.changes.add(change):
             for group_id in sorted(self.index.by_reach.get(change.service)):
                 group = self.groups[group_id]
-                if self._window(group)[0] <= change.ts <= self._window(group)[1]:
+                first, last = self.outlook.window(group)
+                if group.opened_at is not None and first <= change.ts <= last:
                     group.changes.append(change.id)
-                    group.hints = self._hints(group)
+                    self.outlook.think(group)
                     self._publish(group, "updated")
         return self._take()
 
@@ -272,10 +277,12 @@ class Engine:
     ) -> None:
         if membership.join(group, alert, reasons, now_ms, self.settings.max_members):
             self.home[alert.id] = group.id
+            self.index.enter(group, alert)
+        for name in self.outlook.widen(group, alert.service):
+            self.index.by_reach.add(name, group.id)
         self._wake(group, now_ms)
         if not self._open_if_due(group, now_ms):
-            self._look_again(group, alert)
-            self._publish(group, kind)
+            self._update(group, now_ms, kind)
 
     def _merge(self, best: Group, alert: Alert, also: list[tuple[Group, Verdict]], now_ms: int) -> None:
         """The alert fits several groups in full swing: they are one."""
@@ -300,10 +307,10 @@ class Engine:
                 self._publish(other, "merged")
         for held in oldest.held:
             self.home[held.alert.id] = oldest.id
+        self.index.add(oldest)
         self._wake(oldest, now_ms)
         if not self._open_if_due(oldest, now_ms):
-            self._look_again(oldest, *(h.alert for h in oldest.held))
-            self._publish(oldest, "updated")
+            self._update(oldest, now_ms)
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -317,7 +324,7 @@ class Engine:
         group.updated_at = max(group.updated_at, now_ms)
         membership.note(group, group.opened_at, "state", f"opened: {reason}")
         self.timers.set(group.id, "settle", None)
-        self._look_again(group, *(h.alert for h in group.held))
+        self.outlook.refresh(group)
         self._publish(group, "opened")
         return True
 
@@ -342,8 +349,9 @@ class Engine:
 
     def _wake(self, group: Group, now_ms: int) -> None:
         """It takes members again; the idle gap counts from now."""
-        group.sealed = False
-        self.index.add(group)
+        if group.sealed:
+            group.sealed = False
+            self.index.add(group)
         self.timers.set(group.id, "verify", None)
         if group.calm_since is None:
             self.timers.set(group.id, "calm", None)
@@ -351,9 +359,13 @@ class Engine:
 
     def _rest(self, group: Group) -> None:
         """Resolved: it waits for the end of verification and takes no members."""
-        self.index.seal(group)
+        self._seal(group)
         self.timers.drop(group.id, ("calm", "idle", "age", "settle"))
         self.timers.set(group.id, "verify", (group.resolved_at or 0) + self.settings.verify_ms)
+
+    def _seal(self, group: Group) -> None:
+        group.sealed = True
+        self.index.seal(group)
 
     def _leave(self, group: Group) -> None:
         for series in group.series:
@@ -367,35 +379,17 @@ class Engine:
         for held in group.held:
             self.home.pop(held.alert.id, None)
 
-    # -- looking at what is there -------------------------------------------------------------
+    # -- telling ------------------------------------------------------------------------------
 
-    def _window(self, group: Group) -> tuple[int, int]:
-        return group.started_at - self.settings.change_window_ms, group.anchor
-
-    def _look_again(self, group: Group, *joined: Alert) -> None:
-        """Bring calls, changes and hints up to date after `joined` came in."""
+    def _update(self, group: Group, now_ms: int, kind: str = "updated") -> None:
+        """Publish what changed; for a large incident at the end of the second, with all that it brought."""
         if group.opened_at is None:
             return
-        for service in dict.fromkeys(a.service for a in joined):
-            for name in self.topology.reach(service, MAX_HOPS):
-                if len(group.reach) < MOST_REACH:
-                    group.reach[name] = 1
-        group.calls = tuple(
-            (caller, callee, round(self.topology.failing_share(caller, callee), 4))
-            for caller in sorted(group.reach)
-            for callee in self.topology.callees(caller)
-            if callee in group.reach
-        )
-        self.index.add(group)
-        known = set(group.changes)
-        found = self.changes.between(sorted(group.reach), *self._window(group))
-        group.changes += [c.id for c in found if c.id not in known]
-        group.hints = self._hints(group)
-
-    def _hints(self, group: Group) -> tuple[Hint, ...]:
-        alerts = [h.alert for h in group.held]
-        changes = [c for c in map(self.changes.get, group.changes) if c is not None]
-        return hints.rank(hints.Scene(alerts, group.calls, changes, self.settings.change_window_ms))
+        if len(group.held) > LARGE and kind == "updated":
+            self.timers.set(group.id, "flush", -(-now_ms // FLUSH_MS) * FLUSH_MS)
+        else:
+            self.outlook.refresh(group)
+            self._publish(group, kind)
 
     def _publish(self, group: Group, kind: str) -> None:
         if group.opened_at is not None:

@@ -91,17 +91,25 @@ def evaluate(
         return _weigh(alert, group, same, gap, known.detected_at - known.started_at, "its recovery", settings)
     labels = _labels(alert, group, rarity)
     best = NO
-    for service in sorted(group.spans):
+    for service in sorted(near.keys() & group.spans.keys()):
         tie = _tie(alert.service, service, near)
-        reasons = [tie] if tie is not None else []
-        if service != alert.service:
-            reasons += labels
+        reasons = [] if tie is None else [tie, *(labels if service != alert.service else ())]
         if reasons:
-            span = group.spans[service]
-            gap = gap_ms(alert.started_at, span)
-            verdict = _weigh(alert, group, reasons, gap, span.coarse, f"those of {service}", settings)
+            verdict = _near(alert, group, reasons, group.spans[service], service, settings)
             best = max(best, verdict, key=lambda v: v.score)
+    if labels:
+        last = max(span.last for span in group.spans.values())
+        coarse = max(span.coarse for span in group.spans.values())
+        verdict = _near(alert, group, labels, Span(group.started_at, last, coarse), "the incident", settings)
+        best = max(best, verdict, key=lambda v: v.score)
     return best
+
+
+def _near(
+    alert: Alert, group: Group, ties: list[Reason], span: Span, of: str, settings: Correlate
+) -> Verdict:
+    gap = gap_ms(alert.started_at, span)
+    return _weigh(alert, group, ties, gap, span.coarse, f"those of {of}", settings)
 
 
 def fading(group: Group) -> float:

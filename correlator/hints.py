@@ -28,6 +28,8 @@ UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
 LEAST_SCORE = 0.12
 LEAST_CONFIDENCE = 0.05
+MOST_SUSPECTS = 30
+"""looked at more closely: their order, and who depends on whom"""
 MOST_HINTS = 5
 MOST_EVIDENCE = 8
 
@@ -63,13 +65,16 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     for change in scene.changes:
         suspects.setdefault(change.service, _Suspect(change.service))
     ordered = [suspects[name] for name in sorted(suspects)]
-    onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
     for suspect in ordered:
         _signals(suspect)
+    _changes(ordered, scene)
+    if len(ordered) > MOST_SUSPECTS:
+        strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
+        ordered = sorted(strongest, key=lambda s: s.service)
+    onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
     _onset_order(ordered, onsets)
     _paths(ordered, onsets, down)
     _failing_calls(ordered, scene.calls)
-    _changes(ordered, onsets, scene)
     scores = {s.service: s.score * _unexplained(s, ordered, onsets, down) for s in ordered}
     return _hints(ordered, scores)
 
@@ -172,11 +177,12 @@ def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
             suspect.evidence.append(Evidence("path", text, round(CALLS * min(1.0, 2 * worst[0]), 4)))
 
 
-def _changes(suspects: Sequence[_Suspect], onsets: Mapping[str, int], scene: Scene) -> None:
+def _changes(suspects: Sequence[_Suspect], scene: Scene) -> None:
     """The newest change of a service shortly before the trouble; worth most just before."""
     start = min((a.started_at for a in scene.alerts), default=0)
     for suspect in suspects:
-        at = onsets.get(suspect.service, start)
+        own = _onset(suspect)
+        at = start if own is None else own
         best: Evidence | None = None
         for change in sorted(scene.changes, key=lambda c: (c.ts, c.id)):
             if change.service != suspect.service:

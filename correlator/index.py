@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Iterable
 
 from correlator.group import Group
+from correlator.grouping import domain_labels
+from detectors.alert import Alert
 
 
 class Multimap:
@@ -40,7 +42,7 @@ class Index:
         """opened groups by services whose changes matter to them"""
 
     def add(self, group: Group) -> None:
-        """Enter, or extend by what is new. Idempotent."""
+        """Everything of a group. Idempotent."""
         for service in group.spans:
             self.by_service.add(_key(group.domain, service), group.id)
         for label in group.labels:
@@ -49,6 +51,13 @@ class Index:
             self.by_series.add(_key(group.domain, series), group.id)
         for service in group.reach:
             self.by_reach.add(service, group.id)
+
+    def enter(self, group: Group, alert: Alert) -> None:
+        """A group's newest member."""
+        self.by_service.add(_key(group.domain, alert.service), group.id)
+        self.by_series.add(_key(group.domain, alert.fingerprint), group.id)
+        for label in domain_labels(alert):
+            self.by_label.add(_key(group.domain, label), group.id)
 
     def seal(self, group: Group) -> None:
         """No new members by evidence; its series can still reopen it."""

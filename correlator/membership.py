@@ -32,6 +32,9 @@ def join(group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, m
 
 
 def _hold(group: Group, held: Held, most: int) -> bool:
+    if len(group.held) >= most:
+        group.truncated += 1
+        return False
     alert = held.alert
     span = group.spans.get(alert.service)
     coarse = alert.detected_at - alert.started_at
@@ -41,9 +44,6 @@ def _hold(group: Group, held: Held, most: int) -> bool:
         span.first = min(span.first, alert.started_at)
         span.last = max(span.last, alert.started_at)
         span.coarse = max(span.coarse, coarse)
-    if len(group.held) >= most:
-        group.truncated += 1
-        return False
     group.series[alert.fingerprint] = len(group.held)
     if alert.resolved_at is None:
         group.active[alert.id] = len(group.held)

@@ -73,7 +73,7 @@ def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[
     for group in m.groups:
         engine.groups[group.id] = group
         engine.index.add(group)
-        if group.sealed or group.state == "resolved":
+        if group.sealed:
             engine.index.seal(group)
         for held in group.held:
             engine.home[held.alert.id] = group.id

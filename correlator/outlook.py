@@ -1,0 +1,55 @@
+"""What lies around an incident: the calls near it, the changes in its window, the hints from both."""
+
+from __future__ import annotations
+
+from config.settings import Correlate
+from correlator import hints
+from correlator.group import Group
+from correlator.grouping import MAX_HOPS
+from correlator.memory import ChangeBook
+from correlator.topology import Topology
+
+MOST_REACH = 300
+"""services around an incident whose calls and changes are looked at"""
+
+
+class Outlook:
+    """Reads topology and changes, writes `reach`, `calls`, `changes` and `hints` of groups."""
+
+    def __init__(self, settings: Correlate, topology: Topology, changes: ChangeBook) -> None:
+        self._settings = settings
+        self._topology = topology
+        self._changes = changes
+
+    def widen(self, group: Group, service: str) -> list[str]:
+        """What a member depends on belongs to the outlook; returns the services that are new."""
+        new = []
+        for name in self._topology.reach(service, MAX_HOPS):
+            if name not in group.reach and len(group.reach) < MOST_REACH:
+                group.reach[name] = 1
+                new.append(name)
+        return new
+
+    def refresh(self, group: Group) -> None:
+        """Calls as they are now, changes that are known now, and the hints from them."""
+        group.calls = tuple(
+            (caller, callee, round(self._topology.failing_share(caller, callee), 4))
+            for caller in sorted(group.reach)
+            for callee in self._topology.callees(caller)
+            if callee in group.reach
+        )
+        known = set(group.changes)
+        found = self._changes.between(sorted(group.reach), *self.window(group))
+        group.changes += [c.id for c in found if c.id not in known]
+        self.think(group)
+
+    def think(self, group: Group) -> None:
+        """Hints anew, from the calls of the last refresh: a late change finds what an early one did."""
+        alerts = [h.alert for h in group.held]
+        changes = [c for c in map(self._changes.get, group.changes) if c is not None]
+        scene = hints.Scene(alerts, group.calls, changes, self._settings.change_window_ms)
+        group.hints = hints.rank(scene)
+
+    def window(self, group: Group) -> tuple[int, int]:
+        """When a change must have happened to matter, both ends included. It only ever grows."""
+        return group.started_at - self._settings.change_window_ms, group.anchor
