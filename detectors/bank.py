@@ -28,7 +28,7 @@ EVENTS_AT_ONCE = 512
 EVICT_SHARE = 64
 """when full, one in so many series goes at once, the least recently seen ones"""
 
-__all__ = ["STATES", "Bank", "Scores"]
+__all__ = ["STATES", "Bank", "Scores", "warm"]
 
 
 class Scores(NamedTuple):
@@ -55,6 +55,15 @@ _CONFIG = np.dtype(
         ("absent_min_ms", "<i8"),
     ]
 )
+
+
+def warm() -> None:
+    """Compile the kernels, or load them from the cache: seconds the first time, best before data flow."""
+    bank = Bank(Detect())
+    bank.describe(Series(1, "", ""))
+    one = np.ones(1, np.uint64)
+    bank.feed(one, one.astype(np.int64), one.astype(np.float64))
+    bank.known(one)
 
 
 class Bank:

@@ -195,7 +195,7 @@ def _build(version: int) -> Any:
                     score = odd
                     reason = BY_SHAPE
                     change = abs(value - s["previous"])
-                    size = max(u, min(MAX_STRENGTH, 2.5 * distance / tails[NOVEL, 0]))
+                    size = min(MAX_STRENGTH, max(u, 2.5 * distance / tails[NOVEL, 0]))
                     strength = size if value > expected else -size
             ruled = not np.isnan(s["rule"])
             if ruled:
