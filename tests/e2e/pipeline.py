@@ -19,6 +19,7 @@ import clickhouse_connect
 import msgspec
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from clickhouse_connect.driver.client import Client
 
 from cli.backtest import Findings, run_backtest
@@ -127,14 +128,13 @@ class Pipeline:
         """Partitions of a topic, empty while it does not exist."""
 
         async def ask() -> set[int]:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka.bootstrap)
-            await consumer.start()
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka.bootstrap)
+            await admin.start()
             try:
-                if topic not in await consumer.topics():
-                    return set()
-                return set(consumer.partitions_for_topic(topic) or ())
+                described = (await admin.describe_topics([topic]))[0]
+                return {partition["partition"] for partition in described["partitions"]}
             finally:
-                await consumer.stop()
+                await admin.close()
 
         return asyncio.run(ask())
 
@@ -241,6 +241,10 @@ class Pipeline:
     def read(self, topic: str) -> list[bytes]:
         """All values on a topic now, partition by partition in offset order."""
 
+        homes = [TopicPartition(topic, partition) for partition in sorted(self.partitions(topic))]
+        if not homes:
+            return []
+
         async def fetch() -> list[bytes]:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self.settings.kafka.bootstrap,
@@ -249,10 +253,6 @@ class Pipeline:
             )
             await consumer.start()
             try:
-                await consumer.topics()
-                homes = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-                if not homes:
-                    return []
                 consumer.assign(homes)
                 ends = await consumer.end_offsets(homes)
                 begins = await consumer.beginning_offsets(homes)
