@@ -28,6 +28,8 @@ class Finding:
     hints: tuple[tuple[str, float, str, str], ...]
     """service, confidence, cause in words, first evidence in words; best first"""
     seen_ms: int
+    alerts_ms: tuple[int, ...] = ()
+    """start of each alert in it"""
 
     @property
     def first_hint(self) -> str:
@@ -58,6 +60,7 @@ def parse(value: bytes, seen_ms: int) -> Finding | None:
             services=tuple((str(s["service"]), str(s.get("role", ""))) for s in data.get("services", ())),
             hints=tuple(_hint(hint) for hint in data.get("hints", ())),
             seen_ms=seen_ms,
+            alerts_ms=tuple(int(member["started_at"]) for member in data.get("members", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

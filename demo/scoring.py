@@ -36,9 +36,9 @@ class Row:
     first_hint: str
     hint_right: bool
     incidents: int
-    """incidents overlapping the fault; one is right"""
+    """incidents that took in an alert which started with the fault; one is right"""
     new_incidents: int
-    """those of them that started with the fault; the others were still open from before"""
+    """those of them that started with the fault; the others began before and grew"""
     detect_ms: int | None
     """injection to first firing alert, event time"""
     seen_ms: int | None
@@ -72,12 +72,12 @@ def score(truth: Sequence[Injected], findings: Sequence[Finding]) -> Score:
     """Hold `findings` (newest versions) against `truth`."""
     alive = [finding for finding in findings if finding.state != "merged"]
     rows = tuple(_row(fault, alive) for fault in truth)
-    related = {f.id for f in alive for fault in truth if _overlaps(fault, f) or _starts_with(fault, f)}
+    related = {f.id for f in alive for fault in truth if _took_in(fault, f) or _starts_with(fault, f)}
     return Score(rows, tuple(finding.id for finding in alive if finding.id not in related))
 
 
 def _row(fault: Injected, findings: Sequence[Finding]) -> Row:
-    overlapping = [finding for finding in findings if _overlaps(fault, finding)]
+    involved = [finding for finding in findings if _took_in(fault, finding)]
     found = next(
         (
             finding
@@ -95,17 +95,20 @@ def _row(fault: Injected, findings: Sequence[Finding]) -> Row:
         found=found is not None,
         first_hint=found.first_hint if found else "",
         hint_right=found is not None and found.first_hint == fault.service,
-        incidents=len(overlapping),
-        new_incidents=sum(_starts_with(fault, finding) for finding in overlapping),
+        incidents=len(involved),
+        new_incidents=sum(_starts_with(fault, finding) for finding in involved),
         detect_ms=found.detected_ms - fault.inject_ms if found else None,
         seen_ms=found.seen_ms - fault.inject_ms if found else None,
     )
 
 
 def _starts_with(fault: Injected, finding: Finding) -> bool:
-    return fault.inject_ms - EARLY_MS <= finding.started_ms <= fault.heal_ms + LATE_MS
+    return _with(fault, finding.started_ms)
 
 
-def _overlaps(fault: Injected, finding: Finding) -> bool:
-    ended = finding.resolved_ms is not None and finding.resolved_ms < fault.inject_ms
-    return finding.started_ms <= fault.heal_ms + LATE_MS and not ended
+def _took_in(fault: Injected, finding: Finding) -> bool:
+    return any(_with(fault, at_ms) for at_ms in (finding.started_ms, *finding.alerts_ms))
+
+
+def _with(fault: Injected, at_ms: int) -> bool:
+    return fault.inject_ms - EARLY_MS <= at_ms <= fault.heal_ms + LATE_MS

@@ -69,6 +69,10 @@ class Screen:
     ) -> None:
         self.pause()
 
+    def picture(self) -> RenderableType:
+        """What the live picture shows now."""
+        return draw(self._picture, self.elapsed_s)
+
     def pause(self) -> None:
         """Take the live picture off, so that other output has the terminal."""
         if self.live:

@@ -63,18 +63,24 @@ def test_wrong_first_hint_is_found_but_not_right() -> None:
     assert (wrong.found, wrong.hint_right, wrong.passed) == (True, False, False)
 
 
-def test_two_overlapping_incidents_do_not_pass() -> None:
+def test_two_incidents_for_one_fault_do_not_pass() -> None:
     """One fault, one incident."""
     second = replace(FOUND, id="inc-2", started_ms=110_000)
     assert row(FOUND, second).incidents == 2
     assert not row(FOUND, second).passed
 
 
-def test_older_incident_still_open_counts_as_overlapping() -> None:
-    """What was not resolved before the injection is there as well."""
-    older = replace(FOUND, id="inc-0", started_ms=10_000)
+def test_older_incident_counts_if_it_took_in_an_alert_of_the_fault() -> None:
+    """A fault that is split between an old incident and a new one is not one incident."""
+    older = replace(FOUND, id="inc-0", started_ms=10_000, alerts_ms=(10_000, 110_000))
     assert (row(FOUND, older).incidents, row(FOUND, older).new_incidents) == (2, 1)
-    assert row(FOUND, replace(older, resolved_ms=99_000)).incidents == 1
+    assert not row(FOUND, older).passed
+
+
+def test_older_incident_that_is_merely_still_open_does_not_count() -> None:
+    """Slow to resolve is not the same as wrongly grouped."""
+    older = replace(FOUND, id="inc-0", started_ms=10_000, alerts_ms=(10_000, 20_000))
+    assert row(FOUND, older).incidents == 1
 
 
 def test_merged_incidents_do_not_count() -> None:
