@@ -24,6 +24,8 @@ from streams.records.messages import Change
 STRENGTH, ONSET, PATH, POINTED, GONE, NEW_LOG, CHANGED, CALLS = 0.25, 0.15, 0.20, 0.30, 0.25, 0.20, 0.35, 0.10
 EXPLAINED = 0.45
 """what remains of a service's score when an anomalous callee explains it"""
+LATER_MS = 60_000
+"""a callee that began this much later explains nothing"""
 UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
 LEAST_SCORE = 0.12
@@ -56,7 +58,6 @@ class _Suspect(msgspec.Struct):
 
 def rank(scene: Scene) -> tuple[Hint, ...]:
     """Hints, best first; empty when nothing deserves suspicion."""
-    down = _graph(scene.calls)
     known = {a.service for a in scene.alerts} | {s for call in scene.calls for s in call[:2]}
     suspects: dict[str, _Suspect] = {}
     for alert in scene.alerts:
@@ -73,9 +74,10 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
         ordered = sorted(strongest, key=lambda s: s.service)
     onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
     _onset_order(ordered, onsets)
-    _paths(ordered, onsets, down)
+    ways = _ways(scene.calls, [s.service for s in ordered])
+    _paths(ordered, onsets, ways)
     _failing_calls(ordered, scene.calls)
-    scores = {s.service: s.score * _unexplained(s, ordered, onsets, down) for s in ordered}
+    scores = {s.service: s.score * _unexplained(s, ordered, onsets, ways) for s in ordered}
     return _hints(ordered, scores)
 
 
@@ -84,11 +86,37 @@ def clock(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S")
 
 
-def _graph(calls: Iterable[Call]) -> dict[str, list[str]]:
-    down: dict[str, list[str]] = {}
+Ways = Mapping[str, Mapping[str, str]]
+"""suspect -> service that depends on it -> next service on the shortest way to it"""
+
+
+def _ways(calls: Iterable[Call], goals: Iterable[str]) -> Ways:
+    up: dict[str, list[str]] = {}
     for caller, callee, _ in calls:
-        down.setdefault(caller, []).append(callee)
-    return down
+        up.setdefault(callee, []).append(caller)
+    return {goal: _toward(up, goal) for goal in goals}
+
+
+def _toward(up: Mapping[str, Sequence[str]], goal: str) -> dict[str, str]:
+    following: dict[str, str] = {goal: ""}
+    front = [goal]
+    while front:
+        further = []
+        for service in front:
+            for caller in up.get(service, ()):
+                if caller not in following:
+                    following[caller] = service
+                    further.append(caller)
+        front = further
+    return following
+
+
+def _way(ways: Ways, start: str, goal: str) -> list[str]:
+    """Shortest chain of calls from `start` to `goal`, both included."""
+    chain = [start]
+    while ways[goal][chain[-1]]:
+        chain.append(ways[goal][chain[-1]])
+    return chain
 
 
 def _onset(suspect: _Suspect) -> int | None:
@@ -134,39 +162,19 @@ def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> Non
             suspect.evidence.append(Evidence("onset", text, round(weight, 4), at))
 
 
-def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], down: Mapping[str, list[str]]) -> None:
+def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) -> None:
     """How many of the other troubled services call this one, directly or not."""
     for suspect in suspects:
         others = [s for s in onsets if s != suspect.service]
-        explained = {s: path for s in others if (path := _path(down, s, suspect.service))}
-        if not explained:
+        dependent = [s for s in others if s in ways[suspect.service]]
+        if not dependent:
             continue
-        weight = PATH * len(explained) / len(others)
-        longest = max(explained.values(), key=lambda p: (len(p), p))
-        text = f"{len(explained)} of {len(others)} other troubled services depend on it: " + " → ".join(
+        weight = PATH * len(dependent) / len(others)
+        longest = max((_way(ways, s, suspect.service) for s in dependent), key=lambda way: (len(way), way))
+        text = f"{len(dependent)} of {len(others)} other troubled services depend on it: " + " → ".join(
             longest
         )
         suspect.evidence.append(Evidence("path", text, round(weight, 4)))
-
-
-def _path(down: Mapping[str, list[str]], start: str, goal: str) -> list[str]:
-    """Shortest chain of calls from `start` to `goal`, empty when there is none."""
-    before: dict[str, str] = {start: ""}
-    front = [start]
-    while front and goal not in before:
-        following = []
-        for service in front:
-            for callee in down.get(service, ()):
-                if callee not in before:
-                    before[callee] = service
-                    following.append(callee)
-        front = following
-    if goal not in before:
-        return []
-    chain = [goal]
-    while before[chain[-1]]:
-        chain.append(before[chain[-1]])
-    return chain[::-1]
 
 
 def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
@@ -204,10 +212,7 @@ def _changes(suspects: Sequence[_Suspect], scene: Scene) -> None:
 
 
 def _unexplained(
-    suspect: _Suspect,
-    suspects: Sequence[_Suspect],
-    onsets: Mapping[str, int],
-    down: Mapping[str, list[str]],
+    suspect: _Suspect, suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways
 ) -> float:
     """1, or `EXPLAINED` when something it calls is in trouble itself, and not clearly later."""
     own = onsets.get(suspect.service)
@@ -215,11 +220,10 @@ def _unexplained(
         return 1.0
     for other in suspects:
         at = onsets.get(other.service)
-        if at is None or other is suspect or not _path(down, suspect.service, other.service):
-            continue
-        if _path(down, other.service, suspect.service):
-            continue  # a cycle explains nothing
-        if other.score >= 0.5 * suspect.score and at <= own + 60_000:
+        calls_it = other is not suspect and suspect.service in ways[other.service]
+        if at is None or not calls_it or other.service in ways[suspect.service]:
+            continue  # not beneath it, or in a cycle with it, which explains nothing
+        if other.score >= 0.5 * suspect.score and at <= own + LATER_MS:
             return EXPLAINED
     return 1.0
 
