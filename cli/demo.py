@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -23,7 +23,7 @@ from demo.director import Director
 from demo.faults import FAULTS
 from demo.schedule import FAULT_S, RECOVERY_S, WARM_UP_S, Plan, UnknownFault, choose, plan
 from demo.scoring import score
-from demo.screen import Picture, Screen, score_table
+from demo.screen import Picture, Screen, score_table, summary
 from demo.shop import Shop, ShopError
 from demo.watch import create_topics
 from embedded.broker import MissingExtra
@@ -67,12 +67,22 @@ class Supervised:
         return free_port()
 
 
+class OutputFiles(NamedTuple):
+    """Where to write what was found, if anywhere."""
+
+    json: Path | None = None
+    svg: Path | None = None
+
+
 def demo(
     faults: Annotated[str, typer.Option(help="Faults to inject, in order: NAME,NAME,…")] = "",
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Show the catalogue and stop.")] = False,
     seed: Annotated[int | None, typer.Option(help="Draw three faults and their times by it.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Stay up after the table, until Ctrl-C.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here as JSON.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="Save the last picture and the table here.")
+    ] = None,
     config: Annotated[
         Path, typer.Option("--config", "-c", help="The worker's settings; see docs/demo.md.")
     ] = DEMO_CONFIG,
@@ -104,7 +114,14 @@ def demo(
             raise CliError(f"the demo needs {module}, which is not installed", INSTALL)
     try:
         with stop_signals_interrupt():
-            _run(timing, config, data_dir, 1 if seed is None else seed, keep=keep, json_file=json_file)
+            _run(
+                timing,
+                config,
+                data_dir,
+                1 if seed is None else seed,
+                keep=keep,
+                files=OutputFiles(json_file, svg),
+            )
     except MissingExtra as error:
         raise CliError(str(error), INSTALL) from None
     except (ChildFailed, ShopError) as error:
@@ -114,7 +131,7 @@ def demo(
 
 
 def _run(
-    timing: Plan, config: Path, data_dir: Path | None, seed: int, *, keep: bool, json_file: Path | None
+    timing: Plan, config: Path, data_dir: Path | None, seed: int, *, keep: bool, files: OutputFiles
 ) -> None:
     picture = Picture(timing)
     with Screen(picture) as screen:
@@ -140,12 +157,11 @@ def _run(
             result = score(director.truth, director.findings.all())
             screen.pause()
             screen.console.print(score_table(result))
-            screen.console.print(
-                f"{result.passed} of {len(result.rows)} faults found as one incident each with the right "
-                f"first hint; {len(result.unrelated)} incidents belong to no fault."
-            )
-            if json_file is not None:
-                json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+            screen.console.print(summary(result))
+            if files.json is not None:
+                files.json.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+            if files.svg is not None:
+                screen.save(files.svg, result)
             report = [sys.executable, "-m", "cli.main", "report"]
             subprocess.run(report, env={**os.environ, **env}, check=False)
             if keep:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -31,6 +35,7 @@ STATE_STYLE = {"resolved": "green", "closed": "green", "open": "bold", "reopened
 PLAIN_STATS_EVERY_S = 10.0
 PLAIN_WIDTH = 120
 MOST_SHOWN = 5
+SVG_WIDTH = 118
 
 
 @dataclass(slots=True)
@@ -69,9 +74,15 @@ class Screen:
     ) -> None:
         self.pause()
 
-    def picture(self) -> RenderableType:
-        """What the live picture shows now."""
-        return draw(self._picture, self.elapsed_s)
+    def save(self, path: Path, score: Score) -> None:
+        """Write the live picture as it stands and the table to an SVG file (`--svg`)."""
+        console = Console(record=True, width=SVG_WIDTH, file=StringIO(), force_terminal=True, highlight=False)
+        console.print(draw(self._picture, self.elapsed_s))
+        console.print(score_table(score))
+        console.print(summary(score))
+        # Without rich's web font: the file must not make a reader's browser fetch anything.
+        template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+        console.save_svg(str(path), title="tocsin demo", code_format=template)
 
     def pause(self) -> None:
         """Take the live picture off, so that other output has the terminal."""
@@ -166,6 +177,14 @@ def score_table(score: Score) -> Table:
             _seconds(row.seen_ms),
         )
     return table
+
+
+def summary(score: Score) -> str:
+    """The table in one sentence."""
+    return (
+        f"{score.passed} of {len(score.rows)} faults found as one incident each with the right "
+        f"first hint; {len(score.unrelated)} incidents belong to no fault."
+    )
 
 
 def _faults(picture: Picture, elapsed_s: float) -> Table:

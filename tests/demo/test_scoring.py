@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from demo.findings import Finding
+from demo.schedule import choose, plan
 from demo.scoring import Injected, Row, score
+from demo.screen import Picture, Screen
 
 FAULT = Injected("slow-inventory", "inventory", inject_ms=100_000, heal_ms=132_000)
 FOUND = Finding(
@@ -99,3 +102,14 @@ def test_json_says_what_passed() -> None:
     data = score([FAULT], [FOUND]).as_json()
     assert data["passed"] == 1
     assert data["faults"][0]["incident"] == "inc-1"
+
+
+def test_saved_picture_asks_no_host_for_anything(tmp_path: Path) -> None:
+    """The SVG stands in the README: it holds what was shown and fetches nothing."""
+    timing = plan(choose([], None), None, warm_up_s=1, fault_s=1, recovery_s=1)
+    target = tmp_path / "demo.svg"
+    Screen(Picture(timing, findings=(FOUND,))).save(target, score([FAULT], [FOUND]))
+    text = target.read_text()
+    assert "slow-inventory" in text
+    assert "url(http" not in text
+    assert "@font-face" not in text
