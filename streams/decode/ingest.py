@@ -243,7 +243,6 @@ class IngestCore:
             own.append((self._own_slot(windows.DEADLETTER_RATIO), report.end_ms, report.ratio))
             own.append((self._own_slot(windows.LATE_ROWS), report.end_ms, float(report.late)))
             self._progress.own = max(self._progress.own, report.end_ms)
-            self._progress.touched = True
         return own
 
     def _own_slot(self, metric: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.decode.judge import NEVER
-from streams.decode.windows import Window
+from streams.decode.windows import WINDOW_MS, Window
 from streams.records.pages import NO_WATERMARK, SourceState
 
 ABANDONED_MS = 600_000
@@ -42,7 +42,7 @@ class Progress(msgspec.Struct, array_like=True):
     fed: bool = False
     """accepted rows came since the last tick"""
     touched: bool = False
-    """any record or sample of ours came since the last tick"""
+    """any record came since the last tick"""
     quiet_since: int = NEVER
     """wall clock of the first tick after the last accepted row"""
     still_since: int = NEVER
@@ -51,7 +51,10 @@ class Progress(msgspec.Struct, array_like=True):
     def watermark(self, lateness_ms: int) -> int:
         """Every row that follows is newer than this, or late."""
         if self.state == SourceState.IDLE and not self.epoch:
-            return max(self.idle_at, self.own) if self.clock == NEVER else self.idle_at
+            if self.clock == NEVER and self.own != NEVER:
+                # Nothing usable ever came, but we speak of ourselves: a window later all partitions have.
+                return max(self.idle_at, self.own - WINDOW_MS)
+            return self.idle_at
         if self.clock == NEVER:
             return self.floor if self.floor != NEVER else NO_WATERMARK
         return max(self.clock - lateness_ms, self.floor, NO_WATERMARK)
@@ -101,9 +104,7 @@ class Progress(msgspec.Struct, array_like=True):
         """
         if self.clock == NEVER:
             # Nothing usable ever came: what we say of ourselves is all the event time there is.
-            base, since = self.own, self.still_since
-        else:
-            base, since = self.clock, self.quiet_since
-        if base == NEVER:
-            return NO_WATERMARK
-        return max(base, base + (now_ms - since) - 2 * lateness_ms)
+            if self.own == NEVER:
+                return NO_WATERMARK
+            return min(self.own, self.virtual_reference(now_ms) - 2 * lateness_ms)
+        return self.clock + max(0, now_ms - self.quiet_since - 2 * lateness_ms)

@@ -2,7 +2,8 @@
 
 Counted per window of reference time and put into the stream as ordinary samples of the service
 `tocsin`, so that a flood of dead letters becomes an alert and an incident like any other. A partition
-without trouble says nothing; after trouble it goes on saying zero for a while, so that the alert ends.
+without trouble says nothing; after trouble it goes on saying zero for a while, so that the alert ends. A
+window without records is no sign of recovery: for a while the share before it stands.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ DEADLETTER_RATIO = "tocsin.deadletter_ratio"
 LATE_ROWS = "tocsin.late_rows"
 
 WINDOW_MS = 10_000
+HOLD_WINDOWS = 12
+"""windows without any record for which the share of the last one with records stands"""
 CALM_WINDOWS = 6
 """windows without trouble that are still reported after one with trouble"""
 
@@ -38,6 +41,10 @@ class Window(msgspec.Struct, array_like=True):
     late: int = 0
     calm: int = 0
     """windows that will still be reported although nothing happens in them"""
+    standing: float = 0.0
+    """share of refused records in the last window that had any"""
+    empty: int = 0
+    """windows without records since"""
 
     def advance(self, reference_ms: int) -> list[Report]:
         """Close the windows that end at or before this reference time (ms UTC)."""
@@ -46,12 +53,17 @@ class Window(msgspec.Struct, array_like=True):
             return []
         reports = []
         while self.index >= 0 and self.index < index:
-            trouble = self.refused > 0 or self.late > 0
+            if self.records:
+                self.standing, self.empty = self.refused / self.records, 0
+            elif self.empty < HOLD_WINDOWS:
+                self.empty += 1
+            else:
+                self.standing = 0.0
+            trouble = self.standing > 0 or self.late > 0
             if not trouble and self.calm == 0:
                 break  # nothing to say, however many windows have passed
             self.calm = CALM_WINDOWS if trouble else self.calm - 1
-            ratio = self.refused / self.records if self.records else 0.0
-            reports.append(Report((self.index + 1) * WINDOW_MS, ratio, self.late))
+            reports.append(Report((self.index + 1) * WINDOW_MS, self.standing, self.late))
             self._open(self.index + 1)
         self._open(index)
         return reports

@@ -272,11 +272,23 @@ def test_after_a_flood_zeros_are_reported_for_a_while() -> None:
 
 
 def test_a_flood_that_stops_the_topic_is_reported_by_the_clock() -> None:
-    """No further record closes the window, so a tick does."""
+    """No further record closes the window, so ticks do. Silence is no recovery: at first the share stands."""
     made = core(settings("tocsin"))
-    made.process([record("junk", i) for i in range(5)])
-    made.tick(T0, True)
-    assert read(made.tick(T0 + 11 * S, True)).by_name()["tocsin.deadletter_ratio"] == [(T0 + 10 * S, 1.0)]
+    found = read(made.process([record("junk", i) for i in range(5)]))
+    for s in range(0, 300, 2):
+        read(made.tick(T0 + s * S, True), found)
+    reported = found.by_name()["tocsin.deadletter_ratio"]
+    assert [ts - T0 for ts, _ in reported] == [10 * i * S for i in range(1, 20)]
+    assert [value for _, value in reported] == [1.0] * 13 + [0.0] * 6
+
+
+def test_what_we_say_of_a_topic_of_bad_records_is_released() -> None:
+    """With nothing else to tell the time, a shard learns it from our own samples, a little later."""
+    made = core(settings("tocsin"))
+    made.process([record("junk")])
+    marks = {s: read(made.tick(T0 + s * S, True)).watermarks.get(0) for s in range(0, 22, 2)}
+    assert marks[10] == (T0, SourceState.IDLE, "")
+    assert marks[20] == (T0 + 10 * S, SourceState.IDLE, "")
 
 
 def test_state_survives_a_restart() -> None:
