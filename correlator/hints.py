@@ -55,6 +55,9 @@ class _Suspect(msgspec.Struct):
     def score(self) -> float:
         return sum(e.weight for e in self.evidence)
 
+    def evidence_of(self, kind: str) -> bool:
+        return any(e.kind == kind for e in self.evidence)
+
 
 def rank(scene: Scene) -> tuple[Hint, ...]:
     """Hints, best first; empty when nothing deserves suspicion."""
@@ -167,7 +170,8 @@ def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) 
     for suspect in suspects:
         others = [s for s in onsets if s != suspect.service]
         dependent = [s for s in others if s in ways[suspect.service]]
-        if not dependent:
+        # That others depend on it accuses only who is in trouble itself, or was just changed.
+        if not dependent or (suspect.service not in onsets and not suspect.evidence_of("change")):
             continue
         weight = PATH * len(dependent) / len(others)
         longest = max((_way(ways, s, suspect.service) for s in dependent), key=lambda way: (len(way), way))
@@ -216,7 +220,7 @@ def _unexplained(
 ) -> float:
     """1, or `EXPLAINED` when something it calls is in trouble itself, and not clearly later."""
     own = onsets.get(suspect.service)
-    if own is None or any(e.kind == "change" for e in suspect.evidence):
+    if own is None or suspect.evidence_of("change"):
         return 1.0
     for other in suspects:
         at = onsets.get(other.service)
