@@ -78,6 +78,8 @@ class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     log_bucket_ms: Annotated[int, Meta(ge=1_000)] = 10_000
     log_learning_ms: Millis = 60_000
     """after a service's first line, templates are learned without alerting"""
+    log_quiet_ms: Millis = 30_000
+    """a log alert resolves at the latest when its template has not been seen for this long"""
     max_templates_per_service: Count = 1_000
     deadletter_ratio: Share = 0.5
     """share of refused records in a window that raises an alert"""

@@ -3,7 +3,9 @@
 A template first seen after its service's learning period is an alert when its severity is WARN
 or more or it carries an exception; a new INFO template is evidence (severity "info"), a few a
 bucket and only from services whose lines are not new all the time. The alert resolves when the
-template has not been seen for `QUIET_MS`. Everything goes by exact event time.
+template has not been seen for its quiet time: `log_quiet_ms`, or less for a template that was seen
+at least `PACED` times, `PAUSES` of its usual intervals but no less than `QUIET_MIN_MS`. Everything
+goes by exact event time.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ from detectors.alert import Alert, alert_id
 from detectors.buckets import Buckets, BucketState
 from detectors.lines import ERROR, FATAL, WARN, Line, exception_of, has_stack, severity_of
 from detectors.templates import DrainMiner, MinerState
+from detectors.words import clipped, clock
 from streams.records.digest import digest_hex
 
-QUIET_MS = 60_000
+QUIET_MIN_MS = 5_000
+PACED, PAUSES = 4, 10
+"""after so many lines a template has a pace, and so many of its intervals of silence end it"""
 MAX_SERVICES = 10_000
 MAX_OPEN = 50
 """open template alerts of one service; more are counted, not raised"""
@@ -48,6 +53,15 @@ class Open(msgspec.Struct, array_like=True):
     exception: str
     samples: list[str]
     traces: list[str]
+    due: int = 0
+    """when it resolves unless seen before"""
+
+    def quiet_at(self, quiet_ms: int) -> int:
+        """When it will have been silent for long enough, in ms."""
+        if self.count >= PACED:
+            pace = PAUSES * (self.last - self.started) // (self.count - 1)
+            quiet_ms = min(quiet_ms, max(QUIET_MIN_MS, pace))
+        return self.last + quiet_ms
 
 
 class ServiceState(msgspec.Struct, array_like=True):
@@ -142,6 +156,10 @@ class Logs:
         known = service.open.get(template.id)
         if known is not None:
             self._seen(known, line)
+            due = known.quiet_at(self.config.log_quiet_ms)
+            if due < known.due:  # its pace is known by now
+                known.due = due
+                heapq.heappush(self._due, (due, line.service, template.id))
             return
         if not template.is_new:
             return
@@ -171,7 +189,8 @@ class Logs:
         )
         service.open[template.id] = opened
         self._seen(opened, line)
-        heapq.heappush(self._due, (line.ts + QUIET_MS, line.service, template.id))
+        opened.due = opened.quiet_at(self.config.log_quiet_ms)
+        heapq.heappush(self._due, (opened.due, line.service, template.id))
         self._fresh_end = -(-line.ts // self.config.step_ms) * self.config.step_ms
         self._fresh.append((line.service, template.id))
 
@@ -217,10 +236,12 @@ class Logs:
             at, name, template = heapq.heappop(self._due)
             service = self._services.get(name)
             entry = service.open.get(template) if service else None
-            if service is None or entry is None:
+            if service is None or entry is None or entry.due != at:
                 continue
-            if entry.last + QUIET_MS > at:
-                heapq.heappush(self._due, (entry.last + QUIET_MS, name, template))
+            due = entry.quiet_at(self.config.log_quiet_ms)
+            if due > at:
+                entry.due = due
+                heapq.heappush(self._due, (due, name, template))
                 continue
             del service.open[template]
             end = -(-at // self.config.step_ms) * self.config.step_ms
@@ -246,7 +267,7 @@ class Logs:
             service.open = {entry.template: entry for entry in saved.open}
             service.miner.load(saved.miner)
             for entry in saved.open:
-                heapq.heappush(self._due, (entry.last + QUIET_MS, name, entry.template))
+                heapq.heappush(self._due, (entry.due, name, entry.template))
         self.buckets.load(state.buckets)
 
 
@@ -261,7 +282,10 @@ def _level(severity: int, exception: str) -> str:
 def _alert(service: str, entry: Open, resolved_at: int | None) -> Alert:
     fingerprint = digest_hex(service, entry.template)
     score, strength = _LOOK[entry.severity]
-    what = entry.exception or {"info": "line", "warning": "warning"}.get(entry.severity, "error")
+    what = entry.exception.rpartition(".")[2] or {"info": "line", "warning": "warning"}.get(
+        entry.severity, "error"
+    )
+    seen = f"{entry.count} so far" if resolved_at is None else f"{entry.count}, last {clock(entry.last)}"
     return Alert(
         id=alert_id(fingerprint, "log", entry.started),
         version=1 if resolved_at is None else 2,
@@ -275,7 +299,7 @@ def _alert(service: str, entry: Open, resolved_at: int | None) -> Alert:
         detected_at=entry.started,
         last_seen_at=entry.last,
         resolved_at=resolved_at,
-        summary=f"{service} logs a new {what}, {entry.count} so far: {entry.text[:200]}",
+        summary=clipped(f"{service} logs a new {what}, {seen}: {entry.text}"),
         value=float(entry.count),
         expected=0.0,
         score=score,

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from streams.records.pages import Series
 
+SUMMARY_CHARS = 110
+"""an alert's summary is a title, too"""
 INSTANCE_LABELS = ("instance", "service.instance.id", "k8s.pod.name", "host.name")
 
 
@@ -128,6 +130,12 @@ def quantity(value: float, unit: str) -> str:
     if unit in ("", "1"):
         return number(value)
     return f"{number(value)} {unit.strip('{}')}"
+
+
+def clipped(text: str, most: int = SUMMARY_CHARS) -> str:
+    """One line of at most `most` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def clock(ts_ms: int) -> str:

@@ -8,7 +8,8 @@ import pytest
 from config.settings import Detect
 from detectors.alert import Alert
 from detectors.lines import Line, exception_of, severity_of
-from detectors.logs import MAX_NEW_LOUD, MAX_NEW_QUIET, QUIET_MS, Logs, LogsState
+from detectors.logs import MAX_NEW_LOUD, MAX_NEW_QUIET, QUIET_MIN_MS, Logs, LogsState
+from detectors.words import clock
 
 CONFIG = Detect(step_ms=1_000, log_learning_ms=60_000, log_bucket_ms=10_000)
 T0 = 1_700_000_000_000
@@ -76,13 +77,27 @@ def test_an_exception_makes_a_quiet_line_an_error() -> None:
 
 
 def test_the_alert_resolves_after_the_quiet_time() -> None:
-    """Not seen for QUIET_MS: resolved, at exactly that time, counting every line in between."""
+    """Not seen for `log_quiet_ms`: resolved, at exactly that time, counting every line in between."""
     logs = learned()
+    quiet = CONFIG.log_quiet_ms
     say(logs, [line(LEARNED + 1, "disk on fire", 17)], LEARNED + 1_000)
-    assert say(logs, [line(LEARNED + 30_001, "disk on fire", 17)], LEARNED + 70_000) == []
-    [alert] = say(logs, [], LEARNED + 30_001 + QUIET_MS + 999)
-    assert (alert.state, alert.version, alert.count) == ("resolved", 2, 2)
-    assert alert.resolved_at == LEARNED + 30_001 + QUIET_MS
+    assert say(logs, [line(LEARNED + 20_001, "disk on fire", 17)], LEARNED + 40_000) == []
+    [alert] = say(logs, [], LEARNED + 20_001 + quiet + 999)
+    assert (alert.state, alert.count, alert.last_seen_at) == ("resolved", 2, LEARNED + 20_001)
+    assert alert.resolved_at == LEARNED + 20_001 + quiet
+    assert f"last {clock(LEARNED + 20_001)}" in alert.summary
+
+
+@pytest.mark.parametrize(
+    ("every", "quiet"), [(100, QUIET_MIN_MS), (1_000, 10_000), (10_000, CONFIG.log_quiet_ms)]
+)
+def test_a_busy_template_is_over_after_ten_of_its_intervals(every: int, quiet: int) -> None:
+    """Its own pace shortens the quiet time, between a floor and the setting."""
+    logs = learned()
+    lines = [line(LEARNED + 1 + every * i, "disk on fire", 17, trace=f"{i:032x}") for i in range(8)]
+    resolved = say(logs, lines, LEARNED + 200_000)[-1]
+    assert (resolved.state, resolved.count) == ("resolved", 8)
+    assert resolved.resolved_at == lines[-1].ts + quiet
 
 
 def test_a_known_template_does_not_fire_again() -> None:
