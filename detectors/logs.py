@@ -1,7 +1,9 @@
 """Log signals: templates never seen before, and rates of lines, warnings and errors.
 
 A template first seen after its service's learning period is an alert when its severity is WARN
-or more or it carries an exception; a new INFO template is evidence (severity "info"), a few a
+or more or it carries an exception. An error is a warning until it repeats (`Open.repeats`), then a new
+version of the alert says so: rare errors are part of how most services talk. A new INFO template is
+evidence (severity "info"), a few a
 bucket and only from services whose lines are not new all the time. The alert resolves when the
 template has not been seen for its quiet time: `log_quiet_ms`, or less for a template that was seen
 at least `PACED` times, `PAUSES` of its usual intervals but no less than `QUIET_MIN_MS`. Everything
@@ -24,6 +26,7 @@ from detectors.words import clipped, clock
 from streams.records.digest import digest_hex
 
 QUIET_MIN_MS = 5_000
+NEVER = -(2**62)
 PACED, PAUSES = 4, 10
 """after so many lines a template has a pace, and so many of its intervals of silence end it"""
 MAX_SERVICES = 10_000
@@ -55,6 +58,17 @@ class Open(msgspec.Struct, array_like=True):
     traces: list[str]
     due: int = 0
     """when it resolves unless seen before"""
+    full: str = ""
+    """severity once it has repeated"""
+    version: int = 0
+    """of the alert sent last"""
+    before: tuple[int, int] = (NEVER, NEVER)
+    """times of the two lines before the last, older first"""
+
+    def repeats(self, bucket_ms: int) -> bool:
+        """Whether it has come often enough to be more than a stray line: three times, with an exception
+        twice, within the length of a bucket."""
+        return self.last - self.before[1 if self.exception else 0] <= bucket_ms
 
     def quiet_at(self, quiet_ms: int) -> int:
         """When it will have been silent for long enough, in ms."""
@@ -156,6 +170,9 @@ class Logs:
         known = service.open.get(template.id)
         if known is not None:
             self._seen(known, line)
+            if known.severity != known.full and known.repeats(self.config.log_bucket_ms):
+                known.severity = known.full
+                self._tell(line, template.id)
             due = known.quiet_at(self.config.log_quiet_ms)
             if due < known.due:  # its pace is known by now
                 known.due = due
@@ -177,7 +194,7 @@ class Logs:
         opened = Open(
             template.id,
             template.text,
-            level,
+            "warning" if level == "error" else level,
             line.ts,
             line.ts,
             0,
@@ -186,13 +203,19 @@ class Logs:
             exception,
             [],
             [],
+            full=level,
         )
         service.open[template.id] = opened
         self._seen(opened, line)
         opened.due = opened.quiet_at(self.config.log_quiet_ms)
         heapq.heappush(self._due, (opened.due, line.service, template.id))
+        self._tell(line, template.id)
+
+    def _tell(self, line: Line, template: str) -> None:
+        """A version of an alert is due at the end of this line's step."""
         self._fresh_end = -(-line.ts // self.config.step_ms) * self.config.step_ms
-        self._fresh.append((line.service, template.id))
+        if (line.service, template) not in self._fresh:
+            self._fresh.append((line.service, template))
 
     def _admit(self, line: Line) -> _Service:
         if len(self._services) >= MAX_SERVICES:
@@ -215,6 +238,8 @@ class Logs:
 
     @staticmethod
     def _seen(entry: Open, line: Line) -> None:
+        if entry.count:
+            entry.before = entry.before[1], entry.last
         entry.last = line.ts
         entry.count += 1
         if len(entry.samples) < MAX_SAMPLES:
@@ -227,7 +252,9 @@ class Logs:
         for name, template in self._fresh:
             service = self._services.get(name)
             if service is not None and template in service.open:
-                out.append((self._fresh_end, _alert(name, service.open[template], None)))
+                entry = service.open[template]
+                entry.version += 1
+                out.append((self._fresh_end, _alert(name, entry, None)))
         self._fresh.clear()
 
     def _resolve(self, to_ms: int, out: list[tuple[int, Alert]]) -> None:
@@ -245,6 +272,7 @@ class Logs:
                 continue
             del service.open[template]
             end = -(-at // self.config.step_ms) * self.config.step_ms
+            entry.version += 1
             out.append((end, _alert(name, entry, at)))
 
     def export(self) -> LogsState:
@@ -288,7 +316,7 @@ def _alert(service: str, entry: Open, resolved_at: int | None) -> Alert:
     seen = f"{entry.count} so far" if resolved_at is None else f"{entry.count}, last {clock(entry.last)}"
     return Alert(
         id=alert_id(fingerprint, "log", entry.started),
-        version=1 if resolved_at is None else 2,
+        version=entry.version,
         state="firing" if resolved_at is None else "resolved",
         kind="log",
         fingerprint=fingerprint,
