@@ -84,12 +84,12 @@ def _spans(part: schema.ResourceSpans, sink: Columns) -> None:
             try:
                 trace, own = bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id)
                 parent = bytes.fromhex(span.parent_span_id) or _NO_PARENT
-                start = values.millis(span.start_time_unix_nano)
+                time = values.millis(span.end_time_unix_nano or span.start_time_unix_nano)
             except ValueError as error:
-                sink.refuse(WRONG_TYPE, f"a span's ids must be hex and its start a time: {error}")
+                sink.refuse(WRONG_TYPE, f"a span's ids must be hex and its end a time: {error}")
                 continue
             if len(trace) != 16 or len(own) != 8 or len(parent) != 8:
                 sink.refuse(WRONG_TYPE, "a span needs a trace id of 16 bytes and span ids of 8")
                 continue
             failed = span.status.code in (otlp.STATUS_ERROR, "STATUS_CODE_ERROR", "2")
-            sink.span(origin, start, trace, own, parent, failed)
+            sink.span(origin, time, trace, own, parent, failed)

@@ -136,6 +136,7 @@ class Span(Base):
     span_id: str = ""
     parent_span_id: str = ""
     start_time_unix_nano: int = 0
+    end_time_unix_nano: int = 0
     status: Status = msgspec.field(default_factory=Status)
 
 

@@ -267,13 +267,15 @@ def traces(value: bytes, sink: Columns) -> None:
         origin = _sender(part.resource, sink)
         for scope in part.scope_spans:
             for span in scope.spans:
-                trace, own, start = span.trace_id, span.span_id, span.start_time_unix_nano
+                trace, own = span.trace_id, span.span_id
+                # A span is sent when it ends: by its start a long one would be late.
+                time = span.end_time_unix_nano or span.start_time_unix_nano
                 parent = span.parent_span_id or _NO_PARENT
-                if len(trace) != 16 or len(own) != 8 or len(parent) != 8 or not start:
-                    sink.refuse(WRONG_TYPE, "a span needs a trace id of 16 bytes, span ids of 8, and a start")
+                if len(trace) != 16 or len(own) != 8 or len(parent) != 8 or not time:
+                    sink.refuse(WRONG_TYPE, "a span needs a trace id of 16 bytes, span ids of 8, and a time")
                     continue
                 failed = span.status.code == otlp.STATUS_ERROR
-                sink.span(origin, start // NS_PER_MS, trace, own, parent, failed)
+                sink.span(origin, time // NS_PER_MS, trace, own, parent, failed)
 
 
 _DECODE = {wire.METRICS: metrics, wire.LOGS: logs, wire.TRACES: traces}

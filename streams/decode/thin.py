@@ -111,6 +111,7 @@ _MESSAGES: dict[str, tuple[_Field, ...]] = {
         ("span_id", 2, _BYTES, ""),
         ("parent_span_id", 4, _BYTES, ""),
         ("start_time_unix_nano", 7, _FIXED64, ""),
+        ("end_time_unix_nano", 8, _FIXED64, ""),
         ("status", 15, "Status", ""),
     ),
     "Status": (("code", 3, _INT32, ""),),

@@ -107,7 +107,7 @@ class Spans(msgspec.Struct, array_like=True):
     service: bytes
     """i64[n], index into `services`"""
     ts: bytes
-    """i64[n], start in ms UTC"""
+    """i64[n], end in ms UTC (the start if there is no end): a span is sent when it ends"""
     trace_ids: bytes
     """16 bytes a row"""
     span_ids: bytes

@@ -9,6 +9,7 @@ import time
 import pytest
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
@@ -145,6 +146,19 @@ def test_spans_keep_parent_and_failure(wire_format: str) -> None:
     assert by_failed[1][2] == by_failed[0][1]
     assert by_failed[0][2] == bytes(8)
     assert by_failed[0][0] == by_failed[1][0]
+
+
+@pytest.mark.parametrize("wire_format", FORMATS)
+def test_a_span_counts_at_its_end(wire_format: str) -> None:
+    """It is sent when it ends: a request of a minute must not be late."""
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().spans.add(
+        trace_id=b"t" * 16,
+        span_id=b"s" * 8,
+        start_time_unix_nano=(T0 - 60_000) * 1_000_000,
+        end_time_unix_nano=T0 * 1_000_000,
+    )
+    assert [ts for _, ts, *_ in decode(encoded(request, wire_format), wire_format).spans] == [T0]
 
 
 def test_json_ids_may_be_upper_case() -> None:
