@@ -1,7 +1,8 @@
 """A ClickHouse server's HTTP face on loopback, with the real engine behind it.
 
 Requests are read and answered on the event loop; every engine call, and every compression, runs in a
-small pool of threads.
+small pool of threads. A request waits for its place before its body is read, so a crowd of writers costs
+no memory; when too many wait, the next ones are refused as the server refuses them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,7 +33,10 @@ from embedded.ch_protocol import (
 log = logging.getLogger("tocsin.clickhouse")
 
 _MAX_BODY: Final = 1 << 30
+_MAX_WAITING: Final = 256
+_BODY_TIMEOUT_S: Final = 30.0  # the server's http_receive_timeout
 _THREADS: Final = 4
+_PLACES: Final = 2 * _THREADS  # one request's body arrives while another one's statement runs
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SERVER_NAME: Final = "tocsin-embedded"
 
@@ -40,10 +45,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Front:
-    """The handlers; one instance per engine."""
+    """The handlers; one instance per engine. ``max_waiting``: requests that may wait for a place."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, max_waiting: int = _MAX_WAITING) -> None:
         self._engine = engine
+        self._max_waiting = max_waiting
+        self._present = 0
+        self._places = asyncio.Semaphore(_PLACES)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="chdb")
         self._count = itertools.count(1)
 
@@ -68,9 +76,10 @@ class Front:
             return web.Response(text="Ok.\n", content_type="text/html")
         loop = asyncio.get_running_loop()
         try:
-            fields, body = await self._read(request)
-            statement = _statement(request, fields, body)
-            answer = await loop.run_in_executor(self._pool, self._engine.run, statement)
+            async with self._place():
+                fields, body = await self._read(request)
+                statement = _statement(request, fields, body)
+                answer = await loop.run_in_executor(self._pool, self._engine.run, statement)
         except EngineError as error:
             return self._error(error, query_id)
         payload, encoding = answer.body, None
@@ -78,6 +87,21 @@ class Front:
             accepted = request.headers.get("Accept-Encoding", "")
             payload, encoding = await loop.run_in_executor(self._pool, compress, answer.body, accepted)
         return web.Response(body=payload, headers=self._headers(answer, query_id, encoding))
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of the places of requests that are read and run; raises EngineError when too many wait."""
+        most = _PLACES + self._max_waiting
+        if self._present >= most:
+            raise EngineError.named(
+                202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many simultaneous queries. Maximum: {most}"
+            )
+        self._present += 1
+        try:
+            async with self._places:
+                yield
+        finally:
+            self._present -= 1
 
     async def _read(self, request: web.Request) -> tuple[dict[str, str], bytes]:
         """Fields of a multipart form (clickhouse-connect's long parameters), and the decompressed body."""
@@ -87,19 +111,15 @@ class Front:
             )
         if request.content_type == "multipart/form-data":
             fields: dict[str, str] = {}
-            async for part in await request.multipart():
-                if not isinstance(part, BodyPartReader) or part.filename is not None:
-                    raise EngineError.named(
-                        48, "NOT_IMPLEMENTED", "external tables are not supported by the embedded server"
-                    )
-                fields[part.name or ""] = await part.text()
+            async with _patience():
+                async for part in await request.multipart():
+                    if not isinstance(part, BodyPartReader) or part.filename is not None:
+                        raise EngineError.named(
+                            48, "NOT_IMPLEMENTED", "external tables are not supported by the embedded server"
+                        )
+                    fields[part.name or ""] = await part.text()
             return fields, b""
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise EngineError.named(
-                307, "TOO_MANY_BYTES", f"the request body is larger than {_MAX_BODY} bytes"
-            ) from None
+        body = await _body(request)
         encoding = request.headers.get("Content-Encoding", "")
         if not encoding:
             return {}, body
@@ -160,6 +180,39 @@ async def refuse_other_sites(request: web.Request, handler: Handler) -> web.Stre
     return await handler(request)
 
 
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """A silent sender must not keep a place from the others: raises EngineError after a while."""
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            yield
+    except TimeoutError:
+        raise EngineError.named(
+            209, "SOCKET_TIMEOUT", f"Timeout exceeded while reading the request ({_BODY_TIMEOUT_S:g} s)"
+        ) from None
+
+
+async def _body(request: web.Request) -> bytes:
+    """The whole body, however long it takes, as long as something comes."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        try:
+            async with _patience():
+                part = await request.content.readany()
+        except ConnectionError as error:
+            # Nobody reads this answer; it keeps half a body from the engine.
+            raise EngineError.named(210, "NETWORK_ERROR", f"The sender went away: {error}") from error
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+        size += len(part)
+        if size > _MAX_BODY:
+            raise EngineError.named(
+                307, "TOO_MANY_BYTES", f"the request body is larger than {_MAX_BODY} bytes"
+            )
+
+
 def _statement(request: web.Request, fields: dict[str, str], body: bytes) -> Statement:
     everything = {**request.query, **fields}
     in_url = everything.get("query", "").strip().encode()
@@ -191,5 +244,6 @@ def serve(engine: Engine, port: int) -> None:
         print=None,
         access_log=None,
         shutdown_timeout=2.0,
+        backlog=_MAX_WAITING,
         auto_decompress=False,
     )

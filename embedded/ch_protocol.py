@@ -44,14 +44,26 @@ _STATUS_OF_CODE: Final = {code: status for status, codes in _CODES_OF_STATUS.ite
 _COMMENTS = rb"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _FIRST_WORD = re.compile(_COMMENTS + rb"\(*\s*(\w+)", re.DOTALL)
 _INSERT = re.compile(_COMMENTS + rb"INSERT\s+INTO\s", re.DOTALL | re.IGNORECASE)
-# FORMAT ends the statement; what follows, after blanks and at most one line break, is data.
-_INSERT_FORMAT = re.compile(rb"\sFORMAT\s+(\w+)[ \t]*(?:\r?\n)?", re.IGNORECASE)
-_NOT_RAW_DATA = re.compile(rb"\b(?:SELECT|WITH|VALUES|WATCH|INFILE)\b", re.IGNORECASE)
-_QUOTED = re.compile(rb"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_OPAQUE = rb"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|--[^\n]*|/\*.*?\*/"
+# FORMAT ends the statement; what follows, after blanks and at most one line break, is data. A column
+# may be called `values`: a name is followed by a comma or a parenthesis, the keyword never is.
+_INSERT_CLAUSE = re.compile(
+    _OPAQUE + rb"|\b(?:(?P<settings>SETTINGS)\s+\w+\s*="
+    rb"|FORMAT\s+(?P<format>\w+)[ \t]*(?:\r?\n)?"
+    rb"|(?P<other>SELECT|WITH|VALUES|WATCH|INFILE)\b(?!\s*[,)]))",
+    re.DOTALL | re.IGNORECASE,
+)
+_INPUT_TABLE = re.compile(_OPAQUE + rb"|\bFROM\s+(?P<input>input)\s*\(", re.DOTALL | re.IGNORECASE)
+_MAX_HEAD = 262_144  # the engine's max_query_size: no statement is longer, whatever data follow it
 _TRAILING_FORMAT = re.compile(
     rb"\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;']*(?:'[^']*'[^;']*)*)?;?\s*$", re.IGNORECASE
 )
 _ERROR_CODE = re.compile(r"Code: (\d+)")
+_WRAPPED_ERROR = re.compile(
+    r"^Code: (?P<code>\d+)\. DB::Exception: (?P<inner>Code: (?P=code)\. .*) \(version [\d.]+\)\. \(\w+\)$",
+    re.DOTALL,
+)
+_ROWS_FILE = re.compile(r": \(in file/uri (?:/proc/self/fd/|[^)]*/tocsin-insert-)\w+\)")
 
 # Statements that answer with rows (and therefore with a format), and that a GET may carry.
 _READS: Final = frozenset(
@@ -76,30 +88,45 @@ _FORMAT_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RawInsert:
-    """An INSERT whose rows follow as bytes: statement without its FORMAT clause, format, data."""
+    """An INSERT whose rows follow as bytes: table and columns, SETTINGS clause or empty, format, data."""
 
-    head: str
-    format: str
+    head: bytes
+    settings: bytes
+    format: bytes
     data: bytes
+
+    def from_file(self, path: str) -> bytes:
+        """The statement that reads the same rows from a file; `path` needs no quoting."""
+        return b"%s FROM INFILE '%s' COMPRESSION 'none' %s FORMAT %s" % (
+            self.head, path.encode(), self.settings, self.format,
+        )  # fmt: skip
 
 
 def split_insert(sql: bytes) -> RawInsert | None:
     """The parts of ``INSERT INTO … FORMAT name DATA``; None for every other statement."""
     if not _INSERT.match(sql):
         return None
-    # The head is short; looking only at the start keeps megabytes of data out of the search.
-    start = sql[:65_536]
-    # Quoted names and literals must not be mistaken for clauses: blank them, keeping every offset.
-    masked = _QUOTED.sub(lambda found: b"_" * len(found.group()), start)
-    clause = _INSERT_FORMAT.search(masked)
-    if (
-        clause is None
-        or clause.group(1).upper() == b"VALUES"
-        or _NOT_RAW_DATA.search(masked[: clause.start()])
-    ):
-        return None
-    head = start[: clause.start()].decode()
-    return RawInsert(head, start[clause.start(1) : clause.end(1)].decode(), sql[clause.end() :])
+    head_end = None
+    for found in _INSERT_CLAUSE.finditer(sql, 0, _MAX_HEAD):
+        if found["settings"] and head_end is None:
+            head_end = found.start()
+        elif found["format"]:
+            if found["format"].upper() == b"VALUES":
+                return None
+            end = found.start() if head_end is None else head_end
+            return RawInsert(
+                sql[:end].rstrip(), sql[end : found.start()].strip(), found["format"], sql[found.end() :]
+            )
+        elif found["other"]:
+            return None
+    return None
+
+
+def reads_posted_rows(sql: bytes) -> bool:
+    """Whether an INSERT selects from ``input(…)``, that is from rows sent with the statement."""
+    return _INSERT.match(sql) is not None and any(
+        found["input"] for found in _INPUT_TABLE.finditer(sql, 0, _MAX_HEAD)
+    )
 
 
 def first_word(sql: bytes) -> bytes:
@@ -128,6 +155,20 @@ def error_code(message: str) -> int:
     """ClickHouse's numeric error code in an exception text; 1002 (unknown exception) when there is none."""
     found = _ERROR_CODE.search(message)
     return int(found.group(1)) if found else 1002
+
+
+def as_the_server_says(message: str) -> str:
+    """The engine's error text without the traces of the file an INSERT's rows were read from."""
+    wrapped = _WRAPPED_ERROR.match(message)
+    if wrapped:
+        message = wrapped["inner"]
+    message, count = _ROWS_FILE.subn("", message)
+    if count:
+        message = message.replace(
+            "While executing File: data for INSERT was parsed from file",
+            "data for INSERT was parsed from query",
+        )
+    return message
 
 
 def http_status(code: int) -> int:
