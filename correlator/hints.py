@@ -1,8 +1,9 @@
 """Root-cause hints: candidate services, scored by checkable evidence with fixed weights.
 
 Candidates are the services with alerts, those their alerts point to, and those just changed. Each
-piece of evidence adds its weight; a service whose own trouble is explained by an anomalous callee
-keeps only part of it, so that the deepest one on the suspected path leads. Confidence is the
+piece of evidence adds its weight; a service whose slowness or failures a callee in trouble explains
+keeps only part of them, so that the deepest one on the suspected path leads; its own resources and
+its silence no callee explains. Confidence is the
 squared score's share of all squared scores and of a constant for what nobody has thought of:
 when the evidence is thin, most of it goes to "unknown".
 """
@@ -17,13 +18,14 @@ import msgspec
 
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, Signal, read
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, USED, Signal, read
 from detectors.alert import Alert
 from streams.records.messages import Change
 
-STRENGTH, ONSET, PATH, POINTED, GONE, NEW_LOG, CHANGED, CALLS = 0.25, 0.15, 0.20, 0.30, 0.25, 0.20, 0.35, 0.10
+STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
+POINTED, GONE, NEW_LOG, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.35, 0.10
 EXPLAINED = 0.45
-"""what remains of a service's score when an anomalous callee explains it"""
+"""what remains of a service's slowness and failures when a callee in trouble explains them"""
 LATER_MS = 60_000
 """a callee that began this much later explains nothing"""
 UNKNOWN = 0.20
@@ -50,6 +52,8 @@ class _Suspect(msgspec.Struct):
     signals: list[Signal] = []
     evidence: list[Evidence] = []
     cause: str = ""
+    kept: float = 0.0
+    """the part of the score no callee can explain: its own resources, its silence"""
 
     @property
     def score(self) -> float:
@@ -80,7 +84,10 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     ways = _ways(scene.calls, [s.service for s in ordered])
     _paths(ordered, onsets, ways)
     _failing_calls(ordered, scene.calls)
-    scores = {s.service: s.score * _unexplained(s, ordered, onsets, ways) for s in ordered}
+    scores = {}
+    for suspect in ordered:
+        remains = _unexplained(suspect, ordered, onsets, ways)
+        scores[suspect.service] = suspect.kept + (suspect.score - suspect.kept) * remains
     return _hints(ordered, scores)
 
 
@@ -129,8 +136,8 @@ def _onset(suspect: _Suspect) -> int | None:
 
 def _signals(suspect: _Suspect) -> None:
     """The strongest signal of each role."""
-    weights = {OWN: STRENGTH, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
-    kinds = {OWN: "strength", LOG: "log", POINTING: "path", ABSENT: "absent", STARVED: "strength"}
+    weights = {OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
+    kinds = {LOG: "log", POINTING: "path", ABSENT: "absent"}
     for role, weight in weights.items():
         of_role = [s for s in suspect.signals if s.role == role]
         if not of_role:
@@ -143,8 +150,12 @@ def _signals(suspect: _Suspect) -> None:
         text = f"{clock(a.started_at)} {a.summary}"
         if role == POINTING:
             text = f"seen by its caller {a.service}: {text}"
-        suspect.evidence.append(Evidence(kinds[role], text, round(value, 4), a.started_at, a.id))
-    named = [s for s in suspect.signals if s.role in (OWN, LOG, ABSENT)] or suspect.signals
+        suspect.evidence.append(
+            Evidence(kinds.get(role, "strength"), text, round(value, 4), a.started_at, a.id)
+        )
+        if role in (USED, ABSENT):
+            suspect.kept += value
+    named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, ABSENT)] or suspect.signals
     if named:
         lead = max(named, key=lambda s: (s.force, -s.alert.started_at, s.alert.id))
         suspect.cause = lead.alert.summary

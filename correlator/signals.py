@@ -25,14 +25,14 @@ SHARED = 0.3
 FULL_STRENGTH = 50.0
 """deviation (in normal spreads) from which on stronger says no more"""
 
-OWN, STARVED, POINTING, ABSENT, LOG = "own", "starved", "pointing", "absent", "log"
+OWN, USED, STARVED, POINTING, ABSENT, LOG = "own", "used", "starved", "pointing", "absent", "log"
 
 
 class Signal(NamedTuple):
     """One alert, read."""
 
     role: str
-    """own | starved | pointing | absent | log"""
+    """own (slow, failing) | used (its own resources) | starved | pointing | absent | log"""
     about: str
     """service it speaks of"""
     force: float
@@ -61,7 +61,8 @@ def read(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
     if m.callee is not None:
         return (Signal(POINTING, m.callee, _POINTING.get(m.kind, 0.5) * force(alert.strength), alert),)
     trust = SHARED if m.shared else WAITING if m.client else _TRUST.get(m.kind, 1.0)
-    return (Signal(OWN, alert.service, trust * force(alert.strength), alert),)
+    role = USED if m.kind == measures.RESOURCE and not m.shared else OWN
+    return (Signal(role, alert.service, trust * force(alert.strength), alert),)
 
 
 def _harmless(kind: str, strength: float) -> bool:

@@ -95,3 +95,13 @@ def test_a_cycle_explains_nothing() -> None:
     cycle = (("a", "b", 0.0), ("b", "a", 0.0))
     found = hints(firing("a", strength=50.0), firing("b", at=1_000), calls=cycle)
     assert found[0].service == "a"
+
+
+def test_a_busy_processor_is_not_excused_by_a_slow_callee() -> None:
+    """The callee's slowness does not explain its caller's own resources."""
+    found = hints(
+        firing("checkout", "process.cpu.utilization", at=0, strength=60.0),
+        firing("checkout", "http.server.request.duration.p95", at=4_000),
+        firing("payment", "http.server.request.duration.p95", at=4_000, strength=15.0),
+    )
+    assert found[0].service == "checkout"
