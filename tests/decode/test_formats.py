@@ -31,6 +31,7 @@ METRIC = json.dumps({"ts": T0, "service": "a", "metric": "m", "value": 1})
         (b'{"ts":1,"service":"a","version":"2"}', "changes"),
         (b'{"ts":1,"incident":"i","action":"resolve"}', "actions"),
         (b'{"ts":1,"service":"a"}', None),
+        (b'{"ts":1,"service":"a","incident":"i"}', None),
         (b'{"nonsense":1}', None),
         (b"[]", None),
         (b"plain text", None),

@@ -37,8 +37,9 @@ def test_rows_at_or_before_the_watermark_are_late() -> None:
 
 def test_rows_of_one_record_are_never_late_by_each_other() -> None:
     """A batch may span any time."""
-    both = json.dumps(line(T0)) + "\n" + json.dumps(line(T0 - 60 * S, 2))
-    assert len(read(core(settings("tocsin")).process([record(both)])).samples) == 2
+    both = json.dumps(line(T0 + 60 * S)) + "\n" + json.dumps(line(T0, 2))
+    records = [record(line(T0 + 1 * S)), record(both, 1, ts=T0 + 60 * S)]
+    assert len(read(core(settings("tocsin")).process(records)).samples) == 3
 
 
 def test_a_clock_ahead_does_not_make_the_others_late() -> None:
@@ -136,6 +137,12 @@ def test_a_begin_reaches_every_shard_before_any_row() -> None:
         assert first.peers == ["in/0", "in/1"]
         assert all(page.epoch == "e1" and page.state == SourceState.ACTIVE for page in rest)
     assert len(found.samples) == 1
+
+
+def test_within_a_replay_the_watermark_does_not_fall_behind_its_begin() -> None:
+    """Nothing older than the begin can follow, whatever the allowed lateness."""
+    found = read(core(settings("tocsin")).process([control("begin", "e1", T0), record(line(T0), 1)]))
+    assert found.watermarks[0] == (T0 - 1, SourceState.ACTIVE, "e1")
 
 
 def test_an_end_carries_the_newest_event_time() -> None:

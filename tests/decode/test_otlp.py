@@ -15,7 +15,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from streams.records.pages import Kind, Series
 from tests.decode import producers
-from tests.decode.support import T0, Read, decode
+from tests.decode.support import T0, Read, core, decode, read, record, settings
 
 FORMATS = ("otlp", "otlp-json", "auto")
 
@@ -391,3 +391,37 @@ def test_json_of_which_nothing_can_be_read_is_refused_as_a_whole() -> None:
     assert [(letter.reason, letter.rows) for letter in decode(body, "otlp-json").letters] == [
         ("wrong-type", 0)
     ]
+
+
+BROKEN = b"\x0a\x05\x0a\x03\x0a\x05a"  # a resource whose first attribute ends in the middle of its key
+
+
+@pytest.mark.parametrize("signal", ["metrics", "logs", "traces"])
+def test_a_record_broken_half_way_leaves_nothing_behind(signal: str) -> None:
+    """The first sender of the record could be read, the second cannot: all of it is refused."""
+    whole = getattr(producers, signal)().SerializeToString()
+    bad = bytes([0x0A, len(BROKEN)]) + BROKEN
+    of = settings("otlp")
+    ts = T0 if signal == "logs" else now()
+    found = read(core(of).process([record(whole + bad, ts=ts), record(whole, 1, ts=ts)]))
+    expected = read(core(of).process([record(whole, 1, ts=ts)]))
+    assert [
+        (letter.offset, letter.reason, letter.rows) for letter in found.letters if letter.offset == 0
+    ] == [(0, "undecodable", 0)]
+    assert found.rows() == expected.rows()
+
+
+def test_new_bounds_of_a_histogram_are_described_anew() -> None:
+    """The buckets of a series may change with a new release; a row is never read with the old bounds."""
+    described = []
+    made = core(settings("otlp"))
+    for i, bounds in enumerate(([1.0], [2.0], [2.0])):
+        request = ExportMetricsServiceRequest()
+        metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="h")
+        metric.histogram.aggregation_temporality = 2
+        metric.histogram.data_points.add(
+            time_unix_nano=(T0 + i) * 1_000_000, bucket_counts=[1, 2], explicit_bounds=bounds
+        )
+        found = read(made.process([record(request.SerializeToString(), i)]))
+        described.append([series.bounds for series in found.series.values()])
+    assert described == [[(1.0,)], [(2.0,)], []]
