@@ -131,6 +131,9 @@ class Pipeline:
             admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka.bootstrap)
             await admin.start()
             try:
+                # Asking the embedded broker for a topic it does not know would create it.
+                if topic not in await admin.list_topics():
+                    return set()
                 described = (await admin.describe_topics([topic]))[0]
                 return {partition["partition"] for partition in described["partitions"]}
             finally:
