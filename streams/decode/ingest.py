@@ -23,7 +23,6 @@ from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
 from streams.decode.sniff import sniff
-from streams.records.digest import shard_of
 from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
 
@@ -308,8 +307,3 @@ class IngestCore:
 
     def _output(self, shard: int, raw: bytes) -> Output:
         return Output(self._settings.topics.pages, raw, key=self._source.encode(), partition=shard)
-
-
-def own_shard(shards: int) -> int:
-    """The shard that sees telemetry about ourselves."""
-    return shard_of(windows.SERVICE, shards)

@@ -54,21 +54,21 @@ def attempt_all(value: bytes) -> None:
     read(outputs)
 
 
-@settings(max_examples=300, deadline=2_000)
+@settings(max_examples=300, deadline=None)
 @given(value=st.binary(max_size=400))
 def test_random_bytes_never_break_a_decoder(value: bytes) -> None:
     """Noise on a topic."""
     attempt_all(value)
 
 
-@settings(max_examples=200, deadline=2_000)
+@settings(max_examples=200, deadline=None)
 @given(value=st.sampled_from(VALID), data=st.data())
 def test_truncated_records_never_break_a_decoder(value: bytes, data: st.DataObject) -> None:
     """A producer that died half-way."""
     attempt_all(value[: data.draw(st.integers(0, len(value)))])
 
 
-@settings(max_examples=400, deadline=2_000)
+@settings(max_examples=400, deadline=None)
 @given(value=st.sampled_from(VALID), data=st.data())
 def test_flipped_bits_never_break_a_decoder(value: bytes, data: st.DataObject) -> None:
     """A few bits anywhere, so that most of the record still makes sense."""
@@ -91,7 +91,7 @@ _json = st.recursive(
 _KEYS = ["ts", "service", "metric", "value", "labels", "resource", "severity", "body", "span_id", "trace_id"]
 
 
-@settings(max_examples=300, deadline=2_000)
+@settings(max_examples=300, deadline=None)
 @given(fields=st.dictionaries(st.sampled_from(_KEYS), _json))
 def test_fields_of_any_json_type_never_break_a_decoder(fields: dict[str, object]) -> None:
     """The right names with anything in them."""
@@ -107,7 +107,7 @@ def _paths(node: object, path: tuple[object, ...] = ()) -> list[tuple[object, ..
     return found
 
 
-@settings(max_examples=300, deadline=2_000)
+@settings(max_examples=300, deadline=None)
 @given(which=st.integers(3, 5), data=st.data(), instead=_json)
 def test_otlp_json_with_anything_in_one_place_never_breaks_a_decoder(
     which: int, data: st.DataObject, instead: object
