@@ -279,7 +279,7 @@ def main() -> None:
                 f"{found['plain_per_s']:,}",
                 str(found["ratio"]),
             )
-        Console().print(table)
+        Console(width=110).print(table)
     print(json.dumps({"ingest": results}))
 
 
