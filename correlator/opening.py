@@ -2,9 +2,10 @@
 
 A group opens when it holds at least one alert of severity warning or higher and
 - an alert that is enough on its own: a critical one, logged failures, a service that fell silent,
-  something a person or another system reported; or
+  something a person or another system reported, trouble of the pipeline itself; or
 - two different signals that support each other (quantiles of one metric are one signal); or
-- an alert that has been firing for `SETTLE_MS`, or twice the time it took to notice it.
+- an alert that has been firing for the time its severity asks for (`SETTLE_MS`), or twice the time it
+  took to notice it.
 Groups that never open vanish when their alerts have resolved.
 """
 
@@ -15,7 +16,9 @@ import re
 from correlator.group import Group
 from detectors.alert import SEVERITIES, Alert
 
-SETTLE_MS = 60_000
+SETTLE_MS = {"warning": 60_000, "error": 15_000}
+OWN_SERVICE = "tocsin"
+"""what the pipeline says of itself; its rules are thresholds, not statistics"""
 _WARNING = SEVERITIES.index("warning")
 _ERROR = SEVERITIES.index("error")
 _CRITICAL = SEVERITIES.index("critical")
@@ -24,7 +27,7 @@ _FIGURE = re.compile(r"[._]?(p\d\d|avg|average|mean|max|min)(?=\W|$)", re.IGNORE
 
 def settle_ms(alert: Alert) -> int:
     """How long it must have been firing to count without support."""
-    return max(SETTLE_MS, 2 * (alert.detected_at - alert.started_at))
+    return max(SETTLE_MS.get(alert.severity, 0), 2 * (alert.detected_at - alert.started_at))
 
 
 def signal(alert: Alert) -> tuple[str, str]:
@@ -54,6 +57,8 @@ def _enough(alert: Alert) -> str | None:
     level = SEVERITIES.index(alert.severity)
     if level >= _CRITICAL:
         return f"severity {alert.severity}"
+    if alert.service == OWN_SERVICE and level >= _ERROR:
+        return "the pipeline reports trouble of its own"
     if alert.kind in ("log", "absent") and level >= _ERROR:
         return f"a {alert.kind} alert of severity {alert.severity}"
     if alert.kind in ("external", "probe", "manual"):
