@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCHES := transport throughput ingest shard detect latency nab kpi rootcause
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kafka check lock bench clean
@@ -41,7 +42,7 @@ lock: setup ## Resolve the dependencies again and write requirements/*.lock
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o requirements/dev.lock
 
 bench: setup ## Measure: throughput, latency, quality
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHES); do echo "== bench.$$name"; $(BIN)/python -m bench.$$name || exit 1; done
 
 clean: ## Remove what make made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -286,7 +286,8 @@ class Pipeline:
 
     def expected(self) -> dict[str, dict[str, Any]]:
         """What a back-test of the same files with the same settings finds."""
-        found: Findings = run_backtest(load_data(self.data), "monday", self.settings, page=1_000)
+        data = load_data(self.data)
+        found: Findings = run_backtest(data, data.runs[0], self.settings, page=1_000)
         return {key: json.loads(msgspec.json.encode(incident)) for key, incident in found.incidents.items()}
 
     def clickhouse(self) -> Client:

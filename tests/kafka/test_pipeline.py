@@ -11,6 +11,7 @@ from embedded.stack import Stack
 from tests.e2e import scenarios
 from tests.e2e.pipeline import Pipeline, pipeline
 from tests.kafka.cluster import KafkaCluster
+from tests.publicdata import public_data
 from tests.shopdata import write_shop
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
@@ -52,3 +53,13 @@ def test_three_workers_find_what_one_finds(running: Pipeline) -> None:
 def test_kill_nine_three_times_under_load_changes_nothing(running: Pipeline) -> None:
     """Compacted checkpoints, real group coordinator."""
     scenarios.killed_worker_changes_nothing(running)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_real_data_replayed_gives_the_backtests_incidents(
+    workers: int, tmp_path: Path, real_kafka: KafkaCluster, clickhouse: str
+) -> None:
+    """Nezha's Online Boutique through Kafka, as fast as it goes, with one worker and with three."""
+    data = public_data("nezha_ob")
+    with pipeline(tmp_path, real_kafka.bootstrap, clickhouse, f"nezha-{workers}", data) as running:
+        scenarios.workers_change_nothing(running, workers)
