@@ -26,8 +26,8 @@ STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
 POINTED, GONE, NEW_LOG, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.35, 0.10
 EXPLAINED = 0.45
 """what remains of a service's slowness and failures when a callee in trouble explains them"""
-LATER_MS = 60_000
-"""a callee that began this much later explains nothing"""
+LATER_MS = 5_000
+"""a callee that began this much later, and longer than it took to notice, explains nothing"""
 UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
 LEAST_SCORE = 0.12
@@ -54,6 +54,11 @@ class _Suspect(msgspec.Struct):
     cause: str = ""
     kept: float = 0.0
     """the part of the score no callee can explain: its own resources, its silence"""
+
+    @property
+    def coarse(self) -> int:
+        """Longest detection delay of its signals, ms: how exactly its onset is known."""
+        return max((s.alert.detected_at - s.alert.started_at for s in self.signals), default=0)
 
     @property
     def score(self) -> float:
@@ -177,10 +182,13 @@ def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> Non
 
 
 def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) -> None:
-    """How many of the other troubled services call this one, directly or not."""
+    """How many of the others, in trouble no earlier than this one, depend on it."""
+    named = {s.service: s for s in suspects}
     for suspect in suspects:
         others = [s for s in onsets if s != suspect.service]
-        dependent = [s for s in others if s in ways[suspect.service]]
+        dependent = [
+            s for s in others if s in ways[suspect.service] and not _later(suspect, named[s], onsets)
+        ]
         # That others depend on it accuses only who is in trouble itself, or was just changed.
         if not dependent or (suspect.service not in onsets and not suspect.evidence_of("change")):
             continue
@@ -230,17 +238,23 @@ def _unexplained(
     suspect: _Suspect, suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways
 ) -> float:
     """1, or `EXPLAINED` when something it calls is in trouble itself, and not clearly later."""
-    own = onsets.get(suspect.service)
-    if own is None or suspect.evidence_of("change"):
+    if suspect.service not in onsets or suspect.evidence_of("change"):
         return 1.0
     for other in suspects:
-        at = onsets.get(other.service)
         calls_it = other is not suspect and suspect.service in ways[other.service]
-        if at is None or not calls_it or other.service in ways[suspect.service]:
+        if other.service not in onsets or not calls_it or other.service in ways[suspect.service]:
             continue  # not beneath it, or in a cycle with it, which explains nothing
-        if other.score >= 0.5 * suspect.score and at <= own + LATER_MS:
+        if other.score >= 0.5 * suspect.score and not _later(other, suspect, onsets):
             return EXPLAINED
     return 1.0
+
+
+def _later(suspect: _Suspect, other: _Suspect, onsets: Mapping[str, int]) -> bool:
+    """Whether `suspect` clearly began after `other`; one without an onset did not."""
+    at, before = onsets.get(suspect.service), onsets.get(other.service)
+    if at is None or before is None:
+        return False
+    return at > before + LATER_MS + max(suspect.coarse, other.coarse)
 
 
 def _hints(suspects: Sequence[_Suspect], scores: Mapping[str, float]) -> tuple[Hint, ...]:

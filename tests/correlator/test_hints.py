@@ -105,3 +105,9 @@ def test_a_busy_processor_is_not_excused_by_a_slow_callee() -> None:
         firing("payment", "http.server.request.duration.p95", at=4_000, strength=15.0),
     )
     assert found[0].service == "checkout"
+
+
+def test_a_callee_that_began_clearly_later_explains_nothing() -> None:
+    """Twenty seconds after its caller, noticed within two: not the cause."""
+    found = hints(firing("checkout", "error_ratio"), firing("payment", "error_ratio", at=20_000))
+    assert found[0].service == "checkout"
