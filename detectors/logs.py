@@ -1,8 +1,9 @@
 """Log signals: templates never seen before, and rates of lines, warnings and errors.
 
 A template first seen after its service's learning period is an alert when its severity is WARN
-or more or it carries an exception. An error is a warning until it repeats (`Open.repeats`), then a new
-version of the alert says so: rare errors are part of how most services talk. A new INFO template is
+or more or it carries an exception. Until it repeats (`Open.repeats`) it is mere evidence (severity "info"),
+then a new version of the alert carries its severity: rare warnings and errors are part of how most
+services talk. What is fatal counts at once. A new INFO template is
 evidence (severity "info"), a few a
 bucket and only from services whose lines are not new all the time. The alert resolves when the
 template has not been seen for its quiet time: `log_quiet_ms`, or less for a template that was seen
@@ -194,7 +195,7 @@ class Logs:
         opened = Open(
             template.id,
             template.text,
-            "warning" if level == "error" else level,
+            level if level == "critical" else "info",
             line.ts,
             line.ts,
             0,

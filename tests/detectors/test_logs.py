@@ -56,15 +56,15 @@ def test_templates_of_the_learning_period_are_never_alerts() -> None:
     ("severity", "body", "once", "often"),
     [
         (21, "giving up now", "critical", "critical"),
-        (17, "refused", "warning", "error"),
-        (13, "slow answer", "warning", "warning"),
+        (17, "refused", "info", "error"),
+        (13, "slow answer", "info", "warning"),
         (9, "new feature on", "info", "info"),
-        (0, "2024-01-01 ERROR broken pipe", "warning", "error"),
+        (0, "2024-01-01 ERROR broken pipe", "info", "error"),
         (0, "plain words", "info", "info"),
     ],
 )
 def test_alert_severity_follows_the_line(severity: int, body: str, once: str, often: str) -> None:
-    """From the severity number, or a level word when none was sent; an error counts once it repeats."""
+    """From the severity number, or a level word when none was sent; what is not fatal counts once it repeats."""
     [alert] = say(learned(), [line(LEARNED + 1, body, severity)], LEARNED + 1_000)
     assert alert.severity == once
     [alert] = say(learned(), [line(LEARNED + 1 + i, body, severity) for i in range(3)], LEARNED + 1_000)
@@ -78,7 +78,7 @@ def test_an_exception_makes_a_quiet_line_an_error_when_it_comes_twice() -> None:
     assert alert.severity == "error"
     assert ("exception", "KeyError") in alert.labels
     [alert] = say(learned(), lines[:1], LEARNED + 1_000)
-    assert alert.severity == "warning"
+    assert alert.severity == "info"
 
 
 def test_an_error_that_repeats_later_is_a_new_version_of_its_alert() -> None:
@@ -86,16 +86,16 @@ def test_an_error_that_repeats_later_is_a_new_version_of_its_alert() -> None:
     logs = learned()
     lines = [line(LEARNED + 1 + 4_000 * i, "disk on fire", 17) for i in range(3)]
     first, second, resolved = logs.run(lines, LEARNED + 100_000)
-    assert (first[1].version, first[1].severity) == (1, "warning")
+    assert (first[1].version, first[1].severity) == (1, "info")
     assert (second[1].version, second[1].severity, second[0]) == (2, "error", LEARNED + 9_000)
     assert (resolved[1].version, resolved[1].state, resolved[1].severity) == (3, "resolved", "error")
     assert first[1].id == second[1].id == resolved[1].id
 
 
-def test_an_error_now_and_then_stays_a_warning() -> None:
+def test_an_error_now_and_then_stays_mere_evidence() -> None:
     """Three lines, but not within a bucket."""
     lines = [line(LEARNED + 1 + 6_000 * i, "disk on fire", 17) for i in range(3)]
-    assert {alert.severity for alert in say(learned(), lines, LEARNED + 100_000)} == {"warning"}
+    assert {alert.severity for alert in say(learned(), lines, LEARNED + 100_000)} == {"info"}
 
 
 def test_the_alert_resolves_after_the_quiet_time() -> None:
