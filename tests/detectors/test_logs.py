@@ -64,7 +64,7 @@ def test_templates_of_the_learning_period_are_never_alerts() -> None:
     ],
 )
 def test_alert_severity_follows_the_line(severity: int, body: str, once: str, often: str) -> None:
-    """From the severity number, or a level word when none was sent; what is not fatal counts once it repeats."""
+    """From severity number or level word; what is not fatal counts once it repeats."""
     [alert] = say(learned(), [line(LEARNED + 1, body, severity)], LEARNED + 1_000)
     assert alert.severity == once
     [alert] = say(learned(), [line(LEARNED + 1 + i, body, severity) for i in range(3)], LEARNED + 1_000)
