@@ -17,7 +17,9 @@ COPY config config
 COPY embedded embedded
 COPY cli cli
 COPY demo demo
-RUN /opt/tocsin/bin/pip install --no-deps .
+RUN /opt/tocsin/bin/pip install --no-deps . \
+    # Compiled here once, beside the code, where any user can read it.
+    && /opt/tocsin/bin/python -c "from detectors.bank import warm; warm()"
 
 FROM python:3.12.12-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin tocsin \

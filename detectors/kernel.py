@@ -203,6 +203,10 @@ def _build(version: int) -> Any:
                 reason = BY_RULE
             lower = expected - spread * limit(fire, tails[GATE_DOWN, 0], tails[GATE_DOWN, 1])
             upper = expected + spread * limit(fire, tails[GATE_UP, 0], tails[GATE_UP, 1])
+            if value < 0:
+                s["signed"] = 1
+            if not s["signed"]:
+                lower = max(lower, 0.0)
 
             # decide
             outcome = NOTHING

@@ -8,7 +8,7 @@ from config.settings import Detect
 from detectors.alert import SEVERITIES, Alert, alert_id
 from detectors.gate import ACCEPT, BY_DAY, BY_RULE, BY_SHAPE, BY_WEEK, RESOLVE
 from detectors.rules import rule_for
-from detectors.words import clock, compare, instance_of, name_of, quantity, unit_of
+from detectors.words import clock, compare, instance_of, name_of, quantity, unit_of, usual
 from streams.records.pages import Series
 
 _USUAL = {BY_DAY: " for the time of day", BY_WEEK: " for the time of week"}
@@ -56,15 +56,13 @@ def _summary(event: Any, series: Series, config: Detect) -> str:
         rule = rule_for(series, config)
         text = f"{rule.words}: {quantity(value, unit)}, at least {quantity(rule.at_least, unit)} fires"
     else:
-        lower, upper = quantity(float(event["lower"]), unit), quantity(float(event["upper"]), unit)
+        text = f"{name_of(series)} {quantity(value, unit)}"
         if reason == BY_SHAPE and float(event["lower"]) <= value <= float(event["upper"]):
-            text = f"{name_of(series)} {quantity(value, unit)}, a value or jump it has not shown before"
-            text += f" (usually {quantity(expected, unit)})"
+            text += f", a value or jump it has not shown before (usually {usual(value, expected, unit)})"
         else:
-            text = f"{name_of(series)} {quantity(value, unit)}, {compare(value, expected)} "
-            text += f"{quantity(expected, unit)}{_USUAL.get(reason, '')} (band {lower} to {upper})"
+            text += f", {compare(value, expected)} {usual(value, expected, unit)}{_USUAL.get(reason, '')}"
     if int(event["kind"]) == ACCEPT:
-        return f"{text}; since {since}, accepted as its new normal"
+        return f"{text}, since {since}; accepted as its new normal"
     if int(event["kind"]) == RESOLVE:
-        return f"{text}; from {since} to {clock(int(event['ts']))}"
-    return f"{text} since {since}"
+        return f"{text}, {since} to {clock(int(event['ts']))}"
+    return f"{text}, since {since}"

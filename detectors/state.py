@@ -16,6 +16,7 @@ from detectors import cadence, gate, level, seasonal, shapes
 SLOT = np.dtype(
     [
         ("used", "u1"),
+        ("signed", "u1"),  # it has been below zero, so a band may be
         ("fp", "<u8"),
         ("touched", "<i8"),  # event time of the last row or description, for eviction
         *cadence.FIELDS,

@@ -152,9 +152,18 @@ def name_of(series: Series) -> str:
     return " ".join(part for part in (series.service, metric, *rest[:2]) if part)
 
 
+NEXT_TO_NOTHING = 1e-6
+"""an expected value this much smaller than the value seen is said to be 0"""
+
+
+def usual(value: float, expected: float, unit: str) -> str:
+    """The expected value in words, without digits that mean nothing."""
+    return quantity(0.0 if abs(expected) <= NEXT_TO_NOTHING * abs(value) else expected, unit)
+
+
 def compare(value: float, expected: float) -> str:
     """How far off, in words: "9.1x its usual", "42 % below its usual"."""
-    if expected == 0 or (value < 0) != (expected < 0):
+    if abs(expected) <= NEXT_TO_NOTHING * abs(value) or (value < 0) != (expected < 0):
         return "usually"
     ratio = value / expected
     if ratio >= 2:

@@ -78,8 +78,10 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
         factory = ingest_factory(settings, source_ids(settings, counts))
         return StagePlan(stage, inputs, factory, fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms)
     if stage == "detect":
+        from detectors.bank import warm
         from detectors.shard import shard_factory
 
+        warm()  # before the group is joined: compiling would stall the event loop for seconds
         return StagePlan(stage, inputs, shard_factory(settings))
     if stage == "correlate":
         from correlator.domain import domain_factory

@@ -9,7 +9,7 @@ from config.settings import Detect
 from detectors.alert import Alert
 from detectors.bank import STATES, Bank
 from detectors.rules import DEADLETTER_RATIO, OWN_SERVICE
-from detectors.words import habits, quantity
+from detectors.words import compare, habits, quantity, usual
 from streams.records.pages import Series
 from tests.detectors.bankdata import T0, feed, firing, noise, series
 
@@ -154,7 +154,8 @@ def test_the_summary_says_it_in_words_with_units() -> None:
     assert alerts[0].summary.startswith("checkout http.server.request.duration p95 1.84 s, 9.")
     assert "x its usual 0.2" in alerts[0].summary
     assert alerts[0].summary.endswith("since 22:16:40 UTC")
-    assert alerts[-1].summary.endswith("; from 22:16:40 UTC to 22:17:04 UTC")
+    assert "band" not in alerts[0].summary
+    assert alerts[-1].summary.endswith(", 22:16:40 UTC to 22:17:04 UTC")
 
 
 def test_an_alert_carries_labels_instance_and_resource() -> None:
@@ -223,3 +224,13 @@ def test_quantities_are_written_as_people_say_them(value: float, unit: str, text
 def test_the_bad_direction_is_read_off_the_name(metric: str, unit: str, sense: int) -> None:
     """Latency, errors and usage: up; success and throughput: down."""
     assert habits(series("s", metric, unit)).sense == sense
+
+
+def test_the_band_of_a_series_that_was_never_negative_ends_at_zero() -> None:
+    """A latency below zero is not "normal", it is nonsense."""
+    assert all(alert.lower is not None and alert.lower >= 0 for alert in latency(with_fault(10, 30.0)))
+
+
+def test_next_to_nothing_is_said_to_be_zero() -> None:
+    """No "usually -7.55e-09"."""
+    assert (compare(0.35, -7.55e-9), usual(0.35, -7.55e-9, "1")) == ("usually", "0")
