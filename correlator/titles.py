@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from correlator.incident import Hint
@@ -59,9 +60,20 @@ def title(alerts: Sequence[Alert], hints: Sequence[Hint]) -> str:
         what = lead.cause or (own[0].summary if own else worst.summary)
         others = len([s for s in services if s != lead.service])
         also = f", {others} more service{'s' * (others > 1)} affected" if others else ""
-        return _cut(f"{lead.service}: {what}") + also
+        return _cut(f"{lead.service}: {_headline(what, lead.service)}") + also
     also = f" and {len(services) - 1} more service{'s' * (len(services) > 2)}" if len(services) > 1 else ""
-    return _cut(f"{worst.service}{also}: {worst.summary}")
+    return _cut(f"{worst.service}{also}: {_headline(worst.summary, worst.service)}")
+
+
+_WHEN = re.compile(
+    r",? (since \d\d:\d\d:\d\d UTC|\d\d:\d\d:\d\d UTC to \d\d:\d\d:\d\d UTC)(; accepted[^;]*)?$"
+)
+"""how a summary ends; an incident has its own times"""
+
+
+def _headline(text: str, service: str) -> str:
+    """A summary without the name that stands before it and the times that stand beside it."""
+    return _WHEN.sub("", text.removeprefix(f"{service} "))
 
 
 def _cut(text: str, most: int = 160) -> str:

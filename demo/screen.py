@@ -143,10 +143,8 @@ def incident_line(finding: Finding, injected_ms: Sequence[int]) -> str:
     """One incident in words: severity, title, first hint, its evidence, time to detect."""
     parts = [f"{finding.severity or 'incident'}: {finding.title or finding.id}"]
     if finding.hints:
-        service, confidence, cause, evidence = finding.hints[0]
-        parts.append(f"first hint {service} ({confidence:.0%}){': ' + cause if cause else ''}")
-        if evidence:
-            parts.append(evidence)
+        service, confidence, _, evidence = finding.hints[0]
+        parts.append(f"first hint {service} ({confidence:.0%}){': ' + evidence if evidence else ''}")
     parts.append(detect_text(finding, injected_ms))
     return " | ".join(parts)
 
@@ -218,9 +216,8 @@ def _incident(finding: Finding, injected_ms: Sequence[int]) -> Text:
         )
     ]
     if finding.hints:
-        service, confidence, cause, evidence = finding.hints[0]
-        lines.append(Text.assemble("  first hint ", (service, "bold"), f" ({confidence:.0%}) {cause}"))
-        lines.append(Text(f"  evidence   {evidence}"))
+        service, confidence, _, evidence = finding.hints[0]
+        lines.append(Text.assemble("  first hint ", (service, "bold"), f" ({confidence:.0%}): {evidence}"))
     else:
         lines.append(Text("  no hint yet", "dim"))
     return Text("\n").join(lines)
