@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from cli.errors import CliError
@@ -27,8 +28,8 @@ def topic_of(settings: Settings, format: str) -> str:
 
 async def send(bootstrap: str, topic: str, key: bytes, value: bytes) -> tuple[int, int]:
     """Produce one record and wait for the broker; returns partition and offset. Raises `CliError`."""
-    async with _explained(bootstrap), _consumer(bootstrap) as consumer:
-        await _partitions(consumer, topic)
+    async with explained(bootstrap):
+        await partitions_of(bootstrap, topic)
         return await _produce(bootstrap, topic, key, value)
 
 
@@ -45,9 +46,9 @@ async def ask(
 
     Raises `CliError` when the broker or a topic is not there.
     """
-    async with _explained(bootstrap), _consumer(bootstrap) as consumer:
-        await _partitions(consumer, topic)
-        homes = [TopicPartition(answers, number) for number in await _partitions(consumer, answers)]
+    async with explained(bootstrap), reader(bootstrap) as consumer:
+        await partitions_of(bootstrap, topic)
+        homes = [TopicPartition(answers, number) for number in await partitions_of(bootstrap, answers)]
         consumer.assign(homes)
         # Before sending, or a quick answer would be missed.
         for home, end in (await consumer.end_offsets(homes)).items():
@@ -75,17 +76,25 @@ async def _produce(bootstrap: str, topic: str, key: bytes, value: bytes) -> tupl
     return done.partition, done.offset
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    # Asking for all topics, because asking for one by name may create it with the wrong partitions.
-    if topic not in await consumer.topics():
-        raise CliError(
-            f"topic {topic!r} does not exist", "start a worker (tocsin worker), it creates the topics"
-        )
-    return sorted(consumer.partitions_for_topic(topic) or ())
+async def partitions_of(bootstrap: str, topic: str) -> list[int]:
+    """Partitions of a topic that exists. Raises `CliError` when it does not."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        # All topics first: asking for one by name may create it, with the wrong partitions.
+        if topic not in await admin.list_topics():
+            raise CliError(
+                f"topic {topic!r} does not exist", "start a worker (tocsin worker), it creates the topics"
+            )
+        described = (await admin.describe_topics([topic]))[0]
+        return sorted(partition["partition"] for partition in described["partitions"])
+    finally:
+        await admin.close()
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group, for looking at topics."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50)
     try:
         await consumer.start()
@@ -95,7 +104,8 @@ async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 @asynccontextmanager
-async def _explained(bootstrap: str) -> AsyncIterator[None]:
+async def explained(bootstrap: str) -> AsyncIterator[None]:
+    """What goes wrong with Kafka inside becomes a `CliError`."""
     # aiokafka logs what it then raises; the person gets one line, from us.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import aiokafka
 import typer
-from aiokafka.errors import KafkaConnectionError, KafkaError
 from rich.text import Text
 
+from cli.bus import explained, partitions_of, reader
 from cli.common import AsJson, ConfigFile, KafkaAddress, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import parse_when, plain, table, wall_ms
@@ -144,12 +142,8 @@ async def read_letters(
 
     Raises `CliError` when the broker or the topic is not there.
     """
-    async with _consumer(bootstrap) as consumer:
-        if topic not in await consumer.topics():
-            raise CliError(f"topic {topic!r} does not exist", "start a worker (tocsin worker), it creates it")
-        homes = [
-            aiokafka.TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
+    async with explained(bootstrap), reader(bootstrap) as consumer:
+        homes = [aiokafka.TopicPartition(topic, n) for n in await partitions_of(bootstrap, topic)]
         consumer.assign(homes)
         begins, ends = await consumer.beginning_offsets(homes), await consumer.end_offsets(homes)
         found = {home: deque[tuple[int, DeadLetter]](maxlen=keep) for home in homes}
@@ -186,7 +180,7 @@ async def read_letters(
 
 async def put_back(bootstrap: str, records: Sequence[Return]) -> int:
     """Produce them and wait for the broker; returns how many. Raises `CliError`."""
-    async with _explained(bootstrap):
+    async with explained(bootstrap):
         producer = aiokafka.AIOKafkaProducer(
             bootstrap_servers=bootstrap, acks="all", max_request_size=16_000_000, linger_ms=5
         )
@@ -206,33 +200,6 @@ async def put_back(bootstrap: str, records: Sequence[Return]) -> int:
         finally:
             await producer.stop()
     return len(records)
-
-
-@asynccontextmanager
-async def _consumer(bootstrap: str) -> AsyncIterator[Any]:
-    async with _explained(bootstrap):
-        consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50
-        )
-        try:
-            await consumer.start()
-            yield consumer
-        finally:
-            await consumer.stop()
-
-
-@asynccontextmanager
-async def _explained(bootstrap: str) -> AsyncIterator[None]:
-    # aiokafka logs what it then raises; the person gets one line, from us.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
-        yield
-    except KafkaConnectionError:
-        raise CliError(
-            f"no Kafka at {bootstrap}", "start one (tocsin dev kafka) or name it with --kafka"
-        ) from None
-    except (KafkaError, OSError, ValueError) as error:
-        raise CliError(f"Kafka at {bootstrap}: {type(error).__name__}: {error}", "try again") from None
 
 
 # -- the command ---------------------------------------------------------------------------------

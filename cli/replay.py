@@ -10,10 +10,10 @@ from typing import Annotated
 import msgspec
 import typer
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.backtest import inputs_of
+from cli.bus import explained, partitions_of
 from cli.common import AsJson, ConfigFile, KafkaAddress, console, print_json, settings_from, stderr
 from cli.dataset import DataSet, load
 from cli.errors import CliError
@@ -34,18 +34,14 @@ async def publish(
     broker cannot be reached or the topics do not exist.
     """
     lines, changes = inputs_of(settings)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap, linger_ms=5, max_request_size=16_000_000, acks="all"
-    )
-    try:
+    async with explained(settings.kafka.bootstrap):
+        partitions = await partitions_of(settings.kafka.bootstrap, lines)
+        await partitions_of(settings.kafka.bootstrap, changes)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka.bootstrap, linger_ms=5, max_request_size=16_000_000, acks="all"
+        )
         await producer.start()
-    except KafkaError:
-        await producer.stop()
-        raise CliError(
-            f"no Kafka at {settings.kafka.bootstrap}", "start one (tocsin dev kafka) or name it with --kafka"
-        ) from None
     try:
-        partitions = sorted(await producer.partitions_for(lines))
         for change in data.changes(run):
             await producer.send_and_wait(changes, msgspec.json.encode(change))
         timeline = Timeline(data, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 from cli.dataset import load as load_data
 from tests.e2e.pipeline import DEADLINE_S, Pipeline, wait_for
@@ -91,6 +92,7 @@ def bad_input_is_kept(running: Pipeline) -> None:
     assert letter["detail"]
     listed = running.tocsin("deadletters", "--json", "--limit", "5")
     assert listed.returncode == 0, listed.stderr
+    assert len(json.loads(listed.stdout)) == 5
     flood = wait_for(
         "an incident about the flood",
         lambda: [i for i in running.incidents().values() if "dead-letter" in i["title"]],

@@ -55,6 +55,16 @@ def test_kill_nine_three_times_under_load_changes_nothing(running: Pipeline) -> 
     scenarios.killed_worker_changes_nothing(running)
 
 
+def test_bad_input_is_kept_and_a_flood_of_it_is_an_incident(running: Pipeline) -> None:
+    """Dead letters and the command that lists them."""
+    scenarios.bad_input_is_kept(running)
+
+
+def test_people_acknowledge_and_resolve(running: Pipeline) -> None:
+    """Commands find topics and answers on a real broker, too."""
+    scenarios.people_act(running)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_real_data_replayed_gives_the_backtests_incidents(
     workers: int, tmp_path: Path, real_kafka: KafkaCluster, clickhouse: str
