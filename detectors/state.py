@@ -79,17 +79,9 @@ class Arrays:
         self.codes[slot] = 0
         self.profile[slot] = 0
         self.visits[slot] = 0
-        s = self.slots[slot]
-        for name in SLOT.names or ():
-            s[name] = 0
-        s["used"] = 1
-        s["fp"] = fp
-        s["touched"] = now_ms
-        s["last_ts"] = cadence.NEVER
-        s["bin"] = -1
-        s["state"] = gate.OK
-        s["rule"] = np.nan
-        s["tails"] = TAIL_PRIOR
+        self.slots[slot] = EMPTY
+        self.slots["fp"][slot] = fp
+        self.slots["touched"][slot] = now_ms
 
 
 TAIL_PRIOR = np.array([[3.0, 0.9, 0.0], [3.0, 0.9, 0.0], [0.0, 0.0, 0.0], [3.0, 0.9, 0.0], [3.0, 0.9, 0.0]])
@@ -97,3 +89,18 @@ TAIL_PRIOR = np.array([[3.0, 0.9, 0.0], [3.0, 0.9, 0.0], [0.0, 0.0, 0.0], [3.0, 
 
 BYTES_PER_SERIES = SLOT.itemsize + 8 + shapes.SIZE * 12 + seasonal.BINS * 5
 """state of one series in the arrays, without its description"""
+
+
+def _empty() -> Records:
+    empty = np.zeros((), SLOT)
+    empty["used"] = 1
+    empty["last_ts"] = cadence.NEVER
+    empty["bin"] = -1
+    empty["state"] = gate.OK
+    empty["rule"] = np.nan
+    empty["tails"] = TAIL_PRIOR
+    return empty
+
+
+EMPTY = _empty()
+"""a series nothing is known of; copied whole, because setting a few dozen fields one by one is slow"""
