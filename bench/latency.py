@@ -1,9 +1,10 @@
 """How long from producing an anomalous sample until its incident stands on the incident topic.
 
 Starts the embedded broker and ClickHouse and one worker with all stages, sends steady samples of
-many unrelated services, then makes one service after another misbehave. Latency of a service is
-the wall time from producing the sample at which the gate must fire (the `hold_samples`-th
-anomalous one) to reading the incident from `tocsin.incidents`.
+many unrelated services, then makes one service after another misbehave in two metrics (one alone has to
+last before it is an incident). Latency of a service is the wall time from producing the samples at
+which the gate must fire (the `hold_samples`-th anomalous ones) to reading the incident from
+`tocsin.incidents`.
 
     python bench/latency.py            two settings: the defaults, and the least the design allows
     python bench/latency.py --services 20 --json
@@ -36,12 +37,16 @@ HOLD = 2
 
 SETTINGS = {
     "defaults": {},
-    "lateness 0, step 50 ms": {
-        "ingest": {"allowed_lateness_ms": 0},
+    "lateness 100 ms, step 50 ms": {
+        "ingest": {"allowed_lateness_ms": 100},
         "detect": {"step_ms": 50},
         "kafka": {"fetch_max_wait_ms": 20},
     },
 }
+
+
+def _json(row: dict[str, object]) -> bytes:
+    return json.dumps(row).encode()
 
 
 async def measure(kafka: str, services: int, rng: random.Random) -> list[float]:
@@ -71,11 +76,19 @@ async def measure(kafka: str, services: int, rng: random.Random) -> list[float]:
         begun = time.monotonic()
         for index, name in enumerate(names):
             since = number - WARMUP - index
-            value = 100 + rng.gauss(0, 2) + (400 if 0 <= since < ANOMALOUS else 0)
-            row = {"ts": int(time.time() * 1000), "service": name, "metric": "latency_ms", "value": value}
+            wrong = 0 <= since < ANOMALOUS
+            now = time.time()
+            values = {
+                "latency_ms": 100 + rng.gauss(0, 2) + 400 * wrong,
+                "errors_per_s": 5 + rng.gauss(0, 0.2) + 40 * wrong,
+            }
+            rows = [
+                {"ts": int(now * 1000), "service": name, "metric": metric, "value": value}
+                for metric, value in values.items()
+            ]
             if since == HOLD - 1:
-                due[name] = time.time()
-            await producer.send("tocsin.in", json.dumps(row).encode(), partition=index % 4)
+                due[name] = now
+            await producer.send("tocsin.in", b"\n".join(map(_json, rows)), partition=index % 4)
         await asyncio.sleep(max(0.0, PERIOD_S - (time.monotonic() - begun)))
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(complete.wait(), 60)
