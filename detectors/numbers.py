@@ -16,6 +16,7 @@ from detectors.derive import Rates, RatesState, rate_series
 from detectors.histograms import Histograms, HistogramState, instance_of
 from detectors.ratios import Ratios, failed, ratio_series
 from detectors.release import Slice
+from detectors.rules import OWN_SERVICE
 from detectors.series import SeriesTable
 from streams.records.pages import F64, I64, U64, Kind, Series
 
@@ -110,7 +111,8 @@ class Numbers:
         its rows may honestly be missing. None for a fingerprint that is not ours."""
         series = self.table.get(fp)
         if series is not None and series.kind == Kind.GAUGE:
-            return series, False
+            # What we say of ourselves stops when there is nothing more to say.
+            return series, series.service == OWN_SERVICE
         if series is not None and series.kind in (Kind.COUNTER, Kind.DELTA):
             # A delta exporter says nothing while nothing happens.
             return rate_series(series), series.kind == Kind.DELTA

@@ -276,3 +276,12 @@ def test_a_derived_series_carries_what_the_resources_have_in_common() -> None:
 
 def _fields(series: Series) -> tuple[object, ...]:
     return tuple(getattr(series, name) for name in series.__struct_fields__)
+
+
+@pytest.mark.parametrize(("service", "sparse"), [("cart", False), ("tocsin", True)])
+def test_what_the_pipeline_says_of_itself_may_stop(service: str, sparse: bool) -> None:
+    """The share of refused records is only told while there are any: its end is no absence."""
+    numbers = Numbers(10)
+    series = make(Kind.GAUGE, "deadletter_ratio", service)
+    numbers.describe(series, 0)
+    assert numbers.gauge(series.fp, 0) == (series, sparse)
