@@ -13,11 +13,19 @@ Millis = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
+FORMATS = ("otlp", "otlp-json", "tocsin", "changes", "actions")
+"""names of the wire formats; what they are is known to `streams.decode.formats`"""
+
+
 class InputTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: str
     format: str = "auto"
-    """auto | otlp | otlp-json | tocsin | changes | actions"""
+    """auto, or one of `FORMATS`"""
     partitions: Count = 4
+    service: tuple[str, ...] = ()
+    """labels or fields that name the service, in order; `=text` is a fixed name; empty: the format's own"""
+    instance: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

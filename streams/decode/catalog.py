@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from streams.decode.rules import Rules
 from streams.records.digest import shard_of
 from streams.records.pages import I64, U64, Origin, Series
 
@@ -45,17 +46,21 @@ class Slots(Generic[Entry]):
 
 
 class Catalog:
-    """Slots and the raw keys that lead to them. One per worker, shared by its partitions. Mutable."""
+    """Slots and the raw keys that lead to them. One per worker and set of rules. Mutable."""
 
     def __init__(
-        self, shards: int, max_entries: int, max_labels: int = 64, keep: tuple[str, ...] = ()
+        self,
+        shards: int,
+        max_entries: int,
+        max_labels: int = 64,
+        rules: Rules = Rules(),  # noqa: B008 - frozen
     ) -> None:
         self.shards = shards
         self.max_entries = max_entries
         self.max_labels = max_labels
         """labels kept of one series"""
-        self.keep = keep
-        """resource attributes kept as context under their own name"""
+        self.rules = rules
+        """who a record is taken to come from: part of what its raw bytes mean"""
         self.evicted = 0
         """entries forgotten so far"""
         self.generation = 0

@@ -6,6 +6,7 @@ import msgspec
 
 from streams.decode.columns import Columns
 from streams.decode.errors import UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
+from streams.decode.look import Look
 from streams.records.digest import digest_hex
 from streams.records.messages import MAX_MS, Action, Change
 
@@ -31,6 +32,21 @@ class _Action(msgspec.Struct):
 
 _change = msgspec.json.Decoder(_Change)
 _action = msgspec.json.Decoder(_Action)
+
+
+def claims_action(look: Look) -> bool:
+    """It names an incident and an action."""
+    return {"incident", "action"} <= look.keys
+
+
+def claims_change(look: Look) -> bool:
+    """A time, a service and what changed, and nothing that would make it telemetry."""
+    keys = look.keys
+    if not {"ts", "service"} <= keys or {"incident", "action"} <= keys:
+        return False
+    if {"metric", "value"} <= keys or "body" in keys or {"trace_id", "span_id"} <= keys:
+        return False
+    return bool(keys & {"version", "summary", "author", "kind"})
 
 
 def changes(value: bytes, sink: Columns) -> None:

@@ -1,23 +1,52 @@
-"""The wire formats by name."""
+"""The wire formats by name, and how `auto` tells them apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from streams.decode import correlator_json, otlp_json, otlp_protobuf, tocsin_json
 from streams.decode.columns import Decoder
+from streams.decode.look import Look
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
+AUTO = "auto"
 
-DECODERS: Mapping[str, Decoder] = {
-    OTLP: otlp_protobuf.decode,
-    OTLP_JSON: otlp_json.decode,
-    TOCSIN: tocsin_json.decode,
-    CHANGES: correlator_json.changes,
-    ACTIONS: correlator_json.actions,
-}
+
+class Format(NamedTuple):
+    """One wire format."""
+
+    name: str
+    decode: Decoder
+    claims: Callable[[Look], bool]
+    """Does the record have this format's shape? Never a guess: no other format may have it."""
+    last_resort: bool = False
+    """asked only when no other format claims the record"""
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(OTLP, otlp_protobuf.decode, otlp_protobuf.claims),
+    Format(OTLP_JSON, otlp_json.decode, otlp_json.claims),
+    Format(TOCSIN, tocsin_json.decode, tocsin_json.claims),
+    Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
+    Format(ACTIONS, correlator_json.actions, correlator_json.claims_action),
+)
+"""In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
+
+DECODERS: Mapping[str, Decoder] = {each.name: each.decode for each in FORMATS}
 
 FOR_CORRELATOR = frozenset((CHANGES, ACTIONS))
 """formats that carry no telemetry: their topics have no part in the shards' watermarks"""
 
-AUTO = "auto"
+
+def sniff(value: bytes) -> str | None:
+    """The one format whose shape the record has; None if it has none, or that of several.
+
+    Never a guess: a record that decides nothing is refused, and the next one is looked at.
+    """
+    look = Look(value)
+    for last_resort in (False, True):
+        claiming = [f.name for f in FORMATS if f.last_resort is last_resort and f.claims(look)]
+        if claiming:
+            return claiming[0] if len(claiming) == 1 else None
+    return None

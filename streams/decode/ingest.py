@@ -7,14 +7,14 @@ found, the open window of its own telemetry. The catalog of series is a cache an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
-from config.settings import Settings
+from config.settings import InputTopic, Settings
 from streams.decode import control as headers
-from streams.decode import deadletter, formats, windows
+from streams.decode import deadletter, formats, rules, windows
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns, Decoder, Refusal
 from streams.decode.errors import EMPTY, FUTURE, OVERSIZED, UNKNOWN_FORMAT, BadRecord
@@ -22,7 +22,6 @@ from streams.decode.judge import Verdict, judge
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
-from streams.decode.sniff import sniff
 from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
 
@@ -36,22 +35,27 @@ OwnSample = tuple[int, int, float]
 
 def ingest_factory(settings: Settings, sources: Sequence[str]) -> Callable[[str, int], PartitionCore]:
     """Cores for input partitions. `sources`: \"topic/partition\" of all input partitions there are."""
-    named = {topic.name: topic.format for topic in settings.topics.inputs}
-    telemetry = tuple(
-        source for source in sources if named.get(source.rpartition("/")[0]) not in formats.FOR_CORRELATOR
-    )
+    inputs = {topic.name: topic for topic in settings.topics.inputs}
+    telemetry = tuple(source for source in sources if _format(inputs, source) not in formats.FOR_CORRELATOR)
     label = settings.correlate.domain_label
-    catalog = Catalog(
-        settings.ingest.shards,
-        settings.ingest.max_series,
-        settings.ingest.max_sample_labels,
-        (label,) if label else (),
-    )
+    limits = settings.ingest
+    catalogs: dict[rules.Rules, Catalog] = {}
 
     def make(topic: str, partition: int) -> PartitionCore:
-        return IngestCore(settings, topic, partition, named.get(topic, formats.AUTO), telemetry, catalog)
+        said = rules.of(inputs.get(topic), (label,) if label else ())
+        catalog = catalogs.get(said)
+        if catalog is None:
+            catalog = Catalog(limits.shards, limits.max_series, limits.max_sample_labels, said)
+            catalogs[said] = catalog
+        wire_format = _format(inputs, f"{topic}/{partition}")
+        return IngestCore(settings, topic, partition, wire_format, telemetry, catalog)
 
     return make
+
+
+def _format(inputs: Mapping[str, InputTopic], source: str) -> str:
+    topic = inputs.get(source.rpartition("/")[0])
+    return topic.format if topic is not None else formats.AUTO
 
 
 class IngestCore:
@@ -212,7 +216,7 @@ class IngestCore:
         if name == formats.AUTO:
             name = self._progress.format
             if not name:
-                found = sniff(value)
+                found = formats.sniff(value)
                 if found is None:
                     raise BadRecord(
                         UNKNOWN_FORMAT, f"no format fits beyond doubt; it begins with {bytes(value[:24])!r}"

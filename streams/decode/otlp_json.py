@@ -14,11 +14,17 @@ from streams.decode import otlp_json_schema as schema
 from streams.decode import otlp_json_values as values
 from streams.decode.columns import Columns
 from streams.decode.errors import UNDECODABLE, UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
+from streams.decode.look import Look
 from streams.decode.otlp import NS_PER_MS
 
 _NO_PARENT = bytes(8)
 
 _export = msgspec.json.Decoder(schema.Export, strict=False)
+
+
+def claims(look: Look) -> bool:
+    """It has one of the three lists of an export request."""
+    return bool(look.keys & {"resourceMetrics", "resourceLogs", "resourceSpans"})
 
 
 def decode(value: bytes, sink: Columns) -> None:

@@ -37,7 +37,7 @@ def sender_of(raw: Raw, sink: Columns) -> tuple[bytes, int]:
     key = b"json:" + bytes(raw)
 
     def build() -> Origin:
-        return resolve(dict(pairs(_resource.decode(raw).attributes)), sink.catalog.keep)
+        return resolve(dict(pairs(_resource.decode(raw).attributes)), sink.catalog.rules)
 
     return key, sink.catalog.origin(key, build)
 

@@ -13,11 +13,17 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from streams.decode import anyvalue, exponential, otlp, thin, wire
 from streams.decode.columns import Columns
 from streams.decode.errors import UNDECODABLE, WRONG_TYPE, BadRecord
+from streams.decode.look import Look
 from streams.decode.otlp import NO_RECORDED_VALUE, NS_PER_MS, RowFault
 from streams.decode.resource import resolve, series
 from streams.records.pages import Kind, Origin
 
 _NO_PARENT = bytes(8)
+
+
+def claims(look: Look) -> bool:
+    """One signal, beyond doubt."""
+    return len(look.signals) == 1
 
 
 def decode(value: bytes, sink: Columns) -> None:
@@ -44,7 +50,7 @@ def _sender(raw: bytes, sink: Columns) -> int:
     def build() -> Origin:
         resource = Resource.FromString(raw)
         return resolve(
-            {pair.key: anyvalue.text(pair.value) for pair in resource.attributes}, sink.catalog.keep
+            {pair.key: anyvalue.text(pair.value) for pair in resource.attributes}, sink.catalog.rules
         )
 
     return sink.catalog.origin(raw, build)

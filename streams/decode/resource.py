@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from streams.decode.rules import Rules
 from streams.records.digest import digest_hex, fingerprint
 from streams.records.pages import Kind, Origin, Series
 
@@ -55,18 +56,27 @@ MAX_VALUE = 200
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def resolve(attributes: Mapping[str, str], keep: Iterable[str] = ()) -> Origin:
-    """Origin of a resource with these attributes; those named in `keep` stay in its context."""
-    service = attributes.get("service.name", "")
+def resolve(attributes: Mapping[str, str], rules: Rules = Rules()) -> Origin:  # noqa: B008 - frozen
+    """Origin of a resource with these attributes. A topic's own rules come before ours."""
+    service = _named(attributes, rules.service) or attributes.get("service.name", "")
     if not service or service.startswith("unknown_service"):
         named = (attributes.get(name) for name in FALLBACKS)
         service = next(filter(None, named), service or UNKNOWN_SERVICE)
-    instance = attributes.get("service.instance.id", "")
+    instance = _named(attributes, rules.instance) or attributes.get("service.instance.id", "")
     if not instance or _UUID.fullmatch(instance):
         instance = attributes.get("k8s.pod.name") or attributes.get("host.name") or ""
     context = {label: attributes[name] for name, label in CONTEXT.items() if attributes.get(name)}
-    context.update({name: attributes[name] for name in keep if name and attributes.get(name)})
+    env = _named(attributes, rules.env)
+    if env:
+        context["env"] = env
+    context.update({name: attributes[name] for name in rules.keep if attributes.get(name)})
     return origin(service, instance, context)
+
+
+def _named(attributes: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """The first of these that there is; `=text` is the text itself."""
+    found = (name[1:] if name.startswith("=") else attributes.get(name, "") for name in names)
+    return next(filter(None, found), "")
 
 
 def origin(service: str, instance: str, context: Mapping[str, str]) -> Origin:

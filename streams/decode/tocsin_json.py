@@ -7,6 +7,7 @@ import msgspec
 from streams.decode import otlp
 from streams.decode.columns import Columns
 from streams.decode.errors import UNDECODABLE, UNREADABLE_JSON, BadRecord, json_fault
+from streams.decode.look import Look
 from streams.decode.otlp import RowFault
 from streams.decode.resource import origin, series
 from streams.records.digest import digest64
@@ -41,6 +42,14 @@ class _Line(msgspec.Struct):
 _line = msgspec.json.Decoder(_Line)
 _texts = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 _anything = msgspec.json.Decoder()
+
+
+def claims(look: Look) -> bool:
+    """A time, a service, and what makes a metric, a log line or a span."""
+    keys = look.keys
+    if not {"ts", "service"} <= keys or {"incident", "action"} <= keys:
+        return False
+    return {"metric", "value"} <= keys or "body" in keys or {"trace_id", "span_id"} <= keys
 
 
 def decode(value: bytes, sink: Columns) -> None:

@@ -8,10 +8,12 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
-from streams.decode import wire
-from streams.decode.sniff import sniff
+from config.settings import FORMATS, InputTopic, Settings, Topics
+from streams.decode import formats, wire
+from streams.decode.formats import sniff
+from streams.decode.ingest import ingest_factory
 from tests.decode import producers
-from tests.decode.support import T0, core, numbered, read, settings
+from tests.decode.support import T0, TOPIC, core, numbered, read, record, settings
 
 METRIC = json.dumps({"ts": T0, "service": "a", "metric": "m", "value": 1})
 
@@ -109,3 +111,23 @@ def test_the_choice_survives_a_restart() -> None:
     second = core(settings("auto"))
     second.restore(blob)
     assert second.format == "tocsin"
+
+
+def test_the_settings_know_the_same_formats() -> None:
+    """`config` is below `streams` and keeps a list of its own."""
+    assert tuple(each.name for each in formats.FORMATS) == FORMATS
+
+
+def test_topics_with_rules_of_their_own_do_not_share_what_they_remember() -> None:
+    """The same bytes mean another service under other rules."""
+    inputs = (
+        InputTopic(name=TOPIC, format="otlp", partitions=2),
+        InputTopic(name="other", format="otlp", service=("=fixed",)),
+    )
+    factory = ingest_factory(Settings(topics=Topics(inputs=inputs)), [f"{TOPIC}/0", f"{TOPIC}/1", "other/0"])
+    sent = record(producers.logs().SerializeToString())
+    services = [
+        {origin.service for origin, *_ in read(factory(topic, 0).process([sent])).logs}
+        for topic in (TOPIC, "other")
+    ]
+    assert services == [{"checkout"}, {"fixed"}]

@@ -12,7 +12,7 @@ from streams.decode import formats
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns
 from streams.decode.errors import REASONS, BadRecord
-from streams.decode.sniff import sniff
+from streams.decode.formats import sniff
 from tests.decode import producers, support
 from tests.decode.support import T0, core, read, record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.decode.resource import resolve
+from streams.decode.rules import Rules
 
 UUID = "627CC493-f310-47de-96bd-71410b7dec09"
 
@@ -48,4 +49,15 @@ def test_the_newer_name_of_an_environment_wins() -> None:
 
 def test_a_domain_label_is_kept_under_its_own_name() -> None:
     """The settings may ask for a resource attribute of their own."""
-    assert resolve({"tenant": "acme", "other": "x"}, keep=("tenant",)).resource == (("tenant", "acme"),)
+    assert resolve({"tenant": "acme", "other": "x"}, Rules(keep=("tenant",))).resource == (
+        ("tenant", "acme"),
+    )
+
+
+def test_a_topic_may_say_which_attribute_names_its_service() -> None:
+    """Its own list comes before ours; a fixed name needs no attribute at all."""
+    attributes = {"service.name": "pay", "team": "blue", "pod": "p-1", "stage": "test"}
+    found = resolve(attributes, Rules(service=("squad", "team"), instance=("pod",), env=("stage",)))
+    assert (found.service, found.instance, found.resource) == ("blue", "p-1", (("env", "test"),))
+    assert resolve(attributes, Rules(service=("squad", "=shop"))).service == "shop"
+    assert resolve(attributes, Rules(service=("squad",))).service == "pay"
