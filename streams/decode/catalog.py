@@ -75,6 +75,8 @@ class Catalog:
         """(resource, metric head) -> rest of the key -> series slot"""
         self.senders: dict[Hashable, int] = {}
         """raw resource -> origin slot"""
+        self.shortcuts: dict[str, object] = {}
+        """what the batch decoders keep beside it, by their name; bounded by them"""
         self._entries = 0
 
     def trim(self) -> None:

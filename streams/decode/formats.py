@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from streams.decode import correlator_json, otlp_json, otlp_protobuf, tocsin_json
-from streams.decode.columns import Decoder
+from streams.decode import correlator_json, otlp_batch, otlp_json, otlp_protobuf, tocsin_json
+from streams.decode.columns import BatchDecoder, Decoder
 from streams.decode.look import Look
+from streams.records.compiled import COMPILING
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
 AUTO = "auto"
@@ -22,10 +23,12 @@ class Format(NamedTuple):
     """Does the record have this format's shape? Never a guess: no other format may have it."""
     last_resort: bool = False
     """asked only when no other format claims the record"""
+    batch: BatchDecoder | None = None
+    """reads many records at once, with the same result as `decode`, one by one"""
 
 
 FORMATS: tuple[Format, ...] = (
-    Format(OTLP, otlp_protobuf.decode, otlp_protobuf.claims),
+    Format(OTLP, otlp_protobuf.decode, otlp_protobuf.claims, batch=otlp_batch.decode_batch),
     Format(OTLP_JSON, otlp_json.decode, otlp_json.claims),
     Format(TOCSIN, tocsin_json.decode, tocsin_json.claims),
     Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
@@ -34,6 +37,10 @@ FORMATS: tuple[Format, ...] = (
 """In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
 
 DECODERS: Mapping[str, Decoder] = {each.name: each.decode for each in FORMATS}
+
+BATCHES: Mapping[str, BatchDecoder] = {
+    each.name: each.batch for each in FORMATS if each.batch is not None and COMPILING
+}
 
 FOR_CORRELATOR = frozenset((CHANGES, ACTIONS))
 """formats that carry no telemetry: their topics have no part in the shards' watermarks"""
