@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from streams.decode import correlator_json, otlp_batch, otlp_json, otlp_protobuf, tocsin_json
+from streams.decode import correlator_json, otlp_batch, otlp_json, otlp_protobuf, tocsin_batch, tocsin_json
 from streams.decode.columns import BatchDecoder, Decoder
 from streams.decode.look import Look
 from streams.records.compiled import COMPILING
@@ -30,7 +30,7 @@ class Format(NamedTuple):
 FORMATS: tuple[Format, ...] = (
     Format(OTLP, otlp_protobuf.decode, otlp_protobuf.claims, batch=otlp_batch.decode_batch),
     Format(OTLP_JSON, otlp_json.decode, otlp_json.claims),
-    Format(TOCSIN, tocsin_json.decode, tocsin_json.claims),
+    Format(TOCSIN, tocsin_json.decode, tocsin_json.claims, batch=tocsin_batch.decode_batch),
     Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
     Format(ACTIONS, correlator_json.actions, correlator_json.claims_action),
 )

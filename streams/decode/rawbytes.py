@@ -56,6 +56,17 @@ if COMPILING:
 
         return types.float64(types.uint64), build
 
+    @intrinsic
+    def high_of_product(typing: Any, a: Any, b: Any) -> Any:
+        """The upper 64 bits of the product of two u64."""
+
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            wide = [builder.zext(arg, ir.IntType(128)) for arg in args]
+            upper = builder.lshr(builder.mul(*wide), ir.Constant(ir.IntType(128), 64))
+            return builder.trunc(upper, ir.IntType(64))
+
+        return types.uint64(types.uint64, types.uint64), build
+
     @part
     def stirred(h: Any, word: Any) -> Any:
         """The hash `h` (u64) with eight more bytes stirred in."""
@@ -77,6 +88,10 @@ else:
     def double_of(word: int) -> float:
         """The f64 with these bits."""
         return float(np.frombuffer(int(word).to_bytes(8, "little"), dtype="<f8")[0])
+
+    def high_of_product(a: int, b: int) -> int:
+        """The upper 64 bits of the product of two u64."""
+        return (int(a) * int(b)) >> 64
 
     def stirred(h: int, word: int) -> int:
         """The hash `h` (u64) with eight more bytes stirred in."""

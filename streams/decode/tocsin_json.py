@@ -98,7 +98,8 @@ def _take(line: _Line, sink: Columns) -> None:
     elif not -(2**62) < ts < 2**62:
         raise RowFault("ts must be milliseconds since 1970")
     if line.metric is not None:
-        _sample(line, ts, sink)
+        slot, value = _slot(line, sink)
+        sink.sample(slot, ts, value)
     elif line.body is not None:
         number, name = (line.severity, "") if isinstance(line.severity, int) else (0, line.severity)
         severity = otlp.severity_number(number, name)
@@ -135,7 +136,16 @@ def _plain(value: float | bool) -> str:
     return repr(value)
 
 
-def _sample(line: _Line, ts: int, sink: Columns) -> None:
+def slot_of(raw: bytes, sink: Columns) -> int:
+    """Slot of the series of a line that is a sample. Raises `RowFault` or one of `UNREADABLE_JSON`."""
+    line = _line.decode(raw)
+    if not line.service or line.metric is None:
+        raise RowFault("not a sample")
+    return _slot(line, sink)[0]
+
+
+def _slot(line: _Line, sink: Columns) -> tuple[int, float]:
+    """Slot and value of a sample."""
     if not line.metric or line.value is None:
         raise RowFault("a metric line needs a name and a value")
     group = sink.catalog.group((line.service, line.instance, line.metric, line.unit, line.kind))
@@ -149,7 +159,7 @@ def _sample(line: _Line, ts: int, sink: Columns) -> None:
         labels = _labels(line.labels, "labels")
         described = series(sender, line.metric, labels, line.unit, kind, sink.catalog.max_labels)
         slot = sink.catalog.add_series(group, key, described)
-    sink.sample(slot, ts, line.value)
+    return slot, line.value
 
 
 def _span(line: _Line, ts: int, sink: Columns) -> None:
