@@ -17,7 +17,7 @@ import numpy as np
 
 from streams.decode.decimals import MOST_DIGITS, nearest
 from streams.decode.keys import FULL, entry_of
-from streams.decode.rawbytes import byte_at
+from streams.decode.rawbytes import byte_at, copied, equal, int_at, put_byte, put_double, put_int
 from streams.records.compiled import kernel, part, source_digest
 
 TAKEN, LEFT, NO_ROOM = 0, 1, 2
@@ -91,29 +91,13 @@ def number(raw: Any, at: int, end: int) -> tuple[int, float, bool]:
 
 
 @part
-def _is(raw: Any, at: int, end: int, name: Any) -> bool:
-    if end - at != len(name):
-        return False
-    for i in range(len(name)):
-        if byte_at(raw, at + i) != name[i]:
-            return False
-    return True
-
-
-@part
-def _copied(raw: Any, at: int, end: int, into: Any, to: int) -> int:
-    for i in range(end - at):
-        into[to + i] = raw[at + i]
-    return to + end - at
-
-
-@part
 def line(
     raw: Any, at: int, end: int, names: Any, scratch: Any, keys: Any, out: Any, filled: Any
 ) -> tuple[int, int]:
     """One object at `at`: where it ends, and what became of it."""
     entries, times, values, unsure = out
-    copied = at
+    time_name, time_size, value_name, value_size = names
+    kept = at
     key = 0
     depth = 1
     naming = True
@@ -157,7 +141,7 @@ def line(
                 at += 1
             if at >= end:
                 return at, LEFT
-            if _is(raw, name_at, name_end, names[0]):
+            if name_end - name_at == time_size and equal(raw, name_at, time_name, 0, time_size):
                 if timed:
                     return at, LEFT
                 timed = True
@@ -168,9 +152,9 @@ def line(
                 size = at - start
                 if size == 0 or size > 15 or (byte_at(raw, start) == 0x30 and size > 1):
                     return at, LEFT
-                key = _copied(raw, copied, start, scratch, key)
-                scratch[key] = TIME_MARK
-            elif _is(raw, name_at, name_end, names[1]):
+                key = copied(raw, kept, start, scratch, key)
+                put_byte(scratch, key, TIME_MARK)
+            elif name_end - name_at == value_size and equal(raw, name_at, value_name, 0, value_size):
                 if valued:
                     return at, LEFT
                 valued = True
@@ -179,12 +163,12 @@ def line(
                 if at < 0:
                     return at, LEFT
                 value_end = at
-                key = _copied(raw, copied, value_at, scratch, key)
-                scratch[key] = VALUE_MARK
+                key = copied(raw, kept, value_at, scratch, key)
+                put_byte(scratch, key, VALUE_MARK)
             else:
                 continue
             key += 1
-            copied = at
+            kept = at
             if at >= end:
                 return at, LEFT
             c = byte_at(raw, at)
@@ -206,19 +190,21 @@ def line(
         at += 1
     if depth or not timed or not valued:
         return at, LEFT
-    key = _copied(raw, copied, at, scratch, key)
+    key = copied(raw, kept, at, scratch, key)
     entry = entry_of(keys, 0, scratch, 0, key)
     if entry < 0:
         return at, NO_ROOM if entry == FULL else LEFT
-    row = filled[ROWS]
-    entries[row] = entry
-    times[row] = time
-    values[row] = value
-    filled[ROWS] = row + 1
+    row = int_at(filled, ROWS)
+    put_int(entries, row, entry)
+    put_int(times, row, time)
+    put_double(values, row, value)
+    put_int(filled, ROWS, row + 1)
     if not certain:
-        place = filled[UNSURE]
-        unsure[place, 0], unsure[place, 1], unsure[place, 2] = row, value_at, value_end
-        filled[UNSURE] = place + 1
+        place = int_at(filled, UNSURE)
+        put_int(unsure, 3 * place, row)
+        put_int(unsure, 3 * place + 1, value_at)
+        put_int(unsure, 3 * place + 2, value_end)
+        put_int(filled, UNSURE, place + 1)
     return at, TAKEN
 
 
@@ -250,6 +236,7 @@ def _build(sources: int) -> Callable[..., int]:
         raw: Any,
         ends: Any,
         first: int,
+        n: int,
         names: Any,
         scratch: Any,
         keys: Any,
@@ -258,21 +245,25 @@ def _build(sources: int) -> Callable[..., int]:
         states: Any,
         counts: Any,
     ) -> int:
-        """Walk the records from `first` on, which lie side by side and end at `ends`; their states.
+        """Walk records `first` to `n`, which lie side by side and end at `ends`; all arrays by handle.
 
-        Returns the first record that was not looked at for want of room, else their number.
+        `names`: handle and size of the names of time and value. States and (first of four) numbers of
+        rows are filled in. Returns the first record that was not looked at for want of room for its keys,
+        else `n`.
         """
         assert sources >= 0
-        for i in range(first, len(ends)):
-            row, unsure = filled[ROWS], filled[UNSURE]
-            start = ends[i - 1] if i else 0
-            states[i] = record(raw, start, ends[i], names, scratch, keys, out, filled)
-            if states[i] != TAKEN:
-                filled[ROWS], filled[UNSURE] = row, unsure
-                if states[i] == NO_ROOM:
+        for i in range(first, n):
+            row, unsure = int_at(filled, ROWS), int_at(filled, UNSURE)
+            start = int_at(ends, i - 1) if i else 0
+            state = record(raw, start, int_at(ends, i), names, scratch, keys, out, filled)
+            put_int(states, i, state)
+            if state != TAKEN:
+                put_int(filled, ROWS, row)
+                put_int(filled, UNSURE, unsure)
+                if state == NO_ROOM:
                     return i
-            counts[i, 0] = filled[ROWS] - row
-        return len(ends)
+            put_int(counts, 4 * i, int_at(filled, ROWS) - row)
+        return n
 
     return run
 

@@ -15,14 +15,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streams.decode.rawbytes import Raw, stirred, word_at
+from streams.decode.rawbytes import (
+    Raw,
+    byte_at,
+    copied,
+    equal,
+    handle,
+    int_at,
+    put_int,
+    put_small,
+    put_unsigned,
+    small_at,
+    stirred,
+    unsigned_at,
+    word_at,
+)
 from streams.records.compiled import part
 
 UNRESOLVED, UNUSABLE = -1, -2
 """meanings of an entry besides a slot: new, and known to be of no use"""
 
-ENTRIES, ARENA = 0, 1
-"""places in `Keys.used`"""
+ENTRIES, ARENA, MOST_ENTRIES, MOST_ARENA, PLACES = 0, 1, 2, 3, 4
+"""places in `Keys.used`: how much is used of what there is room for"""
 
 REFUSED, FULL = -1, -2
 """instead of an entry: the record is not for the kernel; there is no room"""
@@ -45,10 +59,10 @@ class Keys:
         self.hashes: npt.NDArray[np.uint64] = np.zeros(entries, np.uint64)
         self.meaning: I64 = np.full(entries, UNRESOLVED, np.int64)
         """[entry] what Python made of it: a slot, `UNRESOLVED` or `UNUSABLE`"""
-        self.arena: Raw = np.zeros(arena + 8, np.uint8)
+        self.arena: Raw = np.zeros(arena, np.uint8)
         self.places: npt.NDArray[np.int32] = np.full(4 * entries, -1, np.int32)
         """open addressing with linear probing; at most a quarter full"""
-        self.used: I64 = np.zeros(2, np.int64)
+        self.used: I64 = np.array((0, 0, entries, arena, 4 * entries), np.int64)
 
     def __len__(self) -> int:
         return int(self.used[ENTRIES])
@@ -63,18 +77,10 @@ class Keys:
         start = int(self.start[entry])
         return self.arena[start : start + int(self.size[entry])].tobytes()
 
-    def arrays(self) -> tuple[Any, ...]:
-        """For a kernel."""
-        return (
-            self.above,
-            self.start,
-            self.size,
-            self.hashes,
-            self.meaning,
-            self.arena,
-            self.places,
-            self.used,
-        )
+    def handles(self) -> tuple[Any, ...]:
+        """For a kernel; of no use once it has grown."""
+        arrays = (self.above, self.start, self.size, self.hashes, self.meaning, self.arena, self.places)
+        return tuple(map(handle, (*arrays, self.used)))
 
     def grow(self, arena: int) -> None:
         """Twice the room for entries, and for `arena` more bytes at least."""
@@ -85,12 +91,13 @@ class Keys:
             new[:count] = old[:count]
             setattr(self, name, new)
         held = int(self.used[ARENA])
-        new_arena = np.zeros(max(2 * len(self.arena), held + arena + 8), np.uint8)
+        new_arena = np.zeros(max(2 * len(self.arena), held + arena), np.uint8)
         new_arena[:held] = self.arena[:held]
         self.arena = new_arena
         places = np.full(4 * entries, -1, np.int32)
         _refill(places, self.hashes, count)
         self.places = places
+        self.used[MOST_ENTRIES:] = entries, len(new_arena), len(places)
 
 
 def _refill(places: npt.NDArray[np.int32], hashes: npt.NDArray[np.uint64], count: int) -> None:
@@ -108,7 +115,7 @@ def _refill(places: npt.NDArray[np.int32], hashes: npt.NDArray[np.uint64], count
 
 
 @part
-def digest(raw: Raw, at: int, size: int, above: int) -> Any:
+def digest(raw: Any, at: int, size: int, above: int) -> Any:
     """Hash of a piece below an entry. Reads whole words inside the piece only."""
     h = stirred(np.uint64(size), np.uint64(above))
     end = at + size
@@ -118,7 +125,7 @@ def digest(raw: Raw, at: int, size: int, above: int) -> Any:
     rest = np.uint64(0)
     shift = np.uint64(0)
     while at < end:
-        rest |= np.uint64(raw[at]) << shift
+        rest |= np.uint64(byte_at(raw, at)) << shift
         shift += np.uint64(8)
         at += 1
     h = stirred(h, rest)
@@ -126,51 +133,39 @@ def digest(raw: Raw, at: int, size: int, above: int) -> Any:
 
 
 @part
-def same(a: Raw, at: int, b: Raw, bt: int, size: int) -> bool:
-    """Whether `size` bytes are equal."""
-    end = at + size
-    while at + 8 <= end:
-        if word_at(a, at) != word_at(b, bt):
-            return False
-        at += 8
-        bt += 8
-    while at < end:
-        if a[at] != b[bt]:
-            return False
-        at += 1
-        bt += 1
-    return True
-
-
-@part
-def entry_of(keys: Any, above: int, raw: Raw, at: int, size: int) -> int:
+def entry_of(keys: Any, above: int, raw: Any, at: int, size: int) -> int:
     """The entry of these bytes below `above` (entry * 16 + level), added if new; `REFUSED` or `FULL`."""
-    aboves, starts, sizes, hashes, meaning, arena, places, used = keys
+    aboves, starts, sizes, hashes, meanings, arena, places, used = keys
     h = digest(raw, at, size, above)
-    mask = len(places) - 1
+    mask = int_at(used, PLACES) - 1
     place = np.int64(h & np.uint64(mask))
-    for _ in range(MOST_PROBES):
-        entry = np.int64(places[place])
+    probes = 0
+    while True:
+        entry = small_at(places, place)
         if entry < 0:
             break
-        if hashes[entry] == h and aboves[entry] == above and sizes[entry] == size:
-            if same(raw, at, arena, starts[entry], size):
-                return REFUSED if meaning[entry] == UNUSABLE else entry
+        if (
+            unsigned_at(hashes, entry) == h
+            and int_at(aboves, entry) == above
+            and int_at(sizes, entry) == size
+            and equal(raw, at, arena, int_at(starts, entry), size)
+        ):
+            return REFUSED if int_at(meanings, entry) == UNUSABLE else entry
         place = (place + 1) & mask
-    else:
-        return REFUSED
-    entry = used[ENTRIES]
-    start = used[ARENA]
-    if entry == len(aboves) or start + size > len(arena) - 8:
+        probes += 1
+        if probes == MOST_PROBES:
+            return REFUSED
+    entry = int_at(used, ENTRIES)
+    start = int_at(used, ARENA)
+    if entry == int_at(used, MOST_ENTRIES) or start + size > int_at(used, MOST_ARENA):
         return FULL
-    for i in range(size):
-        arena[start + i] = raw[at + i]
-    aboves[entry] = above
-    starts[entry] = start
-    sizes[entry] = size
-    hashes[entry] = h
-    meaning[entry] = UNRESOLVED
-    places[place] = entry
-    used[ENTRIES] = entry + 1
-    used[ARENA] = start + size
+    copied(raw, at, at + size, arena, start)
+    put_int(aboves, entry, above)
+    put_int(starts, entry, start)
+    put_int(sizes, entry, size)
+    put_unsigned(hashes, entry, h)
+    put_int(meanings, entry, UNRESOLVED)
+    put_small(places, place, entry)
+    put_int(used, ENTRIES, entry + 1)
+    put_int(used, ARENA, start + size)
     return entry

@@ -15,6 +15,7 @@ from streams.decode import otlp_kernel, otlp_protobuf
 from streams.decode.columns import Columns
 from streams.decode.otlp_kernel import BOUNDS, H_ROWS, HEAD, NAME, RESOURCE, ROWS, TAKEN
 from streams.decode.otlp_protobuf import Group, sender
+from streams.decode.rawbytes import handle
 from streams.decode.shortcut import Shortcut, in_runs, joined
 from streams.records.pages import I64, Kind
 
@@ -87,12 +88,22 @@ def _walk(shortcut: Shortcut, raw: Any, ends: I64) -> _Walked:
         np.empty(h_rows, np.int64),
         np.empty(size // 8 + h_rows, np.uint64),
     )
-    states, counts, filled = np.zeros(n, np.int64), np.zeros((n, 4), np.int64), np.zeros(3, np.int64)
+    states, counts, filled = np.zeros(n, np.int64), np.zeros(4 * n, np.int64), np.zeros(3, np.int64)
     done = 0
     while True:
-        done = otlp_kernel.run(raw, ends, done, keys.arrays(), out, filled, states, counts)
+        done = otlp_kernel.run(
+            handle(raw),
+            handle(ends),
+            done,
+            n,
+            keys.handles(),
+            tuple(map(handle, out)),
+            handle(filled),
+            handle(states),
+            handle(counts),
+        )
         if done == n:
-            return _Walked(states, counts, filled, out)
+            return _Walked(states, counts.reshape(n, 4), filled, out)
         shortcut.more_room(ends, done)
 
 

@@ -16,7 +16,17 @@ import numpy as np
 
 from streams.decode.keys import FULL, entry_of
 from streams.decode.otlp import CUMULATIVE, DELTA, MAX_BUCKETS, NO_RECORDED_VALUE, NS_PER_MS
-from streams.decode.rawbytes import byte_at, double_of, sized, varint, word_at
+from streams.decode.rawbytes import (
+    byte_at,
+    double_of,
+    int_at,
+    put_double,
+    put_int,
+    put_unsigned,
+    sized,
+    varint,
+    word_at,
+)
 from streams.records.compiled import kernel, part, source_digest
 from streams.records.pages import Kind
 
@@ -27,7 +37,7 @@ RESOURCE, NAME, BOUNDS, SERIES, HEAD = 0, 1, 2, 3, 4
 """levels of entries; HEAD + kind is the unit of a metric of that kind"""
 
 ROWS, H_ROWS, BUCKETS = 0, 1, 2
-"""places in `filled`"""
+"""places in `filled`: rows so far. There is room for as many as the records can hold at most."""
 
 LEAST_POINT = 20
 """bytes of the shortest number point that makes a row: tag, length, a time and a value"""
@@ -102,13 +112,11 @@ def number_point(raw: Any, at: int, end: int, head: int, keys: Any, out: Any, fi
     entry = entry_of(keys, head * 16 + SERIES, raw, first, last - first)
     if entry < 0:
         return _outcome(entry)
-    row = filled[ROWS]
-    if row == len(entries):
-        return NO_ROOM
-    entries[row] = entry
-    times[row] = np.int64(nanos // np.uint64(NS_PER_MS))
-    values[row] = value
-    filled[ROWS] = row + 1
+    row = int_at(filled, ROWS)
+    put_int(entries, row, entry)
+    put_int(times, row, np.int64(nanos // np.uint64(NS_PER_MS)))
+    put_double(values, row, value)
+    put_int(filled, ROWS, row + 1)
     return TAKEN
 
 
@@ -191,22 +199,20 @@ def histogram_point(raw: Any, at: int, end: int, head: int, keys: Any, out: Any,
     entry = entry_of(keys, edges * 16 + SERIES, raw, first, last - first)
     if entry < 0:
         return _outcome(entry)
-    row = filled[H_ROWS]
-    bucket = filled[BUCKETS]
-    if row == len(entries) or bucket + max(width, 1) > len(buckets):
-        return NO_ROOM
+    row = int_at(filled, H_ROWS)
+    bucket = int_at(filled, BUCKETS)
     if width == 0:
         width = 1
-        buckets[bucket] = count
+        put_unsigned(buckets, bucket, count)
     else:
         for i in range(width):
-            buckets[bucket + i] = word_at(raw, counts_at + 8 * i)
-    entries[row] = entry
-    times[row] = np.int64(nanos // np.uint64(NS_PER_MS))
-    sums[row] = total
-    widths[row] = width
-    filled[H_ROWS] = row + 1
-    filled[BUCKETS] = bucket + width
+            put_unsigned(buckets, bucket + i, word_at(raw, counts_at + 8 * i))
+    put_int(entries, row, entry)
+    put_int(times, row, np.int64(nanos // np.uint64(NS_PER_MS)))
+    put_double(sums, row, total)
+    put_int(widths, row, width)
+    put_int(filled, H_ROWS, row + 1)
+    put_int(filled, BUCKETS, bucket + width)
     return TAKEN
 
 
@@ -356,24 +362,28 @@ def record(raw: Any, at: int, end: int, keys: Any, out: Any, filled: Any) -> int
 def _build(sources: int) -> Callable[..., int]:
     @kernel
     def run(
-        raw: Any, ends: Any, first: int, keys: Any, out: Any, filled: Any, states: Any, counts: Any
+        raw: Any, ends: Any, first: int, n: int, keys: Any, out: Any, filled: Any, states: Any, counts: Any
     ) -> int:
-        """Walk the records from `first` on, which lie side by side and end at `ends`; their states.
+        """Walk records `first` to `n`, which lie side by side and end at `ends`; all arrays by handle.
 
-        Returns the first record that was not looked at for want of room, else their number.
+        Their states and (first two of four) numbers of rows are filled in. Returns the first record that
+        was not looked at for want of room for its keys, else `n`.
         """
         assert sources >= 0
-        for i in range(first, len(ends)):
-            row, h_row, bucket = filled[ROWS], filled[H_ROWS], filled[BUCKETS]
-            start = ends[i - 1] if i else 0
-            states[i] = record(raw, start, ends[i], keys, out, filled)
-            if states[i] != TAKEN:
-                filled[ROWS], filled[H_ROWS], filled[BUCKETS] = row, h_row, bucket
-                if states[i] == NO_ROOM:
+        for i in range(first, n):
+            row, h_row, bucket = int_at(filled, ROWS), int_at(filled, H_ROWS), int_at(filled, BUCKETS)
+            start = int_at(ends, i - 1) if i else 0
+            state = record(raw, start, int_at(ends, i), keys, out, filled)
+            put_int(states, i, state)
+            if state != TAKEN:
+                put_int(filled, ROWS, row)
+                put_int(filled, H_ROWS, h_row)
+                put_int(filled, BUCKETS, bucket)
+                if state == NO_ROOM:
                     return i
-            counts[i, 0] = filled[ROWS] - row
-            counts[i, 1] = filled[H_ROWS] - h_row
-        return len(ends)
+            put_int(counts, 4 * i, int_at(filled, ROWS) - row)
+            put_int(counts, 4 * i + 1, int_at(filled, H_ROWS) - h_row)
+        return n
 
     return run
 

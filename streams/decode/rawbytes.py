@@ -1,7 +1,9 @@
-"""Reading bytes in compiled kernels: one at a time, eight at a time, protobuf varints.
+"""Memory as compiled kernels read and write it: bytes, words, protobuf varints.
 
-The bytes are a u8 array. Nothing here checks the end of it: callers do, before every access. As plain
-Python (`NUMBA_DISABLE_JIT=1`) every access is checked, so that a test can show that callers really do.
+Kernels get *handles* of arrays, not arrays: numba counts references to an array in every function it is
+passed to, which took most of the time. Compiled, a handle is an address, and nothing checks the ends:
+callers do, before every access. As plain Python (`NUMBA_DISABLE_JIT=1`) a handle is the array and every
+access is checked, so that a test can show that callers really do.
 """
 
 from __future__ import annotations
@@ -17,39 +19,69 @@ Raw = npt.NDArray[np.uint8]
 
 if COMPILING:
     from llvmlite import ir
-    from numba.core import cgutils, types
+    from numba.core import types
     from numba.extending import intrinsic
 
-    def _pointer(context: Any, builder: Any, kind: Any, raw: Any, at: Any, bits: int) -> Any:
-        array = context.make_array(kind)(context, builder, raw)
-        return builder.bitcast(
-            cgutils.pointer_add(builder, array.data, at), ir.IntType(bits).as_pointer()
-        )
+    def _place(builder: Any, base: Any, at: Any, kind: Any) -> Any:
+        """Pointer to element `at` of what lies at address `base`."""
+        return builder.gep(builder.inttoptr(base, kind.as_pointer()), [at])
 
-    @intrinsic
-    def byte_at(typing: Any, raw: Any, at: Any) -> Any:
-        """The byte at this place as i64."""
+    def _load(result: Any, bits: int, signed: bool = True) -> Any:
+        @intrinsic
+        def load(typing: Any, base: Any, at: Any) -> Any:
+            def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                found = builder.load(_place(builder, *args, ir.IntType(bits)))
+                if bits == 64:
+                    return found
+                return (builder.sext if signed else builder.zext)(found, ir.IntType(64))
 
-        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            found = builder.load(_pointer(context, builder, signature.args[0], *args, bits=8))
-            return builder.zext(found, ir.IntType(64))
+            return result(types.int64, types.int64), build
 
-        return types.int64(raw, types.int64), build
+        return load
+
+    def _store(value: Any, kind: Any) -> Any:
+        @intrinsic
+        def store(typing: Any, base: Any, at: Any, what: Any) -> Any:
+            def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                base, at, what = args
+                if isinstance(kind, ir.IntType) and kind.width < 64:
+                    what = builder.trunc(what, kind)
+                builder.store(what, _place(builder, base, at, kind))
+                return context.get_dummy_value()
+
+            return types.void(types.int64, types.int64, value), build
+
+        return store
+
+    byte_at = _load(types.int64, 8, signed=False)
+    """(u8 handle, i) -> i64"""
+    int_at = _load(types.int64, 64)
+    """(i64 handle, i) -> i64"""
+    small_at = _load(types.int64, 32)
+    """(i32 handle, i) -> i64"""
+    unsigned_at = _load(types.uint64, 64)
+    """(u64 handle, i) -> u64"""
+    put_byte = _store(types.int64, ir.IntType(8))
+    put_int = _store(types.int64, ir.IntType(64))
+    put_small = _store(types.int64, ir.IntType(32))
+    put_unsigned = _store(types.uint64, ir.IntType(64))
+    put_double = _store(types.float64, ir.DoubleType())
 
     @intrinsic
     def word_at(typing: Any, raw: Any, at: Any) -> Any:
-        """Eight bytes from this place as u64, little-endian."""
+        """(u8 handle, byte) -> eight bytes from there as u64, little-endian."""
 
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            found = builder.load(_pointer(context, builder, signature.args[0], *args, bits=64))
+            byte = _place(builder, *args, ir.IntType(8))
+            found = builder.load(builder.bitcast(byte, ir.IntType(64).as_pointer()))
             found.align = 1
             return found
 
-        return types.uint64(raw, types.int64), build
+        return types.uint64(types.int64, types.int64), build
 
     @intrinsic
     def double_of(typing: Any, word: Any) -> Any:
-        """The f64 with these bits."""
+        """The f64 with these bits (u64)."""
 
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return builder.bitcast(args[0], ir.DoubleType())
@@ -73,20 +105,30 @@ if COMPILING:
         h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
         return h ^ (h >> np.uint64(29))
 
+    def handle(array: Any) -> Any:
+        """What a kernel is given of an array, which must outlive the call and be contiguous."""
+        return array.__array_interface__["data"][0]
+
 else:
 
-    def byte_at(raw: Raw, at: int) -> int:
-        """The byte at this place as i64."""
-        assert 0 <= at < len(raw)
-        return int(raw[at])
+    def _load(array: Any, at: int) -> Any:
+        assert 0 <= at < len(array)
+        return int(array[at])
+
+    def _store(array: Any, at: int, value: Any) -> None:
+        assert 0 <= at < len(array)
+        array[at] = value
+
+    byte_at = int_at = small_at = unsigned_at = _load
+    put_byte = put_int = put_small = put_unsigned = put_double = _store
 
     def word_at(raw: Raw, at: int) -> int:
-        """Eight bytes from this place as u64, little-endian."""
+        """(u8 handle, byte) -> eight bytes from there as u64, little-endian."""
         assert 0 <= at <= len(raw) - 8
         return int.from_bytes(raw[at : at + 8].tobytes(), "little")
 
     def double_of(word: int) -> float:
-        """The f64 with these bits."""
+        """The f64 with these bits (u64)."""
         return float(np.frombuffer(int(word).to_bytes(8, "little"), dtype="<f8")[0])
 
     def high_of_product(a: int, b: int) -> int:
@@ -98,9 +140,13 @@ else:
         h = ((int(h) ^ int(word)) * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF
         return h ^ (h >> 29)
 
+    def handle(array: Any) -> Any:
+        """What a kernel is given of an array."""
+        return array
+
 
 @part
-def varint(raw: Raw, at: int, end: int) -> tuple[int, int]:
+def varint(raw: Any, at: int, end: int) -> tuple[int, int]:
     """A number below 2^63 at `at`, and where it ends; -1 for the end if it is broken or larger."""
     value = 0
     shift = 0
@@ -115,7 +161,7 @@ def varint(raw: Raw, at: int, end: int) -> tuple[int, int]:
 
 
 @part
-def sized(raw: Raw, at: int, end: int) -> tuple[int, int]:
+def sized(raw: Any, at: int, end: int) -> tuple[int, int]:
     """Where the content of a length-delimited field begins and ends; (-1, -1) if it does not fit.
 
     Lengths of more than four bytes are for a parser to judge.
@@ -124,3 +170,30 @@ def sized(raw: Raw, at: int, end: int) -> tuple[int, int]:
     if start < 0 or start - at > 4 or size > end - start:
         return -1, -1
     return start, start + size
+
+
+@part
+def copied(raw: Any, at: int, end: int, into: Any, to: int) -> int:
+    """Bytes from one place to another; where the copy ends."""
+    while at + 1 <= end:
+        put_byte(into, to, byte_at(raw, at))
+        at += 1
+        to += 1
+    return to
+
+
+@part
+def equal(a: Any, at: int, b: Any, bt: int, size: int) -> bool:
+    """Whether `size` bytes are the same."""
+    end = at + size
+    while at + 8 <= end:
+        if word_at(a, at) != word_at(b, bt):
+            return False
+        at += 8
+        bt += 8
+    while at < end:
+        if byte_at(a, at) != byte_at(b, bt):
+            return False
+        at += 1
+        bt += 1
+    return True
