@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.decode.rawbytes import double_of, high_of_product
+from streams.decode.rawbytes import double_of, high_of_product, product, total
 from streams.records.compiled import part
 
 MOST_DIGITS = 19
@@ -59,13 +59,13 @@ def nearest(digits: Any, power: int) -> tuple[float, bool]:
         word = word << np.uint64(1)
         shift += 1
     high_five, low_five = _FIVES[power + FURTHEST, 0], _FIVES[power + FURTHEST, 1]
-    low = word * high_five
+    low = product(word, high_five)
     high = high_of_product(word, high_five)
     if high & np.uint64(0x1FF) == np.uint64(0x1FF):
         # The other half of the power may carry into the bits that count.
         more = high_of_product(word, low_five)
         before = low
-        low = low + more
+        low = total(low, more)
         if low < before:
             high = high + np.uint64(1)
         if low == np.uint64(0xFFFF_FFFF_FFFF_FFFF):

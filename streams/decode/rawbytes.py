@@ -100,6 +100,16 @@ if COMPILING:
         return types.uint64(types.uint64, types.uint64), build
 
     @part
+    def product(a: Any, b: Any) -> Any:
+        """The lower 64 bits of the product of two u64."""
+        return a * b
+
+    @part
+    def total(a: Any, b: Any) -> Any:
+        """The lower 64 bits of the sum of two u64."""
+        return a + b
+
+    @part
     def stirred(h: Any, word: Any) -> Any:
         """The hash `h` (u64) with eight more bytes stirred in."""
         h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
@@ -119,26 +129,40 @@ else:
         assert 0 <= at < len(array)
         array[at] = value
 
-    byte_at = int_at = small_at = unsigned_at = _load
+    def unsigned_at(array: Any, at: int) -> Any:
+        """(u64 handle, i) -> u64"""
+        return np.uint64(_load(array, at))
+
+    byte_at = int_at = small_at = _load
     put_byte = put_int = put_small = put_unsigned = put_double = _store
 
-    def word_at(raw: Raw, at: int) -> int:
+    def word_at(raw: Raw, at: int) -> Any:
         """(u8 handle, byte) -> eight bytes from there as u64, little-endian."""
         assert 0 <= at <= len(raw) - 8
-        return int.from_bytes(raw[at : at + 8].tobytes(), "little")
+        return np.uint64(int.from_bytes(raw[at : at + 8].tobytes(), "little"))
 
     def double_of(word: int) -> float:
         """The f64 with these bits (u64)."""
         return float(np.frombuffer(int(word).to_bytes(8, "little"), dtype="<f8")[0])
 
-    def high_of_product(a: int, b: int) -> int:
-        """The upper 64 bits of the product of two u64."""
-        return (int(a) * int(b)) >> 64
+    _U64 = 2**64 - 1
 
-    def stirred(h: int, word: int) -> int:
+    def high_of_product(a: Any, b: Any) -> Any:
+        """The upper 64 bits of the product of two u64."""
+        return np.uint64((int(a) * int(b)) >> 64)
+
+    def product(a: Any, b: Any) -> Any:
+        """The lower 64 bits of the product of two u64."""
+        return np.uint64((int(a) * int(b)) & _U64)
+
+    def total(a: Any, b: Any) -> Any:
+        """The lower 64 bits of the sum of two u64."""
+        return np.uint64((int(a) + int(b)) & _U64)
+
+    def stirred(h: Any, word: Any) -> Any:
         """The hash `h` (u64) with eight more bytes stirred in."""
-        h = ((int(h) ^ int(word)) * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF
-        return h ^ (h >> 29)
+        h = product(int(h) ^ int(word), 0x9E3779B97F4A7C15)
+        return h ^ (h >> np.uint64(29))
 
     def handle(array: Any) -> Any:
         """What a kernel is given of an array."""
