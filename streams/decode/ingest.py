@@ -7,7 +7,9 @@ found, the open window of its own telemetry. The catalog of series is a cache an
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -23,7 +25,8 @@ from streams.decode.judge import Verdict, judge
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
-from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
+from streams.records.batch import Records
+from streams.records.pages import I64, Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
 
 log = logging.getLogger(__name__)
@@ -96,16 +99,19 @@ class IngestCore:
     # -- the contract ------------------------------------------------------------------------
 
     def process(self, records: Sequence[Record]) -> list[Output]:
+        found = Records.of(records)
+        if all(found.values):
+            return list(self._chunk(found))
         outputs: list[Output] = []
         start = 0
-        for i, record in enumerate(records):
-            said = headers.control(record) if not record.value else None
+        for i, value in enumerate(found.values):
+            said = headers.control(found[i]) if not value else None
             if said is None:
                 continue
-            outputs.extend(self._chunk(records[start:i]))
+            outputs.extend(self._chunk(found[start:i]))
             outputs.extend(self._begin(said) if said.what == headers.BEGIN else self._end(said))
             start = i + 1
-        outputs.extend(self._chunk(records[start:]))
+        outputs.extend(self._chunk(found[start:]))
         return outputs
 
     def tick(self, now_ms: int, at_end: bool) -> list[Output]:
@@ -178,13 +184,13 @@ class IngestCore:
 
     # -- one chunk without control records ---------------------------------------------------
 
-    def _chunk(self, records: Sequence[Record]) -> Iterator[Output]:
+    def _chunk(self, records: Records) -> Iterator[Output]:
         if not records:
             return
         self._catalog.trim()
         progress, before = self._progress, self._page()
         columns = Columns(self._catalog)
-        references = np.fromiter(map(headers.reference_ms, records), dtype=np.int64, count=len(records))
+        references = headers.references(records)
         refused: dict[int, Refusal] = {}
 
         def one(i: int) -> None:
@@ -199,34 +205,33 @@ class IngestCore:
 
         self._rows(records, columns, one)
         verdict = judge(columns, references, progress.clock, progress.newest, progress.floor, self._limits)
-        own = self._count(references.tolist(), refused, verdict)
+        own = self._count(references, refused, verdict)
         progress.absorb(verdict.clock, verdict.newest, int(references.max()), bool(verdict.accepted.any()))
         yield from self._letters(records, refused, verdict)
-        yield from self._forward(records, columns, references.tolist())
+        yield from self._forward(records, columns, references)
         if self._paged:
             yield from self._pages(columns, verdict, own, before)
 
-    def _rows(self, records: Sequence[Record], columns: Columns, one: Callable[[int], None]) -> None:
+    def _rows(self, records: Records, columns: Columns, one: Callable[[int], None]) -> None:
         """The rows of all records: many at once if the format can and nothing speaks against it."""
-        at = 0
-        while self.format == formats.AUTO and at < len(records):
+        n, at = len(records), 0
+        while self.format == formats.AUTO and at < n:
             one(at)
             at += 1
         batch = formats.BATCHES.get(self.format)
         if batch is None:
-            for i in range(at, len(records)):
+            for i in range(at, n):
                 one(i)
             return
-        values = [record.value or b"" for record in records[at:]] if at else [r.value or b"" for r in records]
-        sizes = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
+        values = [value or b"" for value in records.values]
+        sizes = np.fromiter(map(len, values), dtype=np.int64, count=n)
         odd = np.flatnonzero((sizes == 0) | (sizes > self._limits.max_record_bytes)).tolist()
-        start = 0
-        for end in (*odd, len(values)):
-            if end > start:
-                batch(values[start:end] if odd else values, columns, functools.partial(_offset, one, at + start))
-            if end < len(values):
-                one(at + end)
-            start = end + 1
+        for end in (*odd, n):
+            if end > at:
+                batch(values[at:end], columns, functools.partial(_shifted, one, at))
+            if at <= end < n:
+                one(end)
+            at = max(at, end + 1)
 
     def _decode(self, record: Record, columns: Columns) -> None:
         value = record.value
@@ -250,20 +255,27 @@ class IngestCore:
                 log.info("%s: found format %s", self._source, name)
         return formats.DECODERS[name]
 
-    def _count(self, references: list[int], refused: dict[int, Refusal], verdict: Verdict) -> list[OwnSample]:
+    def _count(self, references: I64, refused: dict[int, Refusal], verdict: Verdict) -> list[OwnSample]:
+        """Count the records in their windows; a window is closed by the first record behind it."""
         window, own = self._progress.window, []
-        accepted, late = verdict.accepted.tolist(), verdict.late.tolist()
-        for i, reference in enumerate(references):
-            if reference >= 0:
-                own += self._reports(window.advance(reference))
-            if i in refused:
-                window.count(1.0, 0)
-            elif i in verdict.refusals:
-                bad = sum(refusal.rows for refusal in verdict.refusals[i])
-                window.count(bad / (bad + accepted[i] + late[i]), late[i])
-            else:
-                window.count(0.0, late[i])
+        windows_of = np.where(references >= 0, references // windows.WINDOW_MS, -1)
+        reached = np.maximum.accumulate(np.concatenate([[window.index], windows_of]))
+        opening = np.flatnonzero(np.diff(reached)).tolist()
+        troubled = sorted({*refused, *verdict.refusals})
+        for start, end in itertools.pairwise([0, *opening, len(references)]):
+            if reached[start + 1] > window.index:
+                own += self._reports(window.advance(int(references[start])))
+            window.count(0.0, int(verdict.late[start:end].sum()), end - start)
+            for i in troubled[bisect_left(troubled, start) : bisect_left(troubled, end)]:
+                window.count(self._share(i, refused, verdict), 0, 0)
         return own
+
+    @staticmethod
+    def _share(i: int, refused: dict[int, Refusal], verdict: Verdict) -> float:
+        if i in refused:
+            return 1.0
+        bad = sum(refusal.rows for refusal in verdict.refusals[i])
+        return bad / (bad + int(verdict.accepted[i]) + int(verdict.late[i]))
 
     def _reports(self, reports: Sequence[windows.Report]) -> list[OwnSample]:
         own: list[OwnSample] = []
@@ -285,22 +297,20 @@ class IngestCore:
     # -- outputs -----------------------------------------------------------------------------
 
     def _letters(
-        self, records: Sequence[Record], refused: dict[int, Refusal], verdict: Verdict
+        self, records: Records, refused: dict[int, Refusal], verdict: Verdict
     ) -> Iterator[Output]:
-        if not refused and not verdict.refusals:
-            return
-        for i, record in enumerate(records):
-            found = [refused[i]] if i in refused else verdict.refusals.get(i, ())
-            for refusal in found:
-                yield deadletter.output(self._settings.topics.deadletters, deadletter.letter(record, refusal))
+        for i in sorted({*refused, *verdict.refusals}):
+            for refusal in [refused[i]] if i in refused else verdict.refusals[i]:
+                letter = deadletter.letter(records[i], refusal)
+                yield deadletter.output(self._settings.topics.deadletters, letter)
 
     def _forward(
-        self, records: Sequence[Record], columns: Columns, references: list[int]
+        self, records: Records, columns: Columns, references: I64
     ) -> Iterator[Output]:
         """Changes and actions go to the correlator, in every domain: it knows what concerns it."""
         topics = self._settings.topics
         for i, message in columns.messages:
-            reference = references[i]
+            reference = int(references[i])
             if reference >= 0 and message.ts > reference + self._limits.max_future_ms:
                 refusal = Refusal(
                     FUTURE,
@@ -338,5 +348,5 @@ class IngestCore:
         return Output(self._settings.topics.pages, raw, key=self._source.encode(), partition=shard)
 
 
-def _offset(one: Callable[[int], None], by: int, i: int) -> None:
+def _shifted(one: Callable[[int], None], by: int, i: int) -> None:
     one(by + i)
