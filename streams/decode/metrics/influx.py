@@ -28,6 +28,8 @@ _LINE = re.compile(
     % (_FIELD, _FIELD),
     re.DOTALL,
 )
+_ANY = re.compile(rb'(?:[^\n"\\]++|\\.|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))*+(?:\n|\\?\Z)', re.DOTALL)
+"""a line of whatever, with all of a quoted text that begins in it"""
 _PAIR = re.compile(rb"(%s)=(%s)" % (_KEY, _VALUE), re.DOTALL)
 _PARTS = re.compile(rb"(?:[^\\,]++|\\.)++", re.DOTALL)
 _TAG = re.compile(rb"((?:[^\\=]++|\\.)++)=(.+)", re.DOTALL)
@@ -44,6 +46,8 @@ _CLAIMED = re.compile(
 _BOOLEANS = dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0) | dict.fromkeys(
     (b"f", b"F", b"false", b"False", b"FALSE"), 0.0
 )
+_BUDGET = 8
+"""how often the bytes of a record may be looked at for the end of a quoted text"""
 _WHOLE = {ord("i"), ord("u")}
 _HASH = ord("#")
 _QUOTE = ord('"')
@@ -91,6 +95,7 @@ def _plain(value: bytes, refused: Refused) -> Iterator[Line]:
 def _quoted(value: bytes, refused: Refused) -> Iterator[Line]:
     """Lines in which a quoted text may even span several."""
     at = 0
+    budget = _BUDGET * len(value)
     while at < len(value):
         end = value.find(b"\n", at) + 1 or len(value)
         line = value[at:end].strip()
@@ -98,12 +103,16 @@ def _quoted(value: bytes, refused: Refused) -> Iterator[Line]:
             at = end
             continue
         found = _LINE.match(value, at + len(value[at:end]) - len(value[at:end].lstrip()))
-        if found is None:
-            _refuse(line, refused)
-            at = end
+        if found is not None:
+            at = found.end()
+            yield found["head"], _PAIR.findall(found["fields"]), found["time"] or b""
             continue
-        at = found.end()
-        yield found["head"], _PAIR.findall(found["fields"]), found["time"] or b""
+        _refuse(line, refused)
+        # Whatever a quote that stays open ran over is looked at again, but not again and again.
+        ran = _ANY.match(value, at)
+        covered = end if ran is None else max(end, ran.end())
+        budget -= covered - at
+        at = end if budget > 0 else covered
 
 
 def _refuse(line: bytes, refused: Refused) -> None:
@@ -159,7 +168,9 @@ def _number(raw: bytes) -> float | None:
 
 def _parsed(head: bytes) -> tuple[str, dict[str, str]]:
     """Measurement and tags. Raises `RowFault`."""
-    first, *rest = _PARTS.findall(head) or [b""]
+    if head.startswith(b","):
+        raise RowFault("a line without a measurement", UNDECODABLE)
+    first, *rest = _PARTS.findall(head)
     tags: dict[str, str] = {}
     for part in rest:
         tag = _TAG.fullmatch(part)
