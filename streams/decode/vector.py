@@ -10,7 +10,7 @@ import msgspec
 from streams.decode import anyvalue, otlp
 from streams.decode.columns import Columns
 from streams.decode.errors import UNREADABLE_JSON, json_fault
-from streams.decode.look import Fields, Look
+from streams.decode.look import Look
 from streams.decode.metrics.objects import Objects
 from streams.decode.metrics.vector import VALUES, decode_metric
 from streams.decode.otlp import RowFault
@@ -20,7 +20,6 @@ from streams.decode.times import any_ms
 from streams.records.pages import Origin
 
 _events = Objects(msgspec.Raw)
-_fields = msgspec.json.Decoder(Fields)
 _anything = msgspec.json.Decoder()
 
 _METRIC = {"name", "kind"}
@@ -42,21 +41,10 @@ def decode(value: bytes, sink: Columns) -> None:
     """Append the rows of all events. Raises `BadRecord` if there is none."""
     for raw in _events.read(value, sink):
         try:
-            if _is_metric(raw):
-                decode_metric(raw, sink)
-            else:
+            if not decode_metric(raw, sink):
                 decode_log(raw, sink)
         except RowFault as fault:
             sink.refuse(fault.reason, fault.detail)
-
-
-def _is_metric(raw: msgspec.Raw) -> bool:
-    try:
-        keys = _fields.decode(raw).keys()
-    except UNREADABLE_JSON as error:
-        reason, detail = json_fault(error)
-        raise RowFault(detail, reason) from None
-    return keys >= _METRIC and bool(keys & VALUES)
 
 
 def decode_log(raw: bytes | msgspec.Raw, sink: Columns) -> None:

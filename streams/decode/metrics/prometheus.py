@@ -8,9 +8,8 @@ the label `le`: senders spread their buckets over records, so no record has a wh
 
 from __future__ import annotations
 
-import math
-import struct
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import cramjam
@@ -20,16 +19,14 @@ from streams.decode import wire
 from streams.decode.columns import Columns
 from streams.decode.errors import OVERSIZED, UNDECODABLE, WRONG_TYPE, BadRecord
 from streams.decode.look import Look
-from streams.decode.metrics import native
+from streams.decode.metrics import heads, native
 from streams.decode.metrics.flat import MAX_TIME, describe, kind_of_name
-from streams.decode.metrics.prometheus_schema import Label, Write
+from streams.decode.metrics.prometheus_schema import Label, TimeSeries, Write
 from streams.decode.otlp import RowFault
 from streams.records.pages import Kind
 
 MAX_UNPACKED = 8_000_000
 """bytes of a record after decompression: as many as a record may have without"""
-STALE = struct.pack("<Q", 0x7FF0000000000002)
-"""the NaN that marks the end of a series"""
 
 _UNKNOWN, _COUNTER, _HISTOGRAM, _SUMMARY = 0, 1, 3, 5
 """metric types in metadata, the same in both versions; all others are gauges"""
@@ -103,20 +100,47 @@ def decode(value: bytes, sink: Columns) -> None:
 
 
 def _first(request: Any, sink: Columns) -> None:
-    """Version 1.0."""
+    """Version 1.0: labels, then one sample, in all but rare cases; those are read many at a time."""
     said = {meta.family: (meta.type, meta.unit) for meta in request.metadata}
-    key = frozenset(said.items()) if said else None
-    groups = _Groups(("prometheus-1", key), sink)
-    for series in request.timeseries:
-        raw = tuple(series.labels)
+    groups = _Groups(("prometheus-1", frozenset(said.items()) if said else None), sink)
+    alike = heads.Heads(groups)
+    find = groups.numbers.get
+    for raw in request.timeseries:
+        size = heads.fits(raw)
+        if size:
+            key = raw[:-size]
+            slot = find(key)
+            if slot is None:
+                slot = _new(groups, key, said)
+            if slot is not None:
+                alike.add(slot, raw, size)
+                continue
+        alike.flush()
+        try:
+            series = TimeSeries.FromString(raw)
+            names = tuple(series.labels)
+            groups.take(series, names, partial(_labels, names), said)
+        except DecodeError as error:
+            sink.refuse(UNDECODABLE, f"unreadable series: {error}"[:300])
+    alike.flush()
 
-        def labels(raw: tuple[bytes, ...] = raw) -> dict[str, str]:
-            try:
-                return {label.name: label.value for label in map(Label.FromString, raw)}
-            except DecodeError as error:
-                raise RowFault(f"unreadable labels: {error}"[:300], UNDECODABLE) from None
 
-        groups.take(series, raw, labels, said)
+def _new(groups: _Groups, key: bytes, said: Mapping[str, Said]) -> int | None:
+    """Slot of a series whose sample has been cut off; None if that leaves more or less than its labels."""
+    try:
+        series = TimeSeries.FromString(key)
+        if series.samples or series.histograms:
+            return None
+        return groups.describe(key, _labels(series.labels), said)
+    except (DecodeError, RowFault):
+        return None  # the other way names the fault
+
+
+def _labels(raw: Iterable[bytes]) -> dict[str, str]:
+    try:
+        return {label.name: label.value for label in map(Label.FromString, raw)}
+    except DecodeError as error:
+        raise RowFault(f"unreadable labels: {error}"[:300], UNDECODABLE) from None
 
 
 def _second(request: Any, sink: Columns) -> None:
@@ -147,12 +171,12 @@ def _second(request: Any, sink: Columns) -> None:
 class _Groups:
     """Slots of the series of a record. A view on the catalog, made anew for every record."""
 
-    __slots__ = ("_histograms", "_numbers", "_sink")
+    __slots__ = ("_histograms", "numbers", "sink")
 
     def __init__(self, key: Hashable, sink: Columns) -> None:
-        self._numbers = sink.catalog.group(key)
+        self.numbers = sink.catalog.group(key)
         self._histograms = sink.catalog.group((key, "native"))
-        self._sink = sink
+        self.sink = sink
 
     def take(
         self,
@@ -162,14 +186,14 @@ class _Groups:
         said: Mapping[str, Said],
     ) -> None:
         """Append the points of one series."""
-        sink = self._sink
-        slot = self._numbers.get(raw)
+        sink = self.sink
+        slot = self.numbers.get(raw)
         try:
             for sample in series.samples:
                 if slot is None:
-                    slot = self._describe(raw, labels(), said)
+                    slot = self.describe(raw, labels(), said)
                 value, ts = sample.value, sample.timestamp
-                if value != value and self._means_nothing(value, slot):
+                if value != value and self.means_nothing(value, slot):
                     continue
                 if not 0 < ts < MAX_TIME:
                     sink.refuse(WRONG_TYPE, f"a time must be milliseconds since 1970, not {ts}")
@@ -183,12 +207,13 @@ class _Groups:
             except RowFault as fault:
                 sink.refuse(fault.reason, fault.detail)
 
-    def _means_nothing(self, value: float, slot: int) -> bool:
+    def means_nothing(self, value: float, slot: int) -> bool:
         """A NaN that is the end of a series, or a quantile of which nothing was observed."""
-        labels = self._sink.catalog.series.entries[slot].labels
-        return struct.pack("<d", value) == STALE or any(name == "quantile" for name, _ in labels)
+        labels = self.sink.catalog.series.entries[slot].labels
+        return heads.is_stale(value) or any(name == "quantile" for name, _ in labels)
 
-    def _describe(self, raw: tuple[Hashable, ...], labels: dict[str, str], said: Mapping[str, Said]) -> int:
+    def describe(self, raw: Hashable, labels: dict[str, str], said: Mapping[str, Said]) -> int:
+        """Slot of a new series. Raises `RowFault`."""
         name = labels.pop("__name__", "")
         metric_type, unit = _said_of(name, said)
         if metric_type in (_UNKNOWN, _HISTOGRAM, _SUMMARY):
@@ -197,8 +222,8 @@ class _Groups:
             kind = Kind.COUNTER if metric_type == _COUNTER else Kind.GAUGE
         if name.endswith(("_count", "_bucket")):
             unit = ""  # numbers of observations, whatever is observed
-        described = describe(self._sink, name, labels, unit, kind)
-        return self._sink.catalog.add_series(self._numbers, raw, described)
+        described = describe(self.sink, name, labels, unit, kind)
+        return self.sink.catalog.add_series(self.numbers, raw, described)
 
     def _histogram(
         self,
@@ -207,7 +232,7 @@ class _Groups:
         labels: Callable[[], dict[str, str]],
         said: Mapping[str, Said],
     ) -> None:
-        if math.isnan(point.sum) and struct.pack("<d", point.sum) == STALE:
+        if heads.is_stale(point.sum):
             return
         if not 0 < point.timestamp < MAX_TIME:
             raise RowFault(f"a time must be milliseconds since 1970, not {point.timestamp}")
@@ -219,9 +244,9 @@ class _Groups:
             found = labels()
             name = found.pop("__name__", "")
             _, unit = _said_of(name, said)
-            series = describe(self._sink, name, found, unit, Kind.HISTOGRAM, bounds=bounds)
-            slot = self._sink.catalog.add_series(self._histograms, key, series)
-        self._sink.histogram(slot, point.timestamp, point.sum, counts)
+            series = describe(self.sink, name, found, unit, Kind.HISTOGRAM, bounds=bounds)
+            slot = self.sink.catalog.add_series(self._histograms, key, series)
+        self.sink.histogram(slot, point.timestamp, point.sum, counts)
 
 
 def _said_of(name: str, said: Mapping[str, Said]) -> Said:

@@ -1,6 +1,6 @@
 """Prometheus remote write, 1.0 and 2.0, as one thin schema: their field numbers do not overlap.
 
-Labels of 1.0 are kept as bytes: they cost nothing to parse and are the raw key of a series. Help
+Series of 1.0 are kept as bytes, and so are their labels: they cost nothing to parse and are raw keys. Help
 texts, exemplars and created timestamps are left out, i.e. stepped over.
 """
 
@@ -18,12 +18,13 @@ _INT32, _INT64, _UINT32, _UINT64 = _F.TYPE_INT32, _F.TYPE_INT64, _F.TYPE_UINT32,
 _SINT32, _SINT64 = _F.TYPE_SINT32, _F.TYPE_SINT64
 
 Write: Any
+TimeSeries: Any
 Label: Any
-Write, Label = thin.build(
+Write, TimeSeries, Label = thin.build(
     "tocsin.prometheus",
     {
         "Write": (
-            ("timeseries", 1, "TimeSeries", "repeated"),
+            ("timeseries", 1, _BYTES, "repeated"),
             ("metadata", 3, "Metadata", "repeated"),
             ("symbols", 4, _STRING, "repeated"),
             ("timeseries_2", 5, "TimeSeries2", "repeated"),
@@ -58,5 +59,5 @@ Write, Label = thin.build(
         ),
         "Span": (("offset", 1, _SINT32, ""), ("length", 2, _UINT32, "")),
     },
-    ("Write", "Label"),
+    ("Write", "TimeSeries", "Label"),
 )

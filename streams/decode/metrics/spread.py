@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import bisect
+import struct
 from collections.abc import Iterable
 
-from streams.decode import otlp
 from streams.decode.exponential import BOUNDS
 from streams.decode.otlp import RowFault
 
 __all__ = ["BOUNDS", "MOST", "spread", "weight"]
+
+_NOTHING = bytes(8 * (len(BOUNDS) + 1))
+_COUNT = struct.Struct("<Q")
 
 MOST = 10**12
 """observations one measurement may stand for"""
@@ -24,12 +27,18 @@ def weight(rate: float) -> int:
 
 def spread(measured: Iterable[tuple[float, int]]) -> tuple[float, bytes]:
     """Sum and packed counts over `BOUNDS` of (value, how often). Raises `RowFault` for what is no number."""
-    counts = [0] * (len(BOUNDS) + 1)
+    counts: dict[int, int] = {}
     total = 0.0
     for value, times in measured:
         if not abs(value) < float("inf"):
             raise RowFault(f"a measurement must be a finite number, not {value}", "non-finite")
         # A bucket includes its upper bound, as everywhere.
-        counts[bisect.bisect_left(BOUNDS, value)] += times
+        at = bisect.bisect_left(BOUNDS, value)
+        counts[at] = counts.get(at, 0) + times
         total += value * times
-    return total, otlp.packed(counts)
+    raw = bytearray(_NOTHING)
+    for at, count in counts.items():
+        if not 0 <= count < 2**63:
+            raise RowFault("bucket counts must be 64-bit numbers, none of them negative")
+        _COUNT.pack_into(raw, 8 * at, count)
+    return total, bytes(raw)

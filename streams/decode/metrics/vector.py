@@ -22,6 +22,7 @@ VALUES = frozenset(
 )
 """what a metric may be; one of them is a field of it"""
 
+_KEYS = {"name", "kind"}
 _EMPTY = msgspec.Raw(b"null")
 _INCREMENTAL, _ABSOLUTE = "incremental", "absolute"
 
@@ -68,8 +69,8 @@ class _Summary(msgspec.Struct):
 
 
 class _Metric(msgspec.Struct):
-    name: str
-    kind: str
+    name: str = ""
+    kind: str = ""
     namespace: str | None = None
     tags: msgspec.Raw = _EMPTY
     timestamp: str | int | float | None = None
@@ -83,20 +84,38 @@ class _Metric(msgspec.Struct):
 
 
 _metric = msgspec.json.Decoder(_Metric)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _tags = msgspec.json.Decoder(dict[str, Any] | None)
 
 
-def decode_metric(value: bytes | msgspec.Raw, sink: Columns) -> None:
-    """Append the rows of one metric event. Raises `RowFault`."""
+def decode_metric(value: bytes | msgspec.Raw, sink: Columns) -> bool:
+    """Append the rows of one metric event; False if it is none. Raises `RowFault` for a bad one."""
     try:
         metric = _metric.decode(value)
     except UNREADABLE_JSON as error:
         reason, detail = json_fault(error)
+        if not _is_metric(value):
+            return False
         raise RowFault(detail, reason) from None
+    if not metric.kind or not _is_metric(value, metric):
+        return False
     if metric.kind not in (_INCREMENTAL, _ABSOLUTE):
         raise RowFault(f"a metric's kind must be incremental or absolute, not {metric.kind[:40]!r}")
     said = metric.timestamp
     _Writer(metric, sink.reference_ms if said is None else checked_ms(any_ms(said)), sink).write()
+    return True
+
+
+def _is_metric(value: bytes | msgspec.Raw, metric: _Metric | None = None) -> bool:
+    """Does it have the fields of one, whatever is in them?"""
+    if metric is not None and (metric.counter or metric.gauge or metric.distribution):
+        return True
+    try:
+        keys = _fields.decode(value).keys()
+    except UNREADABLE_JSON as error:
+        reason, detail = json_fault(error)
+        raise RowFault(detail, reason) from None
+    return keys >= _KEYS and bool(keys & VALUES)
 
 
 class _Writer:

@@ -8,28 +8,47 @@ from typing import Any
 
 import cramjam
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streams.decode.metrics import native, prometheus
-from streams.decode.metrics.prometheus_schema import Label, Write
+from streams.decode.catalog import Catalog
+from streams.decode.columns import Columns
+from streams.decode.metrics import heads, native, prometheus
+from streams.decode.metrics.prometheus_schema import Label, TimeSeries, Write
 from streams.records.pages import Kind
 from tests.decode.metrics.support import golden, reasons, rows
 from tests.decode.support import T0, Read, decode
 
 SCRAPED = 1_795_534_388_000
 """ms, about when the golden records were written"""
-STALE = struct.unpack("<d", prometheus.STALE)[0]
+STALE = struct.unpack("<d", heads.STALE)[0]
+
+
+class Request:
+    """A request of version 1.0 under construction."""
+
+    def __init__(self) -> None:
+        self.series: list[Any] = []
+        self.write = Write()
+
+    def SerializeToString(self) -> bytes:
+        self.write.timeseries.extend(each.SerializeToString() for each in self.series)
+        self.series.clear()
+        return bytes(self.write.SerializeToString())
 
 
 def pack(request: Any) -> bytes:
     return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
 
 
-def series(request: Any, **labels: str) -> Any:
+def series(request: Request, **labels: str) -> Any:
     """A series of version 1.0; `name` is the metric's."""
-    made = request.timeseries.add()
+    made = TimeSeries()
     for key, value in labels.items():
         key = "__name__" if key == "name" else key
         made.labels.append(Label(name=key, value=value).SerializeToString())
+    request.series.append(made)
     return made
 
 
@@ -38,7 +57,7 @@ def sent(request: Any) -> Read:
 
 
 def one(value: float = 1.0, ts: int = T0, **labels: str) -> Any:
-    request = Write()
+    request = Request()
     series(request, **{"name": "m", "job": "cart", **labels}).samples.add(value=value, timestamp=ts)
     return request
 
@@ -91,8 +110,8 @@ def test_metadata_in_the_record_says_what_a_series_counts() -> None:
     """It wins over the name, and names the unit."""
     request = one(name="hits")
     series(request, name="level_total", job="cart").samples.add(value=1, timestamp=T0)
-    request.metadata.add(type=1, family="hits", unit="bytes")
-    request.metadata.add(type=2, family="level_total")
+    request.write.metadata.add(type=1, family="hits", unit="bytes")
+    request.write.metadata.add(type=2, family="level_total")
     found = sent(request)
     assert [(s.kind, s.unit) for s in found.named("hits")] == [(Kind.COUNTER, "By")]
     assert [s.kind for s in found.named("level_total")] == [Kind.GAUGE]
@@ -129,7 +148,7 @@ def test_a_symbol_out_of_the_table_refuses_its_series_alone() -> None:
 
 def test_a_native_histogram_becomes_one_on_the_ladder() -> None:
     """Schema 1 has two buckets a doubling, as the ladder; deltas run over the spans."""
-    request = Write()
+    request = Request()
     point = series(request, name="latency_seconds", job="cart").histograms.add(
         sum=6.0, schema=1, zero_count=1, timestamp=T0
     )
@@ -153,7 +172,7 @@ def test_a_native_histogram_becomes_one_on_the_ladder() -> None:
 
 def test_a_native_histogram_with_bounds_of_its_own_keeps_them() -> None:
     """Buckets that nothing fell into are not sent."""
-    request = Write()
+    request = Request()
     point = series(request, name="latency", job="cart").histograms.add(
         sum=6.0, schema=native.CUSTOM, timestamp=T0, custom_values=[0.1, 0.5, 1.0]
     )
@@ -238,3 +257,54 @@ def test_ten_thousand_labels_are_bounded() -> None:
     request = one(**{f"l{i:05}": "x" for i in range(10_000)})
     found = sent(request)
     assert [len(each.labels) for each in found.series.values()] == [64]
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1.5, -7.25e300, 1e-310, math.inf])
+def test_samples_that_are_read_without_a_parse_are_what_a_parser_reads(value: float) -> None:
+    """A series with one sample of today, a second time, against one with its sample twice."""
+    plain, twice = one(value), one(value)
+    twice.series[0].samples.add(value=value, timestamp=T0)
+    catalog = Catalog(4, 1_000)
+    read = []
+    for request in (plain, plain, twice):
+        columns = Columns(catalog)
+        prometheus.decode(pack(request), columns)
+        read.append((columns.ts.tolist(), [struct.pack("<d", number) for number in columns.value]))
+    assert read[0] == read[1] == ([T0], [struct.pack("<d", value)])
+    assert read[2] == ([T0] * 2, [struct.pack("<d", value)] * 2)
+
+
+def test_rows_keep_their_order_however_they_were_read() -> None:
+    """Of two samples of a series and time the first counts, so that their order must not depend on luck."""
+    request = one(1.0)
+    series(request, name="m", job="cart").samples.extend([request.series[0].samples[0]] * 2)
+    for value in (3.0, 0.0):
+        series(request, name="m", job="cart").samples.add(value=value, timestamp=T0)
+    raw = pack(request)
+    catalog = Catalog(4, 1_000)
+    for _ in range(2):
+        columns = Columns(catalog)
+        prometheus.decode(raw, columns)
+        assert columns.value.tolist() == [1.0, 1.0, 1.0, 3.0, 0.0]
+
+
+@given(st.binary(max_size=40), st.integers(0, 2**63 - 1), st.floats(), st.integers(0, 60))
+def test_a_label_that_looks_like_a_sample_is_none(end: bytes, ts: int, value: float, cut: int) -> None:
+    """Whatever the bytes, the rows are those of the parser."""
+    sample = TimeSeries()
+    sample.samples.add(value=value, timestamp=ts)
+    label = b"\x0a\x01m" + b"\x12" + bytes([len(end)]) + end
+    raw = (b"\x0a" + bytes([len(label)]) + label + sample.SerializeToString())[: -cut or None]
+    size = heads.fits(raw)
+    try:
+        parsed = TimeSeries.FromString(raw)
+    except DecodeError:
+        parsed = None
+    if size:
+        try:
+            before = TimeSeries.FromString(raw[:-size])
+        except DecodeError:
+            return
+        if not before.samples and not before.histograms:
+            assert parsed is not None
+            assert len(parsed.samples) == 1
