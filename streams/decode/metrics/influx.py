@@ -48,7 +48,7 @@ _BOOLEANS = dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0) | dict.f
 )
 _BUDGET = 8
 """how often the bytes of a record may be looked at for the end of a quoted text"""
-_WHOLE = {ord("i"), ord("u")}
+_WHOLE = frozenset(b"iu")
 _HASH = ord("#")
 _QUOTE = ord('"')
 
@@ -125,8 +125,8 @@ def _take(head: bytes, pairs: Iterable[tuple[bytes, bytes]], time: bytes, sink: 
     used = False
     for name, raw in pairs:
         try:
-            number = float(raw)
-        except ValueError:
+            number = float(raw if raw[-1] not in _WHOLE else int(raw[:-1]))
+        except (ValueError, IndexError, OverflowError):
             found = _number(raw)
             if found is None:
                 continue
@@ -152,14 +152,9 @@ def _time(raw: bytes) -> int:
 
 
 def _number(raw: bytes) -> float | None:
-    """Whole numbers and booleans; None for a text. Raises `RowFault` for anything else."""
+    """Booleans; None for a text. Raises `RowFault` for anything else."""
     if raw and raw[0] == _QUOTE:
         return None
-    if raw and raw[-1] in _WHOLE and len(raw) < 25:
-        try:
-            return float(int(raw[:-1]))
-        except ValueError:
-            pass
     found = _BOOLEANS.get(raw)
     if found is None:
         raise RowFault(f"a field's value must be a number, a boolean or a quoted text, not {raw[:40]!r}")

@@ -275,7 +275,7 @@ def test_samples_that_are_read_without_a_parse_are_what_a_parser_reads(value: fl
 
 
 def test_rows_keep_their_order_however_they_were_read() -> None:
-    """Of two samples of a series and time the first counts, so that their order must not depend on luck."""
+    """A worker that knows a series puts out the same as one that meets it for the first time."""
     request = one(1.0)
     series(request, name="m", job="cart").samples.extend([request.series[0].samples[0]] * 2)
     for value in (3.0, 0.0):
