@@ -13,7 +13,11 @@ Millis = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-FORMATS = ("otlp", "otlp-json", "tocsin", "changes", "actions")
+FORMATS = (
+    *("otlp", "otlp-json", "tocsin", "changes", "actions"),
+    *("prometheus-remote-write", "prometheus-json", "telegraf-json", "influx"),
+    *("collectd", "collectd-counters", "statsd", "vector"),
+)
 """names of the wire formats; what they are is known to `streams.decode.formats`"""
 
 

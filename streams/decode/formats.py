@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from streams.decode import correlator_json, otlp_batch, otlp_json, otlp_protobuf, tocsin_batch, tocsin_json
+from streams.decode import (
+    correlator_json,
+    otlp_batch,
+    otlp_json,
+    otlp_protobuf,
+    tocsin_batch,
+    tocsin_json,
+    vector,
+)
 from streams.decode.columns import BatchDecoder, Decoder
 from streams.decode.look import Look
-from streams.records.compiled import COMPILING
+from streams.decode.metrics import collectd, influx, prometheus, prometheus_json, statsd, telegraf_json
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
 AUTO = "auto"
@@ -33,6 +41,14 @@ FORMATS: tuple[Format, ...] = (
     Format(TOCSIN, tocsin_json.decode, tocsin_json.claims, batch=tocsin_batch.decode_batch),
     Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
     Format(ACTIONS, correlator_json.actions, correlator_json.claims_action),
+    Format("prometheus-remote-write", prometheus.decode, prometheus.claims),
+    Format("prometheus-json", prometheus_json.decode, prometheus_json.claims),
+    Format("telegraf-json", telegraf_json.decode, telegraf_json.claims),
+    Format("influx", influx.decode, influx.claims),
+    Format("collectd", collectd.decode, collectd.claims),
+    Format("collectd-counters", collectd.decode_counters, collectd.claims_counters),
+    Format("statsd", statsd.decode, statsd.claims),
+    Format("vector", vector.decode, vector.claims),
 )
 """In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
 
