@@ -13,7 +13,19 @@ Millis = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-FORMATS = ("otlp", "otlp-json", "tocsin", "changes", "actions")
+FORMATS = (
+    *("otlp", "otlp-json", "tocsin", "changes", "actions"),
+    *(
+        "fluent-bit",
+        "fluent-bit-msgpack",
+        "filebeat",
+        "gelf",
+        "rsyslog-json",
+        "syslog",
+        "syslog-file",
+        "lines",
+    ),
+)
 """names of the wire formats; what they are is known to `streams.decode.formats`"""
 
 

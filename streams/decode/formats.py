@@ -7,6 +7,16 @@ from typing import NamedTuple
 
 from streams.decode import correlator_json, otlp_json, otlp_protobuf, tocsin_json
 from streams.decode.columns import Decoder
+from streams.decode.logs import (
+    filebeat,
+    fluent_bit,
+    fluent_bit_msgpack,
+    gelf,
+    lines,
+    rsyslog_json,
+    syslog,
+    syslog_file,
+)
 from streams.decode.look import Look
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
@@ -30,6 +40,14 @@ FORMATS: tuple[Format, ...] = (
     Format(TOCSIN, tocsin_json.decode, tocsin_json.claims),
     Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
     Format(ACTIONS, correlator_json.actions, correlator_json.claims_action),
+    Format(fluent_bit.NAME, fluent_bit.decode, fluent_bit.claims),
+    Format(fluent_bit_msgpack.NAME, fluent_bit_msgpack.decode, fluent_bit_msgpack.claims),
+    Format(filebeat.NAME, filebeat.decode, filebeat.claims),
+    Format(gelf.NAME, gelf.decode, gelf.claims),
+    Format(rsyslog_json.NAME, rsyslog_json.decode, rsyslog_json.claims),
+    Format(syslog.NAME, syslog.decode, syslog.claims),
+    Format(syslog_file.NAME, syslog_file.decode, syslog_file.claims),
+    Format(lines.NAME, lines.decode, lines.claims, last_resort=True),
 )
 """In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
 
