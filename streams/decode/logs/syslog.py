@@ -159,10 +159,11 @@ def structured(text: str) -> Data:
     params: dict[str, str] = {}
     at = 0
     while text[at : at + 1] == "[":
-        space, close = text.find(" ", at), text.find("]", at)
-        end = space if 0 <= space < close else close
-        if end < 0:
+        close = text.find("]", at)
+        if close < 0:
             raise RowFault("structured data that is not closed")
+        space = text.find(" ", at, close)
+        end = space if space >= 0 else close
         name = text[at + 1 : end]
         while text[end : end + 1] == " ":
             equals = text.find('="', end)

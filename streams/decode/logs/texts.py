@@ -56,7 +56,9 @@ def exception_type(stack: str) -> str:
     if head.startswith("Traceback (most recent call last)"):
         head = stack.rstrip()[-MAX_BODY:].rpartition("\n")[2]
     line = head.partition("\n")[0].strip()
-    name = line.partition(":")[0].removeprefix("Exception in thread ").split(" ")[-1]
+    name = line.partition(":")[0]
+    if name.startswith("Exception in thread "):
+        name = name.rpartition(" ")[2]
     return name if name[:1].isalpha() and _is_type(name) else ""
 
 
