@@ -12,6 +12,17 @@ from streams.decode.senders import Usual
 
 NAME = "filebeat"
 
+
+def _no_metrics(fields: dict[str, Any]) -> None:
+    """Raises `RowFault` for a document without a message that Metricbeat wrote."""
+    wrote = fields.get("@metadata")
+    beat = wrote.get("beat") if isinstance(wrote, dict) else ""
+    if beat == "metricbeat" or "metricset" in fields or "metricset.name" in fields:
+        raise RowFault("a document of Metricbeat, which has no message; this format reads logs")
+    if beat:
+        raise RowFault(f"a document of {str(beat)[:40]} without a message")
+
+
 SHAPE = Shape(
     NAME,
     time=("@timestamp",),
@@ -44,9 +55,10 @@ SHAPE = Shape(
     ),
     severity=("log.level", *SEVERITY, "log.syslog.severity.name", "log.syslog.severity.code"),
     stack=("error.stack_trace", *STACK),
+    check=_no_metrics,
 )
 
-decode = JsonLog(SHAPE._replace(check=lambda fields: _no_metrics(fields))).decode
+decode = JsonLog(SHAPE).decode
 
 
 def claims(look: Look) -> bool:
@@ -55,13 +67,3 @@ def claims(look: Look) -> bool:
     if "@timestamp" not in keys or {"short_message", "host"} <= keys or "syslog-tag" in keys:
         return False
     return bool(keys & {"@metadata", "ecs", "ecs.version", "@version"})
-
-
-def _no_metrics(fields: dict[str, Any]) -> None:
-    """Raises `RowFault` for a document without a message that Metricbeat wrote."""
-    wrote = fields.get("@metadata")
-    beat = wrote.get("beat") if isinstance(wrote, dict) else ""
-    if beat == "metricbeat" or "metricset" in fields or "metricset.name" in fields:
-        raise RowFault("a document of Metricbeat, which has no message; this format reads logs")
-    if beat:
-        raise RowFault(f"a document of {str(beat)[:40]} without a message")

@@ -52,12 +52,15 @@ _reader = JsonLog(fluent_bit.SHAPE._replace(name=NAME), _fields.decode, _load)
 
 
 def claims(look: Look) -> bool:
-    """A map with Fluent Bit's keys, or a pair of a time and a map."""
+    """A map with Fluent Bit's keys, or pairs of a time and a map."""
     value = look.value
     try:
         if _is_map(value):
             return fluent_bit.looks_like(_as_json(_fields.decode(value)))
-        return _is_array(value) and any(True for _ in _entries(_items.decode(value), 0))
+        if not _is_array(value):
+            return False
+        entries = list(_entries(_items.decode(value), 0))
+        return bool(entries) and all(_time(time) > 0 for time, _ in entries)
     except (*UNREADABLE_JSON, RowFault, BadRecord):
         return False
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from streams.decode.columns import Columns
 from streams.decode.errors import UNDECODABLE, BadRecord
-from streams.decode.logs import levels
 from streams.decode.logs.json_log import JsonLog
 from streams.decode.logs.shape import Shape
 from streams.decode.look import Look
@@ -44,7 +43,6 @@ SHAPE = Shape(
     trace=("_trace_id", "_traceId", "_trace.id", "_TraceId"),
     exception=("_exception_type", "_exceptionType", "_exception_class", "_error_type"),
     stack=("_stack_trace", "_stacktrace", "_exception", "_StackTrace"),
-    level=levels.syslog,
 )
 
 _reader = JsonLog(SHAPE)

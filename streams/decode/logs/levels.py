@@ -94,8 +94,3 @@ def leading(text: str, start: int = 0) -> int:
     if len(first) == 5 and first[0] in "IWEF" and first[1:].isdecimal():  # klog: E1122 18:58:23.000123
         return _MORE[first[0].lower()]
     return 0
-
-
-def syslog(value: object) -> int:
-    """Severity number of a field that holds a syslog number, also as text; else as `of`."""
-    return of(value)

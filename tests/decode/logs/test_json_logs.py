@@ -10,6 +10,7 @@ import pytest
 
 from streams.decode import formats
 from streams.decode.errors import BadRecord
+from streams.decode.logs import vector_log
 from streams.decode.rules import Rules
 from tests.decode.logs.support import columns, read, rows_of
 
@@ -309,3 +310,22 @@ def test_messagepack_bounds_and_refusals() -> None:
     ):
         with pytest.raises(BadRecord):
             read("fluent-bit-msgpack", value, NOW)
+
+
+def test_vector_logs_by_file_and_by_pod() -> None:
+    """What its `file` and `kubernetes_logs` sources write, alone and in a batch."""
+    file = {
+        "file": "/var/log/a.log", "host": "vm", "message": "[warn] hi", "source_type": "file",
+        "timestamp": "2024-08-22T09:20:00.5Z",
+    }  # fmt: skip
+    pod = {
+        "kubernetes": {
+            "pod_name": "cart-0", "pod_namespace": "shop", "container_name": "main",
+            "pod_labels": {"app": "cart"}, "pod_node_name": "node-1",
+        },
+        "message": '{"level":"error","message":"no"}', "source_type": "kubernetes_logs", "stream": "stderr",
+        "timestamp": "2024-08-22T09:20:00Z",
+    }  # fmt: skip
+    first, second = read(vector_log.decode, json.dumps([file, pod]))
+    assert first == ("vm", "vm", {"host": "vm"}, NOW + 500, 13, "[warn] hi", "", "")
+    assert second == ("cart", "cart-0", {"host": "node-1", "namespace": "shop"}, NOW, 17, "no", "", "")
