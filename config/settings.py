@@ -17,6 +17,8 @@ FORMATS = (
     *("otlp", "otlp-json", "tocsin", "changes", "actions"),
     *("prometheus-remote-write", "prometheus-json", "telegraf-json", "influx"),
     *("collectd", "collectd-counters", "statsd", "vector"),
+    *("fluent-bit", "fluent-bit-msgpack", "filebeat", "gelf"),
+    *("rsyslog-json", "syslog", "syslog-file", "lines"),
 )
 """names of the wire formats; what they are is known to `streams.decode.formats`"""
 

@@ -15,8 +15,19 @@ from streams.decode import (
     vector,
 )
 from streams.decode.columns import BatchDecoder, Decoder
+from streams.decode.logs import (
+    filebeat,
+    fluent_bit,
+    fluent_bit_msgpack,
+    gelf,
+    lines,
+    rsyslog_json,
+    syslog,
+    syslog_file,
+)
 from streams.decode.look import Look
 from streams.decode.metrics import collectd, influx, prometheus, prometheus_json, statsd, telegraf_json
+from streams.records.compiled import COMPILING
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
 AUTO = "auto"
@@ -49,6 +60,14 @@ FORMATS: tuple[Format, ...] = (
     Format("collectd-counters", collectd.decode_counters, collectd.claims_counters),
     Format("statsd", statsd.decode, statsd.claims),
     Format("vector", vector.decode, vector.claims),
+    Format(fluent_bit.NAME, fluent_bit.decode, fluent_bit.claims),
+    Format(fluent_bit_msgpack.NAME, fluent_bit_msgpack.decode, fluent_bit_msgpack.claims),
+    Format(filebeat.NAME, filebeat.decode, filebeat.claims),
+    Format(gelf.NAME, gelf.decode, gelf.claims),
+    Format(rsyslog_json.NAME, rsyslog_json.decode, rsyslog_json.claims),
+    Format(syslog.NAME, syslog.decode, syslog.claims),
+    Format(syslog_file.NAME, syslog_file.decode, syslog_file.claims),
+    Format(lines.NAME, lines.decode, lines.claims, last_resort=True),
 )
 """In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
 
