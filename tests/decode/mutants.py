@@ -92,7 +92,9 @@ def _histogram(dice: random.Random, point: Any) -> None:
 
 
 def _metric(dice: random.Random, metric: Any) -> None:
-    metric.name = dice.choice(["a", "b", "http.server.duration", "\u00e9", "a"]) if dice.random() < 0.97 else ""
+    metric.name = (
+        dice.choice(["a", "b", "http.server.duration", "\u00e9", "a"]) if dice.random() < 0.97 else ""
+    )
     metric.unit = dice.choice(["", "ms", "1"])
     if dice.random() < 0.2:
         metric.description = "what it is"
@@ -148,9 +150,13 @@ def otlp(dice: random.Random) -> bytes:
 def _number_text(dice: random.Random) -> str:
     match dice.randrange(12):
         case 0:
-            return dice.choice(["0", "-0", "0.0", "-0.0", "1e3", "1E-3", "-1.5e+2", "0e9", "-0e0", "1e400", "9" * 25])
+            return dice.choice(
+                ["0", "-0", "0.0", "-0.0", "1e3", "1E-3", "-1.5e+2", "0e9", "-0e0", "1e400", "9" * 25]
+            )
         case 1:
-            return dice.choice(["01", "+1", "1.", ".5", "1e", "NaN", "null", "true", '"1"', "[1]", "{}", "--1", "1e5000"])
+            return dice.choice(
+                ["01", "+1", "1.", ".5", "1e", "NaN", "null", "true", '"1"', "[1]", "{}", "--1", "1e5000"]
+            )
         case 2:
             return repr(struct.unpack("<d", dice.randbytes(8))[0])
         case 3:
@@ -164,7 +170,11 @@ def _number_text(dice: random.Random) -> str:
 def line(dice: random.Random) -> str:
     """A JSON line, mostly a sample."""
     time = T0 + dice.randrange(10_000)
-    stamp = str(time) if dice.random() < 0.95 else dice.choice(["0", "01", "1.5", f"{time}.0", "-1", '"x"', "1e12"])
+    stamp = (
+        str(time)
+        if dice.random() < 0.95
+        else dice.choice(["0", "01", "1.5", f"{time}.0", "-1", '"x"', "1e12"])
+    )
     colon, comma = dice.choice([(":", ","), (": ", ", "), (" : ", " ,"), (":\t", ",")])
     fields = [f'"ts"{colon}{stamp}', f'"value"{colon}{_number_text(dice)}']
     if dice.random() < 0.97:
@@ -181,7 +191,9 @@ def line(dice: random.Random) -> str:
     if dice.random() < 0.2:
         fields.append(f'"kind"{colon}"{dice.choice(["counter", "delta", "gauge", "odd"])}"')
     if dice.random() < 0.15:
-        fields.append(dice.choice(['"ts":5', '"t\\u0073":5', '"value":7', '"x":{"ts":1,"value":2}', '"unit":"ms"']))
+        fields.append(
+            dice.choice(['"ts":5', '"t\\u0073":5', '"value":7', '"x":{"ts":1,"value":2}', '"unit":"ms"'])
+        )
     if dice.random() < 0.3:
         dice.shuffle(fields)
     return "{" + comma.join(fields) + "}"

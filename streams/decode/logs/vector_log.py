@@ -31,5 +31,4 @@ SHAPE = Shape(
     severity=SEVERITY,
 )
 
-decode = JsonLog(SHAPE).decode
-"""Appends the rows of a record: one object, an array of them (Vector's batches), or one a line."""
+LOGS = JsonLog(SHAPE)

@@ -326,6 +326,6 @@ def test_vector_logs_by_file_and_by_pod() -> None:
         "message": '{"level":"error","message":"no"}', "source_type": "kubernetes_logs", "stream": "stderr",
         "timestamp": "2024-08-22T09:20:00Z",
     }  # fmt: skip
-    first, second = read(vector_log.decode, json.dumps([file, pod]))
+    first, second = read(vector_log.LOGS.decode, json.dumps([file, pod]))
     assert first == ("vm", "vm", {"host": "vm"}, NOW + 500, 13, "[warn] hi", "", "")
     assert second == ("cart", "cart-0", {"host": "node-1", "namespace": "shop"}, NOW, 17, "no", "", "")
