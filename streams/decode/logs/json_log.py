@@ -26,6 +26,10 @@ from streams.decode.otlp import RowFault
 from streams.decode.rules import Rules
 from streams.decode.senders import Usual
 from streams.decode.times import any_ms
+from streams.records.messages import MAX_MS
+
+_SECONDS = MAX_MS // 1_000
+"""times below it are seconds (`times.epoch_ms`)"""
 
 _object = msgspec.json.Decoder(Fields)
 _anything = msgspec.json.Decoder()
@@ -96,7 +100,9 @@ class JsonLog:
         layout = layouts.of(fields)
         try:
             when = self._found(layout.time, fields)
-            if type(when) is str:
+            if type(when) is float and 0 < when < _SECONDS:
+                ts = round(when * 1_000)
+            elif type(when) is str:
                 ts = stamps.iso_ms(when)
             elif when is not None:
                 ts = any_ms(when)
@@ -149,7 +155,9 @@ class JsonLog:
             kind = self._text(layout.exception, fields)[: texts.MAX_TYPE]
         if layout.stack and not kind:
             kind = texts.exception_type(self._text(layout.stack, fields))
-        return self._found(layout.message, fields), level, trace, kind
+        # A text before an object: Fluent Bit's `log` may be ECS's object beside a `message`.
+        message = self._text(layout.message, fields) or self._found(layout.message, fields)
+        return message, level, trace, kind
 
     def _found(self, names: Names, fields: Fields) -> Any:
         """The first of these fields that has a value; None if none has."""

@@ -76,7 +76,7 @@ def leading(text: str, start: int = 0) -> int:
     Linear, and blind to everything beyond the first words: "no errors found" says nothing.
     """
     head = text[start : start + _HEAD]
-    words = head.split(None, _TOKENS)[:_TOKENS]
+    words = head.split(None, _TOKENS - 1)  # the last may be all the rest, which is no word then
     if not words:
         return 0
     first = words[0]
@@ -88,7 +88,10 @@ def leading(text: str, start: int = 0) -> int:
     if found:
         return found
     if not _MARKED_WORDS.isdisjoint(words):
-        return next(_MARKED[word] for word in words if word in _MARKED)
+        for word in words:
+            found = _MARKED.get(word, 0)
+            if found:
+                return found
     if ":" in first:  # ERROR:root:message
         return _MARKED.get(first.partition(":")[0], 0)
     if len(first) == 5 and first[0] in "IWEF" and first[1:].isdecimal():  # klog: E1122 18:58:23.000123

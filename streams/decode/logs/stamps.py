@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import takewhile
 
 from streams.decode.otlp import RowFault
 from streams.decode.times import any_ms
@@ -102,28 +103,55 @@ MONTH_LETTERS = "JFMASOND"
 
 def _dated(text: str, start: int, reference_ms: int) -> tuple[int, int]:
     """`2026-11-22T18:58:23.327+01:00`, with a space instead of T, a comma, slashes, a zone set apart."""
-    if text[start + 4 : start + 5] not in ("-", "/"):
+    at = start + 19
+    ms = _second_ms(text[start:at])
+    if ms < 0:
         return _NONE
-    at = start + 11
-    end = text.find(" ", at, start + _LONGEST)
-    end = min(len(text), start + _LONGEST) if end < 0 else end
-    clock = text[at:end].rstrip("]:,|;")
-    day = text[start : start + 10].replace("/", "-")
-    zone = text[end + 1 : end + 6]
-    if zone[:3] in ("UTC", "GMT"):
-        end += 4
-        clock += "Z"
-    elif zone[:1] in ("+", "-") and zone[1:].isdecimal() and len(zone) == 5:
-        end += 6
-        clock += zone
+    after = text[at : at + 10]
+    if after[:1] in (".", ","):
+        digits = after[1:4]
+        if not digits.isdecimal():
+            digits = "".join(takewhile(str.isdecimal, digits))
+        ms += int(f"{digits:0<3}")
+        at += 1 + len(digits)
+        while text[at : at + 1].isdecimal() and at < start + 30:
+            at += 1
+    zone = text[at : at + 7]
+    if zone[:1] == " ":
+        if zone[1:4] in ("UTC", "GMT"):
+            return ms, at + 4
+        if zone[1:2] not in ("+", "-"):
+            return local_ms(ms, reference_ms), at
+        zone, at = zone[1:], at + 1
+    if zone[:1] == "Z":
+        return ms, at + 1
+    if zone[:1] in ("+", "-"):
+        offset = _offset_ms(zone[:6])
+        return (ms - offset, at + 6) if offset is not None else _NONE
+    return _NONE if zone[:1].isalnum() else (local_ms(ms, reference_ms), at)
+
+
+@lru_cache(maxsize=4_096)
+def _second_ms(text: str) -> int:
+    """A date and a time to the second, read as UTC; -1 if it is none."""
+    if len(text) != 19 or text[10] not in "T ":
+        return -1
     try:
-        found = datetime.fromisoformat(f"{day}T{clock}")
-        if found.tzinfo is None:
-            ms = round(found.replace(tzinfo=UTC).timestamp() * 1_000_000) // 1_000
-            return local_ms(ms, reference_ms), end
-        return round(found.timestamp() * 1_000_000) // 1_000, end
-    except (ValueError, OverflowError):
-        return _NONE
+        found = datetime.fromisoformat(f"{text[:10].replace('/', '-')}T{text[11:]}")
+    except ValueError:
+        return -1
+    return -1 if found.tzinfo is not None else int(found.replace(tzinfo=UTC).timestamp()) * 1_000
+
+
+@lru_cache(maxsize=256)
+def _offset_ms(zone: str) -> int | None:
+    """Offset of `+01:00`, `+0100` or `+01`; None if it is none."""
+    digits = zone[1:].replace(":", "").rstrip()
+    if len(digits) > 4 or not digits[:2].isdecimal():
+        return None
+    minutes = digits[2:4] if digits[2:4].isdecimal() and len(digits) == 4 else "0"
+    found = (int(digits[:2]) * 60 + int(minutes)) * 60_000
+    return -found if zone[0] == "-" else found
 
 
 def _logfmt(text: str, reference_ms: int) -> tuple[int, int]:

@@ -76,6 +76,8 @@ def test_a_time_that_is_none_is_refused(time: object) -> None:
         ({"level": "odd", "log": "ERROR: no"}, 17),
         ({"log": "[warn] careful"}, 13),
         ({"log": {"level": "error"}}, 17),
+        ({"log": {"level": "error"}, "message": "hi"}, 17),
+        ({"log": '{"log":{"level":"error"},"message":"hi"}'}, 17),
         ({"log.level": "fatal"}, 21),
     ],
 )
