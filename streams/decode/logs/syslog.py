@@ -1,7 +1,7 @@
 """Syslog as it travels: RFC 5424, and RFC 3164 (BSD) with its relatives, told apart line by line.
 
 The parser is our own: the one on the package index for RFC 5424 runs a grammar over every character
-(some hundred times slower), leaves escapes in structured data as they are and knows no RFC 3164. Here
+(more than ten times slower), leaves escapes in structured data as they are and knows no RFC 3164. Here
 each line is split at its first spaces, once.
 """
 
