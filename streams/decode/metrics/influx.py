@@ -1,9 +1,9 @@
 r"""InfluxDB line protocol: `measurement,tag=value field=1.5,other=2i 1458229140000000000`, one a line.
 
 The bytes before the first space are the raw key of a metric's series, so that tags are unescaped once
-a series. No parser from elsewhere: one that returns dictionaries takes as long for a line as all of
-this does, and leaves a key to be made of them. Lines with quotes or backslashes, in which spaces and
-commas may be no separators, are cut by regular expressions, all others by `split`.
+a series. Not by `line-protocol-parser` (MIT, C): measured from bytes to rows it is no faster, and it takes
+one line at a time, so that the ends of lines, of which quoted texts may hold some, must be found here
+anyway. Lines with quotes or backslashes are cut by regular expressions, all others by `split`.
 """
 
 from __future__ import annotations
