@@ -50,7 +50,7 @@ class ShardCore:
     def __init__(self, settings: Settings, shard: int) -> None:
         self.settings = settings
         self.shard = shard
-        self.engine = Engine(settings.detect)
+        self.engine = Engine(settings.detect, settings.ingest.max_series_per_service)
         self.clock = SourceClock(sources={})
         self.held = Held()
         self.released = NOTHING
@@ -74,6 +74,8 @@ class ShardCore:
             except (msgspec.DecodeError, ValueError) as error:
                 outputs.append(self._bad_page(record, error))
                 continue
+            if page.series and self.engine.admission.crowds(page.series):
+                outputs += self._release(self._barrier)
             self._absorb(page, rows, record.offset)
             if self.held.held_bytes() > MAX_HELD_BYTES:
                 outputs += self._release(self._barrier)
@@ -105,7 +107,7 @@ class ShardCore:
         state = msgspec.msgpack.decode(bytes(cramjam.zstd.decompress(blob)), type=ShardState)
         if state.format != FORMAT:
             raise msgspec.ValidationError(f"shard snapshot of format {state.format}, expected {FORMAT}")
-        self.engine = Engine(self.settings.detect)
+        self.engine = Engine(self.settings.detect, self.settings.ingest.max_series_per_service)
         self.engine.restore(state.engine)
         self.clock = state.clock
         self.held = Held()
@@ -119,7 +121,7 @@ class ShardCore:
     def _absorb(self, page: Page, rows: PageRows, offset: int) -> None:
         # The page's watermark speaks of what follows it, so its own rows are judged by the one before.
         if page.series:
-            self._describe(page.series, *rows.described())
+            self._describe(page.series, *rows.described(), offset < self._seen_offset)
         self.counters["rows"] += sum(len(part.ts) for part in rows if part is not None)
         self.counters["late_rows"] += self.held.add(rows, self._barrier, offset)
         if offset < self._seen_offset:
@@ -141,11 +143,12 @@ class ShardCore:
             return step_ceil(mark, step)
         return step_floor(mark, step)
 
-    def _describe(self, series: list[Series], fps: U64, ts: I64) -> None:
+    def _describe(self, series: list[Series], fps: U64, ts: I64, again: bool) -> None:
         """Descriptions take effect at their first row in the page, in event time.
 
-        An unknown series is registered at once, so that no row of it is lost to another source
-        being ahead; which of several differing descriptions holds is decided by event time alone.
+        A series not seen before is expected from now on, so that no row of it is lost to another source
+        being ahead; which of several differing descriptions holds, and whether there is room for it, is
+        decided by event time alone. `again`: the page has been read before, what it said is decided.
         """
         order = np.lexsort((ts, fps))
         sorted_fps = fps[order]
@@ -154,7 +157,10 @@ class ShardCore:
             has_rows = i < len(order) and sorted_fps[i] == one.fp
             first = int(ts[order[i]]) if has_rows else NOTHING
             if self.engine.known(one.fp) is None:
-                self.engine.describe(one, max(first, self._barrier, 0))
+                if first > self._barrier:
+                    self.engine.expect(one, self._barrier)
+                elif not again:
+                    self.engine.admit(one, max(self._barrier, 0))
             if first > self._barrier:
                 heapq.heappush(self._pending, (first, msgspec.msgpack.encode(one)))
 
@@ -174,6 +180,8 @@ class ShardCore:
             series = msgspec.msgpack.decode(raw, type=Series)
             if self.engine.known(series.fp) != series:
                 decided += self._run_to(step_floor(at - 1, step))
+                if self.engine.known(series.fp) is None:
+                    self.engine.expect(series, self.released)
                 self.engine.describe(series, at)
         decided += self._run_to(to_ms)
         decided.sort(key=Decided.order)
@@ -192,6 +200,9 @@ class ShardCore:
             sweep_at = step_ceil(self.released + 1, every)
             sweep_at = step_ceil(sweep_at, self.settings.detect.step_ms)
             target = min(to_ms, sweep_at)
+            oldest = self.held.oldest_ts() if self.engine.crowded() else None
+            if oldest is not None:
+                target = min(target, step_ceil(oldest, self.settings.detect.step_ms))
             decided += self.engine.run(self.held.take(target), target)
             self.released = target
             if target == sweep_at:
