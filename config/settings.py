@@ -152,3 +152,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     correlate: Correlate = Correlate()
     clickhouse: ClickHouse = ClickHouse()
     telemetry: Telemetry = Telemetry()
+
+    @property
+    def inputs(self) -> tuple[InputTopic, ...]:
+        """What ingest reads: the configured topics, and the one for samples about ourselves."""
+        own = self.telemetry.self_topic
+        if not self.aside(own):
+            return self.topics.inputs
+        return (*self.topics.inputs, InputTopic(name=own, format="tocsin", partitions=1))
+
+    def aside(self, topic: str) -> bool:
+        """Whether only samples about ourselves come in on this topic."""
+        named = any(topic == one.name for one in self.topics.inputs)
+        return bool(topic) and topic == self.telemetry.self_topic and not named

@@ -35,6 +35,7 @@ FREE_EVERY_MS = 60_000
 MOST_REFUSED = 100_000
 """refused series a shard keeps in mind; the oldest are forgotten, their rows are then undescribed ones"""
 SHOWN_LABELS = 3
+NO_ROW = 2**62
 
 
 class Waiting(msgspec.Struct):
@@ -64,7 +65,7 @@ class AdmissionState(msgspec.Struct, array_like=True):
 
 
 class Admission:
-    """Mutable. `limit`: series of one service, 0 none; `most_waiting`: series described ahead of their rows."""
+    """Mutable. `limit`: series of one service, 0 none; `most_waiting`: series ahead of their rows."""
 
     def __init__(self, limit: int, most_waiting: int) -> None:
         self.limit = limit
@@ -82,6 +83,11 @@ class Admission:
         self._next_free = 0
         self._known: dict[str, U64] = {}
         """sorted fingerprints, made when asked for"""
+
+    @property
+    def refused(self) -> int:
+        """Series kept in mind as refused."""
+        return len(self._refused)
 
     # what waits
 
@@ -128,8 +134,15 @@ class Admission:
         for part in slices:
             fps: U64 = part.columns[0]
             mask = _among(fps, self._sorted("waiting", self.waiting))
-            for fp, ts in zip(fps[mask].tolist(), part.ts[mask].tolist(), strict=True):
-                if ts > self.waiting[fp].after_ms and ts < first.get(fp, ts + 1):
+            if not mask.any():
+                continue
+            fps, times = fps[mask], part.ts[mask]
+            new, at = np.unique(fps, return_index=True)  # slices are sorted by time
+            for fp, ts in zip(new.tolist(), times[at].tolist(), strict=True):
+                after = self.waiting[fp].after_ms
+                if ts <= after:
+                    ts = int(times[(fps == fp) & (times > after)].min(initial=NO_ROW))
+                if ts < first.get(fp, NO_ROW):
                     first[fp] = ts
         found = []
         for ts, fp in sorted((ts, fp) for fp, ts in first.items()):

@@ -108,7 +108,8 @@ class SeriesTable:
 
     def of(self, service: str) -> npt.NDArray[np.bool_]:
         """Which slots are a service's."""
-        return self.service[: len(self.series)] == self.services.get(service, -1)
+        mine: npt.NDArray[np.bool_] = self.service[: len(self.series)] == self.services.get(service, -1)
+        return mine
 
     def idle(self, before_ms: int) -> npt.NDArray[np.bool_]:
         """Which slots have had no row since `before_ms`."""

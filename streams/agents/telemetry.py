@@ -110,10 +110,10 @@ class WorkerCollector(Collector):
         for view in self.views:
             totals, levels = stage_totals(view), stage_levels(view)
             if isinstance(view.runner, SinkRunner):
-                for outcome, count in sorted(view.runner.outcomes().items()):
-                    outcomes.add_metric((view.name, outcome), count)
+                for outcome, records in sorted(view.runner.outcomes().items()):
+                    outcomes.add_metric((view.name, outcome), records)
                     if outcome.startswith(REFUSED):
-                        add_to(totals, {(core.DEAD, outcome.removeprefix(REFUSED)): count})
+                        add_to(totals, {(core.DEAD, outcome.removeprefix(REFUSED)): records})
             for (what, which), count in sorted(totals.items()):
                 labels = (view.name,) if what == core.LATE else (view.name, which)
                 families[what].add_metric(labels, count)

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 GRAVE = frozenset({"series", "detector_series", "log_services", "held_rows", "groups"})
 """evictions that lose something an operator would miss; the others only cost learning again"""
 
+NEAR_MS = 6 * 3_600_000
+
 _encode = msgspec.json.Encoder().encode
 
 Value = tuple[str, str, float]
@@ -86,6 +88,23 @@ def lines(values: list[Value], ts_ms: int) -> bytes:
     )
 
 
+def _worth_telling(views: list[StageView], wall_ms: int) -> bool:
+    """Whether something runs whose event time is anywhere near ours.
+
+    Without any data there is nothing to report on, and in a pipeline that works through last year's the
+    samples would wait for its event time to come up to today.
+    """
+    if not any(view.runner.partitions for view in views):
+        return False
+    cores = [placed.core for view in views for placed in view.runner.partitions.values() if placed.core]
+    marks = [
+        told.watermark_ms
+        for found in cores
+        if isinstance(found, core.Telling) and (told := found.telemetry()).watermark_ms is not None
+    ]
+    return not cores or max(marks, default=0) > wall_ms - NEAR_MS
+
+
 async def report_forever(
     views: list[StageView],
     collector: WorkerCollector,
@@ -97,8 +116,8 @@ async def report_forever(
     report, failing = SelfReport(), False
     while True:
         await asyncio.sleep(every_s)
-        if not any(view.runner.partitions for view in views):
-            continue  # nothing runs yet, nor does a producer
+        if not _worth_telling(views, time.time_ns() // 1_000_000):
+            continue
         values = report.values(views, collector.lag_watch, time.monotonic())
         record = lines(values, time.time_ns() // 1_000_000)
         try:

@@ -14,6 +14,15 @@ TOTALS = (ROWS, LATE, DEAD, DROPPED, EVICTED)
 bounded maps forgotten, by map"""
 
 
+class Tally(dict[tuple[str, str], float]):
+    """Totals in the making."""
+
+    def count(self, what: str, which: str = "", n: float = 1.0) -> None:
+        """Add `n`."""
+        if n:
+            self[what, which] = self.get((what, which), 0.0) + n
+
+
 class CoreTelemetry(NamedTuple):
     """One core's numbers."""
 
@@ -36,5 +45,5 @@ class Telling(Protocol):
 
 
 def totals_of(core: object) -> Totals:
-    """The totals of a core, empty for one that does not count."""
-    return core.telemetry().totals if isinstance(core, Telling) else {}
+    """The totals of a core as they are now, empty for one that does not count."""
+    return dict(core.telemetry().totals) if isinstance(core, Telling) else {}
