@@ -36,6 +36,8 @@ MOST_REFUSED = 100_000
 """refused series a shard keeps in mind; the oldest are forgotten, their rows are then undescribed ones"""
 SHOWN_LABELS = 3
 NO_ROW = 2**62
+LEAST_WAITING = 1_000
+"""series of one service that may wait, however low its limit"""
 
 
 class Waiting(msgspec.Struct):
@@ -99,7 +101,7 @@ class Admission:
         )
 
     def _most_of_one(self) -> int:
-        return 2 * self.limit if self.limit else self.most_waiting
+        return max(2 * self.limit, LEAST_WAITING) if self.limit else self.most_waiting
 
     def wait(self, series: Series, after_ms: int) -> bool:
         """Keep a new series until its first row is due; False when there is no room to wait either."""
@@ -224,7 +226,7 @@ class Admission:
             return rows, described
         if not self._window:
             first = min(ts for _, ts in self._refused.values())
-            self._window = first // WINDOW_MS * WINDOW_MS
+            self._window = max(first, to_ms - HOLD_MS) // WINDOW_MS * WINDOW_MS
         while self._window < end and (self._refused or self._told):
             self._window += WINDOW_MS
             self._hear(dropped, self._window)

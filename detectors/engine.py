@@ -82,10 +82,14 @@ class Engine:
         waiting = self.admission.waiting.get(fp)
         return self.numbers.table.get(fp) if waiting is None else waiting.series
 
-    def expect(self, series: Series, after_ms: int) -> None:
-        """A new series with a row after `after_ms`: whether it is watched is decided when that is due."""
+    def expected(self, fp: int) -> bool:
+        """Whether a series waits for its first row."""
+        return fp in self.admission.waiting
+
+    def expect(self, series: Series, after_ms: int, row_ms: int) -> None:
+        """A new series with a row at `row_ms`, after `after_ms`: when that is due, its place is decided."""
         if not self.admission.wait(series, after_ms):
-            self.admission.refuse(series, after_ms)
+            self.admission.refuse(series, row_ms)
 
     def crowded(self) -> bool:
         """Whether what is decided next may push series out, which must not depend on where runs end."""

@@ -178,7 +178,7 @@ class ShardCore:
             first = int(ts[order[i]]) if has_rows else NOTHING
             if self.engine.known(one.fp) is None:
                 if first > self._barrier:
-                    self.engine.expect(one, self._barrier)
+                    self.engine.expect(one, self._barrier, first)
                 else:
                     overdue.append(one)
             if first > self._barrier:
@@ -199,10 +199,10 @@ class ShardCore:
         while self._pending and self._pending[0][0] <= to_ms:
             at, raw = heapq.heappop(self._pending)
             series = msgspec.msgpack.decode(raw, type=Series)
-            if self.engine.known(series.fp) != series:
+            if self.engine.known(series.fp) != series or self.engine.expected(series.fp):
                 decided += self._run_to(step_floor(at - 1, step))
                 if self.engine.known(series.fp) is None:
-                    self.engine.expect(series, self.released)  # refused before: another chance
+                    self.engine.expect(series, self.released, at)  # refused before: another chance
                 else:
                     self.engine.describe(series, at)
         decided += self._run_to(to_ms)
