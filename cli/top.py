@@ -16,8 +16,9 @@ from rich.live import Live
 
 from cli.common import console
 from cli.errors import CliError
-from cli.topdata import Worker, frame, metrics_url, scrape
+from cli.topdata import Worker, frame, metrics_url, scrape, unready_reasons
 from cli.topview import Picture
+from streams.agents import metric_names as names
 
 MOST_WORKERS = 64
 
@@ -40,7 +41,8 @@ def top(
     """Watch workers live: rates, lag, delays, latency, dead letters, memory.
 
     Rates and latencies are of the time between two looks. Delay: how far event time is behind the wall
-    clock. p50, p99: from a record's time to its effect being safe. Saved: age of the checkpoints.
+    clock. p50, p99: from a record's time to its effect being safe. Unsaved: age of the oldest work that a
+    crash would repeat.
 
     Examples:
 
@@ -70,13 +72,15 @@ def top(
 def look(pool: ThreadPoolExecutor, workers: Sequence[Worker]) -> list[Worker]:
     """Ask all workers again, side by side."""
     at = time.monotonic()
-    answers = pool.map(lambda worker: scrape(worker.url, at), workers)
-    return [
-        Worker(worker.url, worker.now, worker.before, answer)
-        if isinstance(answer, str)
-        else Worker(worker.url, answer, worker.now)
-        for worker, answer in zip(workers, answers, strict=True)
-    ]
+
+    def ask(worker: Worker) -> Worker:
+        answer = scrape(worker.url, at)
+        if isinstance(answer, str):
+            return Worker(worker.url, worker.now, worker.before, answer)
+        reasons = () if answer.total(names.READY.name) else unready_reasons(worker.url)
+        return Worker(worker.url, answer, worker.now, reasons=reasons)
+
+    return list(pool.map(ask, workers))
 
 
 def _watch(pool: ThreadPoolExecutor, workers: list[Worker], interval: float) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.agents import metric_names as names
@@ -47,6 +48,8 @@ class Worker:
     now: Scrape | None = None
     before: Scrape | None = None
     error: str = ""
+    reasons: tuple[str, ...] = ()
+    """why it is not ready"""
 
     def rates(self, name: str, **labels_wanted: str) -> list[tuple[dict[str, str], float]]:
         """Increase a second of each counter; empty before the second answer."""
@@ -133,6 +136,24 @@ def scrape(url: str, at: float) -> Scrape | str:
         return getattr(reason, "strerror", None) or str(reason) or type(error).__name__
     except ValueError as error:
         return f"answers, but not as a worker does ({error})"
+
+
+def unready_reasons(url: str) -> tuple[str, ...]:
+    """What `/readyz` of the worker with this metrics address names; empty when it does not answer."""
+    try:
+        with urllib.request.urlopen(url.removesuffix("/metrics") + "/readyz", timeout=TIMEOUT_S):  # noqa: S310
+            return ()
+    except urllib.error.HTTPError as error:
+        try:
+            return tuple(msgspec.json.decode(error.read(), type=_Readiness).reasons)
+        except msgspec.MsgspecError:
+            return ()
+    except (OSError, HTTPException):
+        return ()
+
+
+class _Readiness(msgspec.Struct):
+    reasons: list[str] = []
 
 
 def parse(text: str) -> dict[str, dict[Labels, float]]:

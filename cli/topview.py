@@ -20,6 +20,7 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 FULL_LAG = 1_000_000
 """records at which a bar is full; its length grows with the number's digits"""
 LATE_S = 30.0
+MOST_REASONS = 3
 LARGE_LAG = 100_000
 
 
@@ -37,6 +38,8 @@ def seconds(value: float | None) -> str:
     """7 ms, 1.2 s, 4 min, 3 h."""
     if value is None:
         return NONE
+    if value == 0:
+        return "0 s"
     if value < 0.9995:
         return f"{value * 1000:.0f} ms"
     if value < 120:
@@ -63,7 +66,7 @@ class Picture:
         width = options.max_width
         height = options.height if self.live and options.height else 10_000
         parts: list[RenderableType] = [*self._workers(), Text(), self._stages(width)]
-        used = len(self.frame.workers) + len(self.frame.stages) + 2
+        used = sum(1 + len(w.reasons[:MOST_REASONS]) for w in self.frame.workers) + len(self.frame.stages) + 2
         trouble = self._trouble(width)
         room = height - used - (3 if self.live else 1)
         most_trouble = max(3, room // 2)
@@ -80,11 +83,13 @@ class Picture:
     def _workers(self) -> Iterator[Text]:
         for worker in self.frame.workers:
             yield _worker(worker)
+            for reason in worker.reasons[:MOST_REASONS]:
+                yield plain(f"  {reason}")
 
     def _stages(self, width: int) -> Table:
         narrow = width < NARROW
-        columns = ["Stage", "Parts", "Records/s", "Rows/s", "Lag", "Delay", "p50", "p99", "Saved", "Queue"]
-        dropped = {"Parts", "p50", "Saved"} if narrow else set()
+        columns = ["Stage", "Parts", "Records/s", "Rows/s", "Lag", "Delay", "p50", "p99", "Unsaved", "Queue"]
+        dropped = {"Parts", "p50", "Unsaved"} if narrow else set()
         shown = [column for column in columns if column not in dropped]
         made = table(*shown, right=shown[1:])
         for row in self.frame.stages:
@@ -134,7 +139,7 @@ def _cells(row: StageRow) -> list[Text | str]:
         Text(seconds(row.delay_s), style=delay_style),
         seconds(row.p50_s),
         seconds(row.p99_s),
-        NONE if row.checkpoint_s is None else f"{seconds(row.checkpoint_s)} ago",
+        seconds(row.checkpoint_s),
         str(row.queued),
     ]
 
@@ -149,7 +154,7 @@ def _worker(worker: Worker) -> Text:
     if now is None:
         return line.append("  no answer: ", style="red").append(plain(worker.error))
     ready = now.total(names.READY.name) >= 1
-    line.append("  ready" if ready else "  not ready (see /readyz)", style="green" if ready else "bold red")
+    line.append("  ready" if ready else "  not ready", style="green" if ready else "bold red")
     cpu = [rate for _, rate in worker.rates("process_cpu_seconds_total")]
     if cpu:
         line.append(f"  CPU {100 * sum(cpu):.0f} %", style="")

@@ -36,7 +36,10 @@ LAG_GROWING = Metric(
 )
 # Grows while nothing finishes; harmless without lag.
 PROGRESS_AGE = Metric(
-    "tocsin_progress_age_seconds", "gauge", "Seconds since the partition last moved on", PARTITION
+    "tocsin_progress_age_seconds",
+    "gauge",
+    "Seconds without progress since there was something to do",
+    PARTITION,
 )
 # The offset a restarted worker would go on from.
 COMMIT_CEILING = Metric(

@@ -103,3 +103,9 @@ class PlacedPartition:
     records: int = 0
     high: int | None = None
     """end of the partition as last heard"""
+
+    def hear_end(self, end: int) -> None:
+        """Take in the partition's end. With something to do again, the time without progress begins anew."""
+        if end > self.done_offset and (self.high is None or self.high <= self.done_offset):
+            self.progress_at = time.monotonic()
+        self.high = end

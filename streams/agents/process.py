@@ -119,7 +119,7 @@ class Stage:
         # Between two questions the fetches say how far the log goes: nobody is at the end too early.
         for tp, placed in partitions.items():
             if placed.high is not None:
-                placed.high = max(placed.high, self.app.monitor.tp_end_offsets.get(tp, 0))
+                placed.hear_end(max(placed.high, self.app.monitor.tp_end_offsets.get(tp, 0)))
 
     async def _ask_ends(self, partitions: Mapping[TP, PlacedPartition]) -> None:
         # Asked of the broker: what the fetcher knows is stale exactly when reading has stopped.
@@ -132,7 +132,7 @@ class Stage:
         for tp, end in ends.items():
             placed = partitions.get(TP(tp.topic, tp.partition))
             if placed is not None:
-                placed.high = end
+                placed.hear_end(end)
 
     async def stop(self, within_s: float) -> None:
         """Drain, checkpoint, commit, leave the group. Half of `within_s` (seconds) is for the drain."""

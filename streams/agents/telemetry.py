@@ -155,9 +155,8 @@ class WorkerCollector(Collector):
 
     def _worker(self) -> Iterator[Family]:
         ready = _family(names.READY)
-        ready.add_metric(
-            (), not unready(self.views, self.lag_watch, time.monotonic(), self._unhealthy_after_s)
-        )
+        reasons = unready(self.views, self.lag_watch, time.monotonic(), self._unhealthy_after_s)
+        ready.add_metric((), 0.0 if reasons else 1.0)
         yield ready
         build = _family(names.BUILD_INFO)
         build.add_metric((tocsin_version(), platform.python_version()), 1)

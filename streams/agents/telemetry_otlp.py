@@ -126,7 +126,7 @@ def _metric(family: Metric, started_ns: int, now_ns: int) -> Any:
         data = otel.Histogram(_histograms(family, started_ns, now_ns), otel.AggregationTemporality.CUMULATIVE)
     else:
         points = [
-            otel.NumberDataPoint(sample.labels, started_ns, now_ns, sample.value)
+            otel.NumberDataPoint(sample.labels, started_ns, now_ns, float(sample.value))
             for sample in family.samples
             if not sample.name.endswith("_created")
         ]
