@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import NONE, plain, table
+from cli.output import NONE, plain, some, table
 from cli.topdata import Frame, PartitionLag, StageRow, Worker
 from streams.agents import metric_names as names
 
@@ -109,7 +109,7 @@ class Picture:
             style = "red" if p.lag >= LARGE_LAG else "yellow" if p.lag >= 1_000 else "green"
             line.append(bar(p.lag, max(5, min(40, width - names_wide - 8))), style=style)
             parts.append(line)
-        said = f"{idle} partitions without lag" + (f", {more} more with lag" if more > 0 else "")
+        said = some(idle, "partition") + " without lag" + (f", {more} more with lag" if more > 0 else "")
         parts.append(Text(said, style="dim"))
         return parts
 

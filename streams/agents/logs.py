@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO
 
 import structlog
 
@@ -77,8 +77,3 @@ def _formatter(form: str, colours: bool) -> logging.Formatter:
         foreign_pre_chain=before,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
     )
-
-
-def fields(**given: Any) -> dict[str, Any]:
-    """`extra=` of a log line; keys that logging keeps for itself are not allowed and not needed."""
-    return {key: value for key, value in given.items() if value is not None}

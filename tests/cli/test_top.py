@@ -91,7 +91,7 @@ def test_the_picture_shows_lag_trouble_and_the_worker() -> None:
     text = drawn(frame([worker(exposition(100), exposition(300, dead=8, lag=5_000, cpu=2.0))]))
     assert "w:1  ready  CPU 50 %  250 MB  tocsin 1.2.3" in text
     assert "ingest in/0     5k █" in text
-    assert "1 partitions without lag" in text
+    assert "1 partition without lag" in text
     assert "dead letters  ingest     undecodable" in text.replace("  ingest    ", "  ingest     ")
     assert "4/s" in text
 
