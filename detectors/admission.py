@@ -91,6 +91,16 @@ class Admission:
         """Series kept in mind as refused."""
         return len(self._refused)
 
+    def refused_at(self, fp: int) -> int | None:
+        """Time of the newest row of a series kept in mind as refused, or None."""
+        found = self._refused.get(fp)
+        return None if found is None else found[1]
+
+    @staticmethod
+    def window_after(ms: int) -> int:
+        """End of the window that goes on after `ms`."""
+        return (ms // WINDOW_MS + 1) * WINDOW_MS
+
     # what waits
 
     def crowds(self, series: Iterable[Series]) -> bool:
@@ -103,17 +113,20 @@ class Admission:
     def _most_of_one(self) -> int:
         return max(2 * self.limit, LEAST_WAITING) if self.limit else self.most_waiting
 
-    def wait(self, series: Series, after_ms: int) -> bool:
+    def wait(self, series: Series, after_ms: int, bounded: bool = True) -> bool:
         """Keep a new series until its first row is due; False when there is no room to wait either."""
-        known = self.waiting.get(series.fp)
-        if known is not None:
+        if series.fp in self.waiting:
             return True
-        if len(self.waiting) >= self.most_waiting or self._waiting_of[series.service] >= self._most_of_one():
+        if bounded and self._full(series.service):
             return False
         self.waiting[series.fp] = Waiting(series, after_ms)
         self._waiting_of[series.service] += 1
         self._known.pop("waiting", None)
         return True
+
+    def _full(self, service: str) -> bool:
+        of_one = self._waiting_of[service]
+        return len(self.waiting) >= self.most_waiting or of_one >= self._most_of_one()
 
     def crowded(self, table: SeriesTable) -> bool:
         """Whether deciding what waits may have to push something out: then it must go step by step."""

@@ -86,10 +86,19 @@ class Engine:
         """Whether a series waits for its first row."""
         return fp in self.admission.waiting
 
-    def expect(self, series: Series, after_ms: int, row_ms: int) -> None:
-        """A new series with a row at `row_ms`, after `after_ms`: when that is due, its place is decided."""
-        if not self.admission.wait(series, after_ms):
-            self.admission.refuse(series, row_ms)
+    def expect(self, series: Series, after_ms: int, row_ms: int, again: bool = False) -> bool:
+        """A new series with a row at `row_ms`, after `after_ms`: when that is due, its place is decided.
+
+        `again`: its row is due next, and what was said of it before no longer counts. False if it is
+        refused at once because too many wait.
+        """
+        admission = self.admission
+        if not again and (refused_at := admission.refused_at(series.fp)) is not None:
+            return refused_at < row_ms  # it has its chance at `row_ms`, or had it
+        if admission.wait(series, after_ms, bounded=not again):
+            return True
+        admission.refuse(series, row_ms)
+        return False
 
     def crowded(self) -> bool:
         """Whether what is decided next may push series out, which must not depend on where runs end."""

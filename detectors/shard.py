@@ -178,7 +178,9 @@ class ShardCore:
             first = int(ts[order[i]]) if has_rows else NOTHING
             if self.engine.known(one.fp) is None:
                 if first > self._barrier:
-                    self.engine.expect(one, self._barrier, first)
+                    lateness = self.settings.ingest.allowed_lateness_ms
+                    if not self.engine.expect(one, max(self._barrier, first - lateness), first):
+                        continue
                 else:
                     overdue.append(one)
             if first > self._barrier:
@@ -202,7 +204,7 @@ class ShardCore:
             if self.engine.known(series.fp) != series or self.engine.expected(series.fp):
                 decided += self._run_to(step_floor(at - 1, step))
                 if self.engine.known(series.fp) is None:
-                    self.engine.expect(series, self.released, at)  # refused before: another chance
+                    self.engine.expect(series, self.released, at, again=True)
                 else:
                     self.engine.describe(series, at)
         decided += self._run_to(to_ms)
@@ -222,14 +224,20 @@ class ShardCore:
             sweep_at = step_ceil(self.released + 1, every)
             sweep_at = step_ceil(sweep_at, self.settings.detect.step_ms)
             target = min(to_ms, sweep_at)
-            oldest = self.held.oldest_ts() if self.engine.crowded() else None
-            if oldest is not None:
-                target = min(target, step_ceil(oldest, self.settings.detect.step_ms))
+            target = min(target, self._pause(target))
             decided += self.engine.run(self.held.take(target), target)
             self.released = target
             if target == sweep_at:
                 self.engine.sweep(target)
         return decided
+
+    def _pause(self, to_ms: int) -> int:
+        """Where a run has to end so that the series limits do not depend on where it ends."""
+        step = self.settings.detect.step_ms
+        if self.engine.admission.refused:
+            to_ms = min(to_ms, step_ceil(self.engine.admission.window_after(self.released), step))
+        oldest = self.held.oldest_ts() if self.engine.crowded() else None
+        return to_ms if oldest is None else min(to_ms, step_ceil(oldest, step))
 
     def _force(self) -> list[Output]:
         """Too much is held back: decide the older half of it now."""
