@@ -314,18 +314,14 @@ class IngestCore:
 
     # -- outputs -----------------------------------------------------------------------------
 
-    def _letters(
-        self, records: Records, refused: dict[int, Refusal], verdict: Verdict
-    ) -> Iterator[Output]:
+    def _letters(self, records: Records, refused: dict[int, Refusal], verdict: Verdict) -> Iterator[Output]:
         for i in sorted({*refused, *verdict.refusals}):
             for refusal in [refused[i]] if i in refused else verdict.refusals[i]:
                 self._tally.count(DEAD, refusal.reason, max(1, refusal.rows))
                 letter = deadletter.letter(records[i], refusal)
                 yield deadletter.output(self._settings.topics.deadletters, letter)
 
-    def _forward(
-        self, records: Records, columns: Columns, references: I64
-    ) -> Iterator[Output]:
+    def _forward(self, records: Records, columns: Columns, references: I64) -> Iterator[Output]:
         """Changes and actions go to the correlator, in every domain: it knows what concerns it."""
         topics = self._settings.topics
         for i, message in columns.messages:
