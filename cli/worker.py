@@ -7,18 +7,22 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
+import msgspec
 import typer
 
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
 from config.settings import Settings
+from streams.agents import logs
+from streams.agents.observe import ObserveConfig
 from streams.agents.process import WorkerConfig, run_worker
 from streams.agents.stages import STAGES, build_plan, topic_specs
 from streams.agents.topics import StartError
 
-LEVELS = ("debug", "info", "warning", "error")
+log = logging.getLogger(__name__)
 
 
 def worker(
@@ -35,12 +39,28 @@ def worker(
             envvar="TOCSIN_HEALTH_PORT",
             min=-1,
             max=65535,
-            help="Port of /healthz, /lag and /metrics on 127.0.0.1; 0: any free one; -1: none.",
+            help="Port of /livez, /readyz, /healthz, /lag and /metrics; 0: any free one; -1: none.",
         ),
     ] = 8390,
+    health_bind: Annotated[
+        str,
+        typer.Option(
+            "--health-bind",
+            envvar="TOCSIN_HEALTH_BIND",
+            help="Address the health port listens on; 0.0.0.0: all of this machine.",
+        ),
+    ] = "127.0.0.1",
     log_level: Annotated[
-        str, typer.Option("--log-level", envvar="TOCSIN_LOG_LEVEL", help=" | ".join(LEVELS))
+        str, typer.Option("--log-level", envvar="TOCSIN_LOG_LEVEL", help=" | ".join(logs.LEVELS))
     ] = "warning",
+    log_format: Annotated[
+        str,
+        typer.Option(
+            "--log-format",
+            envvar="TOCSIN_LOG_FORMAT",
+            help=" | ".join(logs.FORMATS) + "; auto: console on a terminal, JSON lines otherwise.",
+        ),
+    ] = "auto",
 ) -> None:
     """Run the pipeline: Kafka in, incidents out.
 
@@ -59,12 +79,14 @@ def worker(
     Exit code: 0 stopped, 1 an error, 2 could not start, 3 no progress for too long.
     """
     chosen = _chosen(stages)
-    if log_level not in LEVELS:
-        raise CliError(f"--log-level is {log_level!r}", f"use one of {', '.join(LEVELS)}")
-    _set_up_logging(log_level)
+    if log_level not in logs.LEVELS:
+        raise CliError(f"--log-level is {log_level!r}", f"use one of {', '.join(logs.LEVELS)}")
+    if log_format not in logs.FORMATS:
+        raise CliError(f"--log-format is {log_format!r}", f"use one of {', '.join(logs.FORMATS)}")
+    say = _teller(logs.set_up(log_level, log_format))
     settings = settings_from(config, kafka, clickhouse)
     try:
-        code = asyncio.run(_run(settings, chosen, None if health_port < 0 else health_port))
+        code = asyncio.run(_run(settings, chosen, None if health_port < 0 else health_port, health_bind, say))
     except StartError as error:
         raise CliError(str(error)) from None
     sys.exit(code)
@@ -78,13 +100,19 @@ def _chosen(stages: str) -> list[str]:
     return [stage for stage in STAGES if stage in named]
 
 
-async def _run(settings: Settings, stages: list[str], health_port: int | None) -> int:
+async def _run(
+    settings: Settings,
+    stages: list[str],
+    health_port: int | None,
+    health_bind: str,
+    say: Callable[[str], None],
+) -> int:
     stop = asyncio.Event()
 
     def on_signal() -> None:
         if stop.is_set():
             os._exit(130)  # asked twice: no more patience
-        _say("stopping: finishing what has begun (again to exit at once)")
+        say("stopping: finishing what has begun (again to exit at once)")
         stop.set()
 
     loop = asyncio.get_running_loop()
@@ -96,6 +124,7 @@ async def _run(settings: Settings, stages: list[str], health_port: int | None) -
         replication=settings.kafka.replication,
         checkpoint_s=settings.kafka.checkpoint_seconds,
         health_port=health_port,
+        observe=ObserveConfig(health_host=health_bind, **msgspec.structs.asdict(settings.telemetry)),
     )
     return await run_worker(
         worker_config,
@@ -103,19 +132,13 @@ async def _run(settings: Settings, stages: list[str], health_port: int | None) -
         topic_specs(settings),
         lambda stage, counts: build_plan(stage, settings, counts),
         stop,
-        announce=_say,
+        announce=say,
     )
 
 
-def _say(line: str) -> None:
-    print(f"tocsin worker: {line}", file=sys.stderr, flush=True)
-
-
-def _set_up_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
-    if level == "info":
-        # Their information is about every service started and every group joined.
-        for name in ("faust", "mode", "aiokafka", "streams.agents.app", "streams.agents.transport"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+def _teller(form: str) -> Callable[[str], None]:
+    """How the worker says where it stands: a line for a person, or one more JSON line."""
+    if form == "json":
+        log.setLevel(logging.INFO)  # said whatever the level of the rest
+        return log.info
+    return lambda line: print(f"tocsin worker: {line}", file=sys.stderr, flush=True)

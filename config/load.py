@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "TOCSIN_CLICKHOUSE_DATABASE": ("clickhouse", "database"),
     "TOCSIN_CLICKHOUSE_USER": ("clickhouse", "user"),
     "TOCSIN_CLICKHOUSE_PASSWORD": ("clickhouse", "password"),
+    "TOCSIN_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint"),
 }
 """environment variable -> section and key it overrides"""
 
@@ -106,6 +107,17 @@ def _check(settings: Settings, source: str) -> None:
                 f"{source}: topics.inputs[{index}].format is {topic.format!r}: "
                 f"expected one of {', '.join(known)}"
             )
+    telemetry = settings.telemetry
+    if telemetry.self_topic in names[len(topics.inputs) :]:
+        raise ConfigError(
+            f"{source}: telemetry.self_topic is {telemetry.self_topic!r}: expected an input topic, "
+            "a new name, or nothing"
+        )
+    if telemetry.otlp_endpoint and not telemetry.otlp_endpoint.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{source}: telemetry.otlp_endpoint is {telemetry.otlp_endpoint!r}: "
+            "expected http://HOST:4318 or https://HOST:4318"
+        )
     if not settings.clickhouse.url.startswith(("http://", "https://")):
         raise ConfigError(
             f"{source}: clickhouse.url is {settings.clickhouse.url!r}: expected http://HOST:PORT or https://HOST:PORT"

@@ -72,6 +72,8 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_series: Count = 1_000_000
     """distinct raw series keys remembered by one worker"""
     max_sample_labels: Count = 64
+    max_series_per_service: Annotated[int, Meta(ge=0)] = 20_000
+    """series of one service beyond this are not watched; 0: no limit"""
 
 
 class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,6 +131,19 @@ class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     batch_rows: Count = 10_000
 
 
+class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the worker says of itself."""
+
+    ready_lag_records: Count = 100_000
+    """a partition with more lag than this must be shrinking for /readyz to say yes"""
+    otlp_endpoint: str = ""
+    """metrics are pushed here over OTLP/HTTP; empty: not"""
+    otlp_interval_s: Annotated[float, Meta(gt=0)] = 30.0
+    self_topic: str = "tocsin.self"
+    """input topic for samples about ourselves; one that is not among the inputs is added; empty: off"""
+    self_every_s: Annotated[float, Meta(gt=0)] = 10.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kafka: Kafka = Kafka()
     topics: Topics = Topics()
@@ -136,3 +151,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     detect: Detect = Detect()
     correlate: Correlate = Correlate()
     clickhouse: ClickHouse = ClickHouse()
+    telemetry: Telemetry = Telemetry()
+
+    @property
+    def inputs(self) -> tuple[InputTopic, ...]:
+        """What ingest reads: the configured topics, and the one for samples about ourselves."""
+        own = self.telemetry.self_topic
+        if not self.aside(own):
+            return self.topics.inputs
+        return (*self.topics.inputs, InputTopic(name=own, format="tocsin", partitions=1))
+
+    def aside(self, topic: str) -> bool:
+        """Whether only samples about ourselves come in on this topic."""
+        named = any(topic == one.name for one in self.topics.inputs)
+        return bool(topic) and topic == self.telemetry.self_topic and not named

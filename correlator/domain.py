@@ -17,7 +17,9 @@ from correlator.inbox import FIRING, Inbox, ShardClock
 from correlator.topology import declared_edges
 from detectors.alert import Alert
 from streams.records.messages import Action, Change, DeadLetter, Edges, ShardWatermark
+from streams.records.pages import NO_WATERMARK
 from streams.records.stage import Output, PartitionCore, Record
+from streams.records.telemetry import DEAD, CoreTelemetry, Tally
 
 MOST_HELD = 1_000_000
 """facts held back at most"""
@@ -50,6 +52,7 @@ class DomainCore:
         self.engine = Engine(settings.correlate, declared)
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
+        self._tally = Tally()
         self._next_offset = 0
         self._held_before: set[int] = set()
         """offsets below `_next_offset` that a restored snapshot held, not yet read again"""
@@ -86,6 +89,12 @@ class DomainCore:
         self.inbox = Inbox(MOST_HELD)
         self._next_offset, held = snapshot.load(blob, self.engine, self.clock, self.inbox)
         self._held_before = set(held)
+
+    def telemetry(self) -> CoreTelemetry:
+        """See `streams.records.telemetry`."""
+        totals, levels = snapshot.telemetry(self.engine, self.inbox)
+        mark = self.clock.watermark
+        return CoreTelemetry({**self._tally, **totals}, levels, {}, None if mark == NO_WATERMARK else mark)
 
     def _record(self, record: Record, value: bytes, again: bool) -> list[Output]:
         try:
@@ -141,6 +150,7 @@ class DomainCore:
 
     def _dead(self, record: Record, error: msgspec.DecodeError) -> Output:
         reason = "wrong-type" if isinstance(error, msgspec.ValidationError) else "undecodable"
+        self._tally.count(DEAD, reason)
         letter = DeadLetter(
             topic=record.topic,
             partition=record.partition,

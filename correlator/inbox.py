@@ -90,6 +90,9 @@ class Inbox:
         del self._offsets[key]
         return key, fact
 
+    def __len__(self) -> int:
+        return len(self._offsets)
+
     def offsets(self) -> list[int]:
         """Offsets of the held facts, sorted."""
         return sorted(self._offsets.values())

@@ -11,6 +11,7 @@ from correlator.group import Group
 from correlator.inbox import Inbox, ShardClock
 from correlator.topology import Link
 from streams.records.messages import ActionResult, Change
+from streams.records.telemetry import DROPPED, EVICTED, Tally
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -93,8 +94,29 @@ def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[
     return m.next_offset, m.held
 
 
+def telemetry(engine: Engine, inbox: Inbox) -> tuple[Tally, dict[str, float]]:
+    """Totals and levels of telemetry about ourselves."""
+    totals = Tally()
+    for name, book in zip(_BOOK_NAMES, _books(engine), strict=True):
+        totals.count(EVICTED, name, book.evicted)
+    totals.count(EVICTED, "groups", engine.counters["evicted_groups"])
+    totals.count(EVICTED, "held_facts", inbox.forced)
+    totals.count(DROPPED, "repeated_alert", engine.counters["repeated_alerts"] + inbox.repeated)
+    totals.count(DROPPED, "unknown_alert", engine.counters["unknown_alerts"])
+    incidents = sum(group.opened_at is not None for group in engine.groups.values())
+    levels = {
+        "groups": float(len(engine.groups)),
+        "incidents": float(incidents),
+        "held_facts": float(len(inbox)),
+    }
+    return totals, levels
+
+
 class _Book(Protocol):
     evicted: int
+
+
+_BOOK_NAMES = ("edges", "changes", "label_values", "past_incidents", "merged_incidents", "answers")
 
 
 def _books(engine: Engine) -> tuple[_Book, ...]:

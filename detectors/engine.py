@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from config.settings import Detect
+from detectors.admission import Admission, AdmissionState
 from detectors.alert import Alert
 from detectors.bank import Bank
 from detectors.derive import njit
@@ -58,6 +59,7 @@ class EngineState(msgspec.Struct, array_like=True):
     topology: TopologyState
     bank: bytes
     advanced: int
+    admission: AdmissionState = msgspec.field(default_factory=AdmissionState)
 
 
 NO_STEP = -(2**62)
@@ -66,8 +68,9 @@ NO_STEP = -(2**62)
 class Engine:
     """Mutable state of one shard's decisions."""
 
-    def __init__(self, config: Detect) -> None:
+    def __init__(self, config: Detect, max_series_per_service: int = 0) -> None:
         self.config = config
+        self.admission = Admission(max_series_per_service, config.max_series_per_shard)
         self.numbers = Numbers(config.max_series_per_shard)
         self.logs = Logs(config)
         self.topology = Topology()
@@ -75,28 +78,76 @@ class Engine:
         self._advanced = NO_STEP
 
     def known(self, fp: int) -> Series | None:
-        """Description of a series, or None."""
-        return self.numbers.table.get(fp)
+        """Description of a series that is watched or waits for its first row, or None."""
+        waiting = self.admission.waiting.get(fp)
+        return self.numbers.table.get(fp) if waiting is None else waiting.series
+
+    def expected(self, fp: int) -> bool:
+        """Whether a series waits for its first row."""
+        return fp in self.admission.waiting
+
+    def expect(self, series: Series, after_ms: int, row_ms: int, again: bool = False) -> bool:
+        """A new series with a row at `row_ms`, after `after_ms`: when that is due, its place is decided.
+
+        `again`: its row is due next, and what was said of it before no longer counts. False if it is
+        refused at once because too many wait.
+        """
+        admission = self.admission
+        if not again and (refused_at := admission.refused_at(series.fp)) is not None:
+            return refused_at < row_ms  # it has its chance at `row_ms`, or had it
+        if admission.wait(series, after_ms, bounded=not again):
+            return True
+        admission.refuse(series, row_ms)
+        return False
+
+    def crowded(self) -> bool:
+        """Whether what is decided next may push series out, which must not depend on where runs end."""
+        return self.admission.crowded(self.numbers.table)
+
+    def admit(self, series: Series, at_ms: int) -> None:
+        """Watch a new series from its first row on, or refuse it."""
+        table = self.numbers.table
+        if not self.admission.has_room(series, table):
+            idle = self.admission.idle_of(series.service, table, at_ms)
+            if idle is not None:
+                self.numbers.forget(idle)
+            if not self.admission.has_room(series, table):
+                self.admission.refuse(series, at_ms)
+                return
+        self.admission.admitted(series.fp)
+        self.describe(series, at_ms)
 
     def describe(self, series: Series, at_ms: int) -> None:
-        """A new series, or a newer description of a known one, effective from `at_ms`."""
+        """A newer description of a known series, effective from `at_ms`, or one that was let in."""
+        waiting = self.admission.waiting.get(series.fp)
+        if waiting is not None:
+            waiting.series = series
+            return
         for fp in self.numbers.describe(series, at_ms):
             if self.bank.known(np.array([fp], np.uint64))[0]:
                 self._introduce(fp, at_ms)
 
     def run(self, due: Due, to_ms: int) -> list[Decided]:
         """Decide everything up to the step end `to_ms`."""
-        rows, times, owners = self.numbers.run(due.numbers, due.histograms, to_ms)
+        for at_ms, series in self.admission.due([*due.numbers, *due.histograms]):
+            self.admit(series, at_ms)
+        numbers, dropped = self.admission.drop(due.numbers)
+        histograms, more_dropped = self.admission.drop(due.histograms)
+        rows, times, owners = self.numbers.run(numbers, histograms, to_ms)
         self.logs.buckets.begin(self._activity(times, owners))
         decided = [Decided(end, alert) for end, alert in self.logs.run(due.lines, to_ms)]
-        log_rows, log_series = self.logs.buckets.finish(to_ms)
-        if log_rows:
-            fps, ts, values = zip(*log_rows, strict=True)
+        made_rows, made_series = self.logs.buckets.finish(to_ms)
+        own_rows, own_series = self.admission.finish(dropped + more_dropped, self.numbers.table, to_ms)
+        if own_rows:
+            made_rows += own_rows
+            made_series = sorted(made_series + own_series, key=lambda pair: pair[0])
+        if made_rows:
+            fps, ts, values = zip(*made_rows, strict=True)
             more = Rows(np.array(fps, np.uint64), np.array(ts, np.int64), np.array(values, np.float64))
             rows = merged([rows, more])
         for end, edges in self.topology.run(due.spans, to_ms):
             decided.append(Decided(step_ceil(end, self.config.step_ms), (end, edges)))
-        decided += self._feed(rows, log_series, to_ms)
+        decided += self._feed(rows, made_series, to_ms)
         return decided
 
     def sweep(self, at_ms: int) -> None:
@@ -105,7 +156,7 @@ class Engine:
 
     def _introduce(self, fp: int, at_ms: int) -> None:
         """Describe a series to the bank, right before its first row (or its first after it was forgotten)."""
-        described = self.numbers.gauge(fp, at_ms) or self.logs.buckets.gauge(fp)
+        described = self.numbers.gauge(fp, at_ms) or self.logs.buckets.gauge(fp) or self.admission.gauge(fp)
         if described is not None:
             self.bank.describe(*described)
 
@@ -159,6 +210,7 @@ class Engine:
             **self.numbers.counters,
             **self.logs.counters,
             **self.topology.counters,
+            **self.admission.counters,
             "evicted_templates": self.logs.evicted_templates,
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }
@@ -171,6 +223,7 @@ class Engine:
             self.topology.export(),
             self.bank.snapshot(),
             self._advanced,
+            self.admission.export(),
         )
 
     def restore(self, state: EngineState) -> None:
@@ -180,6 +233,7 @@ class Engine:
         self.topology.load(state.topology)
         self.bank.restore(state.bank)
         self._advanced = state.advanced
+        self.admission.load(state.admission)
 
 
 @njit

@@ -127,6 +127,10 @@ class Held:
         spans.sort()
         return Due(self.numbers.take(to_ms), self.histograms.take(to_ms), lines, spans)
 
+    def rows(self) -> int:
+        """Rows held."""
+        return sum(buffer.rows for buffer in self._all())
+
     def held_bytes(self) -> int:
         """Estimated memory of the rows held."""
         return sum(buffer.held_bytes for buffer in self._all())

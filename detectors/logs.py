@@ -160,6 +160,11 @@ class Logs:
         """Templates evicted by the services known now."""
         return sum(service.miner.evicted for service in self._services.values())
 
+    @property
+    def services(self) -> int:
+        """Services whose templates are known."""
+        return len(self._services)
+
     def _line(self, line: Line) -> None:
         severity = severity_of(line.severity, line.body)
         self.buckets.line(line.ts, line.service, line.resource, severity >= ERROR, WARN <= severity < ERROR)

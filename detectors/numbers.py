@@ -216,15 +216,18 @@ class Numbers:
         """Room for more: the least recently seen series go, some at once because it is laborious."""
         gone = self.table.oldest(EVICT_SHARE)
         self.counters["evicted_series"] += int(gone.sum())
-        self.table.forget(gone)
-        self._rebuild(np.flatnonzero(~gone))
+        self.forget(gone)
 
     def sweep(self, before_ms: int) -> None:
         """Forget series without a row since `before_ms`."""
         gone = self.table.idle(before_ms)
         if gone.any():
-            self.table.forget(gone)
-            self._rebuild(np.flatnonzero(~gone))
+            self.forget(gone)
+
+    def forget(self, gone: npt.NDArray[np.bool_]) -> None:
+        """Forget the series in these slots."""
+        self.table.forget(gone)
+        self._rebuild(np.flatnonzero(~gone))
 
     def _rebuild(self, kept: I64) -> None:
         """Lay everything out anew for the table's series, which were the slots `kept` before."""

@@ -24,6 +24,8 @@ class SeriesTable:
         self.slots: dict[int, int] = {}
         self.services: dict[str, int] = {}
         """service to a small number; at most one a series"""
+        self.members: list[int] = []
+        """series of each service, by its number"""
         self.kind: U8 = np.zeros(16, np.uint8)
         self.service: I64 = np.zeros(16, np.int64)
         self.last_seen: I64 = np.zeros(16, np.int64)
@@ -54,7 +56,11 @@ class SeriesTable:
         self.series.append(series)
         self.slots[series.fp] = slot
         self.kind[slot] = series.kind
-        self.service[slot] = self.services.setdefault(series.service, len(self.services))
+        number = self.services.setdefault(series.service, len(self.services))
+        if number == len(self.members):
+            self.members.append(0)
+        self.members[number] += 1
+        self.service[slot] = number
         self.last_seen[slot] = at_ms
         self.first_seen[slot] = -1
         self._sorted = None
@@ -95,6 +101,16 @@ class SeriesTable:
                 common = own if common is None else common & own
         return tuple(sorted(common or ()))
 
+    def count(self, service: str) -> int:
+        """Series of a service."""
+        number = self.services.get(service)
+        return 0 if number is None else self.members[number]
+
+    def of(self, service: str) -> npt.NDArray[np.bool_]:
+        """Which slots are a service's."""
+        mine: npt.NDArray[np.bool_] = self.service[: len(self.series)] == self.services.get(service, -1)
+        return mine
+
     def idle(self, before_ms: int) -> npt.NDArray[np.bool_]:
         """Which slots have had no row since `before_ms`."""
         return self.last_seen[: len(self.series)] < before_ms
@@ -112,7 +128,7 @@ class SeriesTable:
         keep = np.flatnonzero(~gone)
         kept = [self.series[i] for i in keep.tolist()]
         last, first = self.last_seen[keep].tobytes(), self.first_seen[keep].tobytes()
-        self.series, self.slots, self.services = [], {}, {}
+        self.series, self.slots, self.services, self.members = [], {}, {}, []
         self._sorted = None
         self.load(kept, last, first)
 

@@ -20,10 +20,12 @@ from detectors.alert import Alert
 from detectors.engine import Decided, Engine, EngineState
 from detectors.held import Held, PageRows, rows_of
 from detectors.release import step_ceil, step_floor
+from detectors.selfview import shard_telemetry
 from streams.records.digest import shard_of
 from streams.records.messages import DeadLetter, Edges, ShardWatermark
 from streams.records.pages import I64, NO_WATERMARK, U64, Page, Series, SourceState, decode_page
 from streams.records.stage import Output, PartitionCore, Record
+from streams.records.telemetry import CoreTelemetry
 from streams.records.watermark import SourceClock
 
 MAX_HELD_BYTES = 512 * 1024 * 1024
@@ -50,13 +52,14 @@ class ShardCore:
     def __init__(self, settings: Settings, shard: int) -> None:
         self.settings = settings
         self.shard = shard
-        self.engine = Engine(settings.detect)
+        self.engine = Engine(settings.detect, settings.ingest.max_series_per_service)
         self.clock = SourceClock(sources={})
         self.held = Held()
         self.released = NOTHING
         """everything up to and including this step end is decided, ms"""
         self.counters: dict[str, int] = {
             "bad_pages": 0, "late_rows": 0, "forced_releases": 0, "rows": 0,
+            "samples": 0, "histograms": 0, "logs": 0, "spans": 0,
         }  # fmt: skip
         self._barrier = NOTHING
         self._announced = NOTHING
@@ -74,7 +77,9 @@ class ShardCore:
             except (msgspec.DecodeError, ValueError) as error:
                 outputs.append(self._bad_page(record, error))
                 continue
-            self._absorb(page, rows, record.offset)
+            if page.series and self.engine.admission.crowds(page.series):
+                outputs += self._release(self._barrier)
+            outputs += self._absorb(page, rows, record.offset)
             if self.held.held_bytes() > MAX_HELD_BYTES:
                 outputs += self._release(self._barrier)
                 if self.held.held_bytes() > MAX_HELD_BYTES:
@@ -105,7 +110,7 @@ class ShardCore:
         state = msgspec.msgpack.decode(bytes(cramjam.zstd.decompress(blob)), type=ShardState)
         if state.format != FORMAT:
             raise msgspec.ValidationError(f"shard snapshot of format {state.format}, expected {FORMAT}")
-        self.engine = Engine(self.settings.detect)
+        self.engine = Engine(self.settings.detect, self.settings.ingest.max_series_per_service)
         self.engine.restore(state.engine)
         self.clock = state.clock
         self.held = Held()
@@ -114,21 +119,37 @@ class ShardCore:
         self._seen_offset = state.next_offset
         self._pending = []
 
+    def telemetry(self) -> CoreTelemetry:
+        """See `streams.records.telemetry`."""
+        return shard_telemetry(self.counters, self.engine, self.held.rows(), self.clock.watermark)
+
     # absorbing
 
-    def _absorb(self, page: Page, rows: PageRows, offset: int) -> None:
+    def _absorb(self, page: Page, rows: PageRows, offset: int) -> list[Output]:
+        outputs: list[Output] = []
         # The page's watermark speaks of what follows it, so its own rows are judged by the one before.
         if page.series:
-            self._describe(page.series, *rows.described())
-        self.counters["rows"] += sum(len(part.ts) for part in rows if part is not None)
+            overdue = self._describe(page.series, *rows.described())
+            if overdue and offset >= self._seen_offset:
+                outputs = self._release(self._barrier)  # in the order of event time, what is due comes first
+                for one in overdue:
+                    self.engine.admit(one, max(self._barrier, 0))
+        self._count(rows)
         self.counters["late_rows"] += self.held.add(rows, self._barrier, offset)
         if offset < self._seen_offset:
-            return  # read again after a restore: the clock has heard this page already
+            return outputs  # read again after a restore: the clock has heard this page already
         self._seen_offset = offset + 1
         self.clock.observe(
             page.source, page.watermark, page.state, page.epoch, page.sources, page.peers or None
         )
         self._barrier = max(self._barrier, self._decidable())
+        return outputs
+
+    def _count(self, rows: PageRows) -> None:
+        for kind, part in zip(("samples", "histograms", "logs", "spans"), rows, strict=True):
+            if part is not None:
+                self.counters[kind] += len(part.ts)
+                self.counters["rows"] += len(part.ts)
 
     def _decidable(self) -> int:
         """End of the last step that no source can add a row to any more."""
@@ -141,12 +162,14 @@ class ShardCore:
             return step_ceil(mark, step)
         return step_floor(mark, step)
 
-    def _describe(self, series: list[Series], fps: U64, ts: I64) -> None:
+    def _describe(self, series: list[Series], fps: U64, ts: I64) -> list[Series]:
         """Descriptions take effect at their first row in the page, in event time.
 
-        An unknown series is registered at once, so that no row of it is lost to another source
-        being ahead; which of several differing descriptions holds is decided by event time alone.
+        A series not seen before is expected from now on, so that no row of it is lost to another source
+        being ahead; which of several differing descriptions holds, and whether there is room for it, is
+        decided by event time alone. Returns new series whose first row is decided already, or missing.
         """
+        overdue = []
         order = np.lexsort((ts, fps))
         sorted_fps = fps[order]
         at = np.searchsorted(sorted_fps, np.array([one.fp for one in series], np.uint64))
@@ -154,9 +177,15 @@ class ShardCore:
             has_rows = i < len(order) and sorted_fps[i] == one.fp
             first = int(ts[order[i]]) if has_rows else NOTHING
             if self.engine.known(one.fp) is None:
-                self.engine.describe(one, max(first, self._barrier, 0))
+                if first > self._barrier:
+                    lateness = self.settings.ingest.allowed_lateness_ms
+                    if not self.engine.expect(one, max(self._barrier, first - lateness), first):
+                        continue
+                else:
+                    overdue.append(one)
             if first > self._barrier:
                 heapq.heappush(self._pending, (first, msgspec.msgpack.encode(one)))
+        return overdue
 
     # releasing
 
@@ -172,9 +201,12 @@ class ShardCore:
         while self._pending and self._pending[0][0] <= to_ms:
             at, raw = heapq.heappop(self._pending)
             series = msgspec.msgpack.decode(raw, type=Series)
-            if self.engine.known(series.fp) != series:
+            if self.engine.known(series.fp) != series or self.engine.expected(series.fp):
                 decided += self._run_to(step_floor(at - 1, step))
-                self.engine.describe(series, at)
+                if self.engine.known(series.fp) is None:
+                    self.engine.expect(series, self.released, at, again=True)
+                else:
+                    self.engine.describe(series, at)
         decided += self._run_to(to_ms)
         decided.sort(key=Decided.order)
         outputs: list[Output] = []
@@ -192,11 +224,20 @@ class ShardCore:
             sweep_at = step_ceil(self.released + 1, every)
             sweep_at = step_ceil(sweep_at, self.settings.detect.step_ms)
             target = min(to_ms, sweep_at)
+            target = min(target, self._pause(target))
             decided += self.engine.run(self.held.take(target), target)
             self.released = target
             if target == sweep_at:
                 self.engine.sweep(target)
         return decided
+
+    def _pause(self, to_ms: int) -> int:
+        """Where a run has to end so that the series limits do not depend on where it ends."""
+        step = self.settings.detect.step_ms
+        if self.engine.admission.refused:
+            to_ms = min(to_ms, step_ceil(self.engine.admission.window_after(self.released), step))
+        oldest = self.held.oldest_ts() if self.engine.crowded() else None
+        return to_ms if oldest is None else min(to_ms, step_ceil(oldest, step))
 
     def _force(self) -> list[Output]:
         """Too much is held back: decide the older half of it now."""

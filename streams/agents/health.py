@@ -1,7 +1,8 @@
-"""A worker's own health: lag per partition, the watchdog's verdict, and the loopback HTTP endpoint.
+"""The worker's HTTP endpoint: is it alive, is it ready, how far behind, and its metrics.
 
-Faust's detector of stalled partitions compares a monotonic with an epoch clock and cannot fire, so
-this one looks at the only thing that matters: is there something to read, and has it moved.
+`/livez` asks whether a restart would help, `/readyz` whether the worker does its share, and both name
+their reasons; `/healthz` is for those who know one question only. `/lag` lists partitions, `/metrics` is
+for Prometheus.
 """
 
 from __future__ import annotations
@@ -12,80 +13,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
+from prometheus_client.exposition import choose_encoder
 
-from streams.agents import metric_names as names
-from streams.agents.runner import CoreRunner
-from streams.agents.sinkrunner import SinkRunner
+from streams.agents.readiness import LagWatch, unready
+from streams.agents.telemetry import WorkerCollector, registry_of
+from streams.agents.views import (
+    PartitionHealth,
+    StageView,
+    Stall,
+    partitions_health,
+    stalled_for,
+)
 
+__all__ = [
+    "HealthServer",
+    "PartitionHealth",
+    "StageView",
+    "Stall",
+    "partitions_health",
+    "stalled_for",
+    "verdict",
+]
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StageView:
-    """A stage as the health endpoint sees it."""
-
-    name: str
-    runner: CoreRunner | SinkRunner
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PartitionHealth:
-    """Lag in records and age of the last progress in seconds."""
-
-    stage: str
-    topic: str
-    partition: int
-    lag: int
-    progress_age_s: float
-    commit_ceiling: int | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Stall:
-    """A partition with lag that does not move."""
-
-    stage: str
-    topic: str
-    partition: int
-    lag: int
-    seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.stage} made no progress on {self.topic}/{self.partition} for {self.seconds:.0f} s "
-            f"with {self.lag} records waiting"
-        )
-
-
-def partitions_health(views: Sequence[StageView], now: float) -> list[PartitionHealth]:
-    """One line per assigned partition; `now` is monotonic seconds."""
-    return [
-        PartitionHealth(
-            view.name,
-            tp.topic,
-            tp.partition,
-            max(0, (placed.high if placed.high is not None else placed.done_offset) - placed.done_offset),
-            max(0.0, now - placed.progress_at),
-            placed.ceiling,
-        )
-        for view in views
-        for tp, placed in sorted(view.runner.partitions.items())
-    ]
-
-
-def stalled_for(views: Sequence[StageView], now: float, retrying_counts: bool = False) -> Stall | None:
-    """The partition that has stood still longest while it has lag, if any.
-
-    A sink that is retrying its target stands still for a known reason that a restart would not
-    cure: it counts as unhealthy (`retrying_counts`), but not as a reason to end the worker.
-    """
-    retrying = {
-        v.name for v in views if isinstance(v.runner, SinkRunner) and v.runner.retrying_since is not None
-    }
-    stalls = [
-        Stall(p.stage, p.topic, p.partition, p.lag, p.progress_age_s)
-        for p in partitions_health(views, now)
-        if p.lag > 0 and (retrying_counts or p.stage not in retrying)
-    ]
-    return max(stalls, key=lambda stall: stall.seconds, default=None)
+LOOPBACK = "127.0.0.1"
 
 
 def verdict(views: Sequence[StageView], now: float, unhealthy_after_s: float) -> dict[str, Any]:
@@ -106,50 +56,34 @@ def verdict(views: Sequence[StageView], now: float, unhealthy_after_s: float) ->
     }
 
 
-def render_metrics(views: Sequence[StageView], now: float) -> str:
-    """Prometheus text exposition."""
-    lines: list[str] = []
-
-    def describe(metric: names.Metric) -> None:
-        lines.append(f"# HELP {metric.name} {metric.help}")
-        lines.append(f"# TYPE {metric.name} {metric.kind}")
-
-    health = partitions_health(views, now)
-    for metric, field in (
-        (names.LAG, "lag"),
-        (names.PROGRESS_AGE, "progress_age_s"),
-        (names.COMMIT_CEILING, "commit_ceiling"),
-    ):
-        describe(metric)
-        lines += [
-            f'{metric.name}{{stage="{p.stage}",topic="{p.topic}",partition="{p.partition}"}} '
-            f"{getattr(p, field)}"
-            for p in health
-            if getattr(p, field) is not None
-        ]
-    for field, metric in names.COUNTERS.items():
-        describe(metric)
-        lines += [f'{metric.name}{{stage="{v.name}"}} {getattr(v.runner.counters, field)}' for v in views]
-    return "\n".join(lines) + "\n"
-
-
 class HealthServer:
-    """Serves `/healthz` (200 or 503), `/lag` (JSON) and `/metrics` on 127.0.0.1."""
+    """Serves `/livez`, `/readyz`, `/healthz` (200 or 503), `/lag` (JSON) and `/metrics`."""
 
-    def __init__(self, views: Sequence[StageView], unhealthy_after_s: float) -> None:
+    def __init__(
+        self,
+        views: Sequence[StageView],
+        unhealthy_after_s: float,
+        collector: WorkerCollector | None = None,
+        exit_after_s: float = 300.0,
+    ) -> None:
         self._views = views
         self._unhealthy_after_s = unhealthy_after_s
+        self._exit_after_s = exit_after_s
+        self._collector = collector or WorkerCollector(views, LagWatch(100_000), unhealthy_after_s)
+        self._registry = registry_of(self._collector)
         self._runner: web.AppRunner | None = None
 
-    async def start(self, port: int) -> int:
+    async def start(self, port: int, host: str = LOOPBACK) -> int:
         """Listen; port 0 takes a free one. Returns the port. Raises OSError if it is taken."""
         app = web.Application()
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/lag", self._lag)
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         return int(self._runner.addresses[0][1])
 
@@ -157,6 +91,16 @@ class HealthServer:
         """Stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        # That it answers at all says most: the loop turns. A target that is away is no reason to restart.
+        stall = stalled_for(self._views, time.monotonic())
+        reasons = [str(stall)] if stall is not None and stall.seconds > self._exit_after_s else []
+        return _answer("alive", "stalled", reasons)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        reasons = unready(self._views, self._collector.lag_watch, time.monotonic(), self._unhealthy_after_s)
+        return _answer("ready", "not ready", reasons)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         found = verdict(self._views, time.monotonic(), self._unhealthy_after_s)
@@ -167,5 +111,11 @@ class HealthServer:
             [dataclasses.asdict(p) for p in partitions_health(self._views, time.monotonic())]
         )
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text=render_metrics(self._views, time.monotonic()), content_type="text/plain")
+    async def _metrics(self, request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+
+
+def _answer(good: str, bad: str, reasons: list[str]) -> web.Response:
+    body = {"status": bad if reasons else good, "reasons": reasons}
+    return web.json_response(body, status=503 if reasons else 200)

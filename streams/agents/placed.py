@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from streams.records.stage import PartitionCore
+from streams.records.telemetry import Totals
 
 
 class Sent(NamedTuple):
@@ -21,6 +22,8 @@ class Sent(NamedTuple):
     size: int
     records: int
     ack: Callable[[], Any] | None
+    born_ms: int = 0
+    """time of the first of its records; 0: none, or unknown"""
 
 
 class Snapshot(NamedTuple):
@@ -29,6 +32,8 @@ class Snapshot(NamedTuple):
     next_offset: int
     offset: int
     blob: bytes
+    taken_at: float = 0.0
+    """monotonic"""
 
 
 class InFlight:
@@ -85,9 +90,22 @@ class PlacedPartition:
     """`next_offset` of the last snapshot taken"""
     snapshot_due: float = 0.0
     slot: int = 0
+    saved_at: int = -1
+    """`next_offset` of the last snapshot written"""
+    saved_bytes: int = 0
+    state_age_from: float = dataclasses.field(default_factory=time.monotonic)
+    """monotonic time at which everything processed was covered by a checkpoint"""
+    base: Totals = dataclasses.field(default_factory=dict)
+    """what the core had counted when it was placed"""
     queue: asyncio.Queue[Sent | Snapshot] = dataclasses.field(default_factory=asyncio.Queue)
     finisher: asyncio.Task[None] | None = None
     progress_at: float = dataclasses.field(default_factory=time.monotonic)
     records: int = 0
     high: int | None = None
     """end of the partition as last heard"""
+
+    def hear_end(self, end: int) -> None:
+        """Take in the partition's end. With something to do again, the time without progress begins anew."""
+        if end > self.done_offset and (self.high is None or self.high <= self.done_offset):
+            self.progress_at = time.monotonic()
+        self.high = end

@@ -16,13 +16,14 @@ from faust.types import TP
 from streams.agents import tolerant
 from streams.agents.app import AppConfig, StageApp, build_app
 from streams.agents.checkpoints import CheckpointStore
-from streams.agents.health import HealthServer, StageView, stalled_for
+from streams.agents.observe import ObserveConfig, Observer
 from streams.agents.placed import PlacedPartition
 from streams.agents.runner import CoreRunner, RunnerConfig
 from streams.agents.sinkrunner import SinkRunner, start_handler
 from streams.agents.stages import StagePlan, checkpoint_spec
 from streams.agents.topics import StartError, TopicSpec, connect, ensure_topics
 from streams.agents.transport import check_overrides
+from streams.agents.views import StageView, stalled_for
 from streams.records.stage import Output
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class WorkerConfig:
     connect_s: float = 10.0
     drain_s: float = 15.0
     tick_s: float = 0.5
+    observe: ObserveConfig = dataclasses.field(default_factory=ObserveConfig)
 
 
 class Stage:
@@ -117,7 +119,7 @@ class Stage:
         # Between two questions the fetches say how far the log goes: nobody is at the end too early.
         for tp, placed in partitions.items():
             if placed.high is not None:
-                placed.high = max(placed.high, self.app.monitor.tp_end_offsets.get(tp, 0))
+                placed.hear_end(max(placed.high, self.app.monitor.tp_end_offsets.get(tp, 0)))
 
     async def _ask_ends(self, partitions: Mapping[TP, PlacedPartition]) -> None:
         # Asked of the broker: what the fetcher knows is stale exactly when reading has stopped.
@@ -130,7 +132,7 @@ class Stage:
         for tp, end in ends.items():
             placed = partitions.get(TP(tp.topic, tp.partition))
             if placed is not None:
-                placed.high = end
+                placed.hear_end(end)
 
     async def stop(self, within_s: float) -> None:
         """Drain, checkpoint, commit, leave the group. Half of `within_s` (seconds) is for the drain."""
@@ -175,12 +177,11 @@ async def run_worker(
 
     handlers = [plan.handler for plan in plans if plan.handler is not None]
     running = [Stage(plan, config, checkpoints.get(plan.name), fail) for plan in plans]
-    views = [StageView(stage.name, stage.runner) for stage in running]
-    health = HealthServer(views, config.unhealthy_after_s)
+    views = [StageView(stage.name, stage.runner, stage.app) for stage in running]
+    observer = Observer(config.observe, views, config.unhealthy_after_s, config.exit_after_s)
     tasks: list[asyncio.Task[None]] = []
     try:
-        if config.health_port is not None:
-            announce(f"health at http://127.0.0.1:{await _serve(health, config.health_port)}/healthz")
+        await observer.start(config.health_port, running[0].send, announce)
         for stage, plan in zip(running, plans, strict=True):
             announce(f"{stage.name}: reading {', '.join(plan.inputs)} as group {stage.app.conf.id}")
             # Each start waits for its group to be joined, so they start side by side.
@@ -193,7 +194,7 @@ async def run_worker(
         await asyncio.gather(*(stage.stop(config.stop_s) for stage in running))
         for handler in handlers:
             await handler.stop()
-        await health.stop()
+        await observer.stop()
 
 
 async def _prepare(
@@ -218,16 +219,6 @@ async def _prepare(
         if plan.handler is not None:
             await start_handler(plan.handler, config.connect_s)
     return plans, checkpoints
-
-
-async def _serve(health: HealthServer, port: int) -> int:
-    try:
-        return await health.start(port)
-    except OSError as error:
-        raise StartError(
-            f"cannot serve health on 127.0.0.1:{port} ({error.strerror}): "
-            "pass another --health-port, 0 for any free one"
-        ) from error
 
 
 async def _start(app: StageApp, fail: Callable[[BaseException], None]) -> None:
@@ -256,7 +247,8 @@ async def _watch(
                 return EXIT_CRASHED
             stuck = stalled_for(views, time.monotonic())
             if stuck is not None and stuck.seconds > config.exit_after_s:
-                log.critical("worker ends: %s", stuck)
+                where = {"stage": stuck.stage, "topic": stuck.topic, "partition": stuck.partition}
+                log.critical("worker ends: %s", stuck, extra=where | {"lag": stuck.lag})
                 return EXIT_STALLED
         return EXIT_OK
     finally:

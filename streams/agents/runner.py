@@ -17,9 +17,11 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from streams.agents.checkpoints import Checkpoint
+from streams.agents.measures import Histogram, add_to, grown
 from streams.agents.placed import InFlight, PlacedPartition, Sent, Snapshot
 from streams.agents.transport import Chunk
 from streams.records.stage import Output, PartitionCore
+from streams.records.telemetry import totals_of
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,12 @@ class Counters:
     restored: int = 0
     rebalances: int = 0
     retries: int = 0
+    process_s: Histogram = dataclasses.field(default_factory=Histogram)
+    effect_s: Histogram = dataclasses.field(default_factory=Histogram)
+    checkpoint_s: Histogram = dataclasses.field(default_factory=Histogram)
+    write_s: Histogram = dataclasses.field(default_factory=Histogram)
+    retired: dict[tuple[str, str], float] = dataclasses.field(default_factory=dict)
+    """what cores that are gone had counted"""
 
 
 class CoreRunner:
@@ -93,7 +101,7 @@ class CoreRunner:
         self._checkpoints = checkpoints
         self._fail = fail
         self._clock_ms = clock_ms
-        self._inflight = InFlight(config.max_inflight_chunks, config.max_inflight_bytes)
+        self.inflight = InFlight(config.max_inflight_chunks, config.max_inflight_bytes)
         self._turn = asyncio.Lock()
         self._epoch = 0
         self._open = False
@@ -127,13 +135,15 @@ class CoreRunner:
     def _placed(
         self, tp: TP, core: PartitionCore, start: int, stateful: bool, saved: Checkpoint | None
     ) -> PlacedPartition:
-        placed = PlacedPartition(start, self._inflight, core, stateful, done_offset=start)
+        placed = PlacedPartition(start, self.inflight, core, stateful, done_offset=start)
         if saved is not None:
             core.restore(saved.blob)
             placed.next_offset = placed.done_offset = placed.ceiling = saved.offset
             placed.snapshot_at = saved.next_offset
             placed.slot = saved.slot
+            placed.saved_at = saved.next_offset
             self.counters.restored += 1
+        placed.base = totals_of(core)
         # Spread over the interval, so that a worker does not serialise all its shards at once.
         share = (tp.partition % 16) / 16
         placed.snapshot_due = time.monotonic() + self.config.checkpoint_s * (0.5 + share / 2)
@@ -161,10 +171,11 @@ class CoreRunner:
         for placed in self.partitions.values():
             if placed.finisher is not None:
                 placed.finisher.cancel()
+            add_to(self.counters.retired, grown(totals_of(placed.core), placed.base))
         self.partitions = {}
         # What was abandoned must neither count against what comes nor keep the agent waiting.
-        self._inflight.open()
-        self._inflight = InFlight(self.config.max_inflight_chunks, self.config.max_inflight_bytes)
+        self.inflight.open()
+        self.inflight = InFlight(self.config.max_inflight_chunks, self.config.max_inflight_bytes)
 
     def commit_ceiling(self, tp: TP) -> int | None:
         placed = self.partitions.get(tp)
@@ -175,7 +186,7 @@ class CoreRunner:
     async def submit(self, tp: TP, chunk: Chunk, ack: Callable[[], Any]) -> None:
         """Process one chunk; returns when its outputs are on their way (not yet delivered)."""
         epoch = self._epoch
-        await self._inflight.wait()
+        await self.inflight.wait()
         try:
             async with self._turn:
                 placed = self.partitions.get(tp)
@@ -197,9 +208,11 @@ class CoreRunner:
             return
         if records[0].offset > placed.next_offset:
             self.counters.gaps += 1
+        began = time.perf_counter()
         outputs = core.process(records)
+        self.counters.process_s.observe(time.perf_counter() - began)
         placed.next_offset = records[-1].offset + 1
-        await self._emit(placed, core, outputs, len(records), ack)
+        await self._emit(placed, core, outputs, len(records), ack, records[0].timestamp_ms)
 
     def _break(self, error: BaseException) -> None:
         self._broken = True
@@ -230,6 +243,7 @@ class CoreRunner:
         outputs: Sequence[Output],
         records: int,
         ack: Callable[[], Any] | None,
+        born_ms: int = 0,
     ) -> None:
         ceiling = None if placed.stateful else core.needed_offset(placed.next_offset)
         deliveries = [await self._send(output) for output in outputs]
@@ -237,11 +251,13 @@ class CoreRunner:
         self.counters.outputs += len(deliveries)
         self.counters.output_bytes += size
         placed.inflight.enter(size)
-        placed.queue.put_nowait(Sent(placed.next_offset, ceiling, deliveries, size, records, ack))
+        placed.queue.put_nowait(Sent(placed.next_offset, ceiling, deliveries, size, records, ack, born_ms))
 
     def _take_snapshot(self, placed: PlacedPartition) -> None:
         began = time.monotonic()
         placed.snapshot_due = began + self.config.checkpoint_s
+        if placed.saved_at == placed.next_offset:
+            placed.state_age_from = began
         if not placed.stateful or placed.core is None or placed.snapshot_at == placed.next_offset:
             return
         blob = placed.core.snapshot()
@@ -251,7 +267,7 @@ class CoreRunner:
             return
         placed.snapshot_at = placed.next_offset
         offset = placed.core.needed_offset(placed.next_offset)
-        placed.queue.put_nowait(Snapshot(placed.next_offset, offset, blob))
+        placed.queue.put_nowait(Snapshot(placed.next_offset, offset, blob, began))
 
     async def _finish(self, tp: TP, placed: PlacedPartition) -> None:
         """Await deliveries in order, then ack; write checkpoints in the same line."""
@@ -279,6 +295,8 @@ class CoreRunner:
         placed.progress_at = time.monotonic()
         placed.records += item.records
         self.counters.records += item.records
+        if item.born_ms > 0:
+            self.counters.effect_s.observe((self._clock_ms() - item.born_ms) / 1000)
         if item.ceiling is not None:
             placed.ceiling = max(item.ceiling, placed.ceiling or 0)
         if item.ack is not None:
@@ -289,6 +307,10 @@ class CoreRunner:
             raise RuntimeError(f"stage {self.config.stage} keeps state but has no checkpoint topic")
         placed.slot = 1 - placed.slot
         checkpoint = Checkpoint(tp, item.next_offset, item.offset, item.blob, placed.slot)
-        self.counters.checkpoint_bytes += await self._checkpoints.write(checkpoint)
+        began = time.monotonic()
+        size = await self._checkpoints.write(checkpoint)
+        self.counters.checkpoint_s.observe(time.monotonic() - began)
+        self.counters.checkpoint_bytes += size
         self.counters.checkpoints += 1
+        placed.saved_at, placed.saved_bytes, placed.state_age_from = item.next_offset, size, item.taken_at
         placed.ceiling = max(item.offset, placed.ceiling or 0)

@@ -132,20 +132,30 @@ class SinkRunner:
             sleep=self._sleep,
             reraise=True,
         )
+        began = time.perf_counter()
         try:
             await retrying(self._handler.write, records)
         except self._handler.retryable:
             return False
         finally:
             self.retrying_since = None
+        self.counters.write_s.observe(time.perf_counter() - began)
+        if records[0].timestamp_ms > 0:
+            self.counters.effect_s.observe(time.time() - records[0].timestamp_ms / 1000)
         return True
+
+    def outcomes(self) -> Mapping[str, int]:
+        """What became of records, as far as the sink counts it (`written`, `refused:REASON`, ...)."""
+        counts: Mapping[str, int] = getattr(self._handler, "counts", {})
+        return counts
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         self.counters.retries += 1
         error = state.outcome.exception() if state.outcome else None
         if self.retrying_since is None:
             self.retrying_since = time.monotonic()
-            log.warning("%s: target unavailable, retrying: %s", self.config.stage, error)
+            fields = {"stage": self.config.stage, "reason": type(error).__name__}
+            log.warning("%s: target unavailable, retrying: %s", self.config.stage, error, extra=fields)
 
     async def _sleep(self, seconds: float) -> None:
         try:

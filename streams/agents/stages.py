@@ -36,7 +36,7 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
     """Topics a stage reads. Raises KeyError for an unknown stage."""
     topics = settings.topics
     return {
-        "ingest": tuple(topic.name for topic in topics.inputs),
+        "ingest": tuple(topic.name for topic in settings.inputs),
         "detect": (topics.pages,),
         "correlate": (topics.alerts,),
         "sink": (topics.incidents, topics.alerts, topics.deadletters),
@@ -48,7 +48,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     topics = settings.topics
     domains = settings.correlate.partitions
     return [
-        *(TopicSpec(topic.name, topic.partitions, internal=False) for topic in topics.inputs),
+        *(TopicSpec(topic.name, topic.partitions, internal=False) for topic in settings.inputs),
         TopicSpec(topics.pages, settings.ingest.shards),
         TopicSpec(topics.alerts, domains),
         TopicSpec(topics.incidents, domains, compacted=True),
@@ -66,7 +66,7 @@ def checkpoint_spec(group_prefix: str, plan: StagePlan, counts: Mapping[str, int
 
 def source_ids(settings: Settings, counts: Mapping[str, int]) -> tuple[str, ...]:
     """`topic/partition` of every input partition there is (not of those configured: the broker knows)."""
-    return tuple(f"{topic.name}/{i}" for topic in settings.topics.inputs for i in range(counts[topic.name]))
+    return tuple(f"{topic.name}/{i}" for topic in settings.inputs for i in range(counts[topic.name]))
 
 
 def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> StagePlan:

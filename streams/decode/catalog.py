@@ -5,8 +5,10 @@ dictionary; only what was never seen is parsed, digested and given a *slot*, a s
 stands for the series in the columns. Everything per slot is a flat array, so that a page is cut
 out of the columns with numpy alone.
 
-Bounded: past `max_entries` everything is forgotten at once (between records, never within) and
-counted; it costs one parse per series to learn it again, and changes no result.
+Bounded: past `max_entries` everything is forgotten at once (between chunks, never within) and
+counted; long keys count for as many entries as they are large, so that a sender of thousands of labels
+a series takes no more memory than others. It costs one parse per series to learn it again, and
+changes no result.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import numpy as np
 from streams.decode.rules import Rules
 from streams.records.digest import shard_of
 from streams.records.pages import I64, U64, Origin, Series
+
+BYTES_PER_ENTRY = 1_024
 
 Entry = TypeVar("Entry", Series, Origin)
 
@@ -79,12 +83,17 @@ class Catalog:
         """what the batch decoders keep beside it, by their name; bounded by them"""
         self._entries = 0
 
-    def trim(self) -> None:
-        """Forget everything if there is too much. Call between chunks only."""
-        if self._entries > self.max_entries:
-            self.evicted += self._entries
+    def trim(self) -> int:
+        """Forget everything if there is too much; how much that was. Call between chunks only."""
+        gone = self._entries if self._entries > self.max_entries else 0
+        if gone:
+            self.evicted += gone
             self.generation += 1
             self._clear()
+        return gone
+
+    def __len__(self) -> int:
+        return self._entries
 
     def group(self, key: Hashable) -> dict[Hashable, int]:
         """The series of one metric of one sender, by what remains of their raw key."""
@@ -101,7 +110,7 @@ class Catalog:
             self.fps = np.concatenate([self.fps, np.zeros_like(self.fps)])
         self.fps[slot] = series.fp
         group[key] = slot
-        self._entries += 1
+        self._entries += 1 + key_bytes(key) // BYTES_PER_ENTRY
         return slot
 
     def origin(self, key: Hashable, build: Callable[[], Origin]) -> int:
@@ -109,5 +118,12 @@ class Catalog:
         slot = self.senders.get(key)
         if slot is None:
             slot = self.senders[key] = self.origins.add(build())
-            self._entries += 1
+            self._entries += 1 + key_bytes(key) // BYTES_PER_ENTRY
         return slot
+
+
+def key_bytes(key: Hashable) -> int:
+    """About how much memory a raw key takes."""
+    if isinstance(key, bytes | str):
+        return len(key)
+    return sum(map(key_bytes, key)) if isinstance(key, tuple) else 0

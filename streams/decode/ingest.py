@@ -26,8 +26,9 @@ from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
 from streams.records.batch import Records
-from streams.records.pages import I64, Kind, Origin, Page, SourceState, encode_page
+from streams.records.pages import I64, NO_WATERMARK, Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
+from streams.records.telemetry import DEAD, EVICTED, LATE, ROWS, CoreTelemetry, Tally
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ OwnSample = tuple[int, int, float]
 
 def ingest_factory(settings: Settings, sources: Sequence[str]) -> Callable[[str, int], PartitionCore]:
     """Cores for input partitions. `sources`: \"topic/partition\" of all input partitions there are."""
-    inputs = {topic.name: topic for topic in settings.topics.inputs}
+    inputs = {topic.name: topic for topic in settings.inputs}
     telemetry = tuple(source for source in sources if _format(inputs, source) not in formats.FOR_CORRELATOR)
     label = settings.correlate.domain_label
     limits = settings.ingest
@@ -86,6 +87,9 @@ class IngestCore:
         self._pager = Pager(catalog, settings.ingest.describe_every_ms)
         self._paged = wire_format not in formats.FOR_CORRELATOR
         """changes and actions go to the correlator, and no shard waits for them"""
+        self._aside = settings.aside(topic)
+        """what it says of the pipeline itself; no other source is kept waiting or made late by it"""
+        self._tally = Tally()
         self._progress = Progress()
         self._said: tuple[int, int, str] | None = None
         """watermark, state and epoch of the last page to every shard"""
@@ -153,6 +157,14 @@ class IngestCore:
         self._progress = msgspec.msgpack.decode(blob, type=Progress)
         self._said = None
 
+    def telemetry(self) -> CoreTelemetry:
+        """See `streams.records.telemetry`."""
+        reached = self._progress.watermark(self._limits.allowed_lateness_ms)
+        told = self._paged and not self._aside and reached != NO_WATERMARK
+        return CoreTelemetry(
+            self._tally, {}, {"catalog": float(len(self._catalog))}, reached if told else None
+        )
+
     # -- replays -----------------------------------------------------------------------------
 
     def _begin(self, said: headers.Control) -> Iterator[Output]:
@@ -187,7 +199,7 @@ class IngestCore:
     def _chunk(self, records: Records) -> Iterator[Output]:
         if not records:
             return
-        self._catalog.trim()
+        self._tally.count(EVICTED, "catalog", self._catalog.trim())
         progress, before = self._progress, self._page()
         columns = Columns(self._catalog)
         references = headers.references(records)
@@ -205,12 +217,18 @@ class IngestCore:
 
         self._rows(records, columns, one)
         verdict = judge(columns, references, progress.clock, progress.newest, progress.floor, self._limits)
+        self._tell(verdict)
         own = self._count(references, refused, verdict)
         progress.absorb(verdict.clock, verdict.newest, int(references.max()), bool(verdict.accepted.any()))
         yield from self._letters(records, refused, verdict)
         yield from self._forward(records, columns, references)
         if self._paged:
             yield from self._pages(columns, verdict, own, before)
+
+    def _tell(self, verdict: Verdict) -> None:
+        for kind in ("samples", "histograms", "logs", "spans"):
+            self._tally.count(ROWS, kind, int(np.count_nonzero(getattr(verdict, kind))))
+        self._tally.count(LATE, "", int(verdict.late.sum()))
 
     def _rows(self, records: Records, columns: Columns, one: Callable[[int], None]) -> None:
         """The rows of all records: many at once if the format can and nothing speaks against it."""
@@ -296,17 +314,14 @@ class IngestCore:
 
     # -- outputs -----------------------------------------------------------------------------
 
-    def _letters(
-        self, records: Records, refused: dict[int, Refusal], verdict: Verdict
-    ) -> Iterator[Output]:
+    def _letters(self, records: Records, refused: dict[int, Refusal], verdict: Verdict) -> Iterator[Output]:
         for i in sorted({*refused, *verdict.refusals}):
             for refusal in [refused[i]] if i in refused else verdict.refusals[i]:
+                self._tally.count(DEAD, refusal.reason, max(1, refusal.rows))
                 letter = deadletter.letter(records[i], refusal)
                 yield deadletter.output(self._settings.topics.deadletters, letter)
 
-    def _forward(
-        self, records: Records, columns: Columns, references: I64
-    ) -> Iterator[Output]:
+    def _forward(self, records: Records, columns: Columns, references: I64) -> Iterator[Output]:
         """Changes and actions go to the correlator, in every domain: it knows what concerns it."""
         topics = self._settings.topics
         for i, message in columns.messages:
@@ -317,6 +332,7 @@ class IngestCore:
                     f"ts {message.ts} is {message.ts - reference} ms after its record ({reference})",
                     0,
                 )
+                self._tally.count(DEAD, refusal.reason)
                 yield deadletter.output(topics.deadletters, deadletter.letter(records[i], refusal))
                 continue
             raw = _messages.encode(message)
@@ -326,6 +342,8 @@ class IngestCore:
     def _page(self) -> Page:
         """A page of this source as it stands, without rows."""
         progress = self._progress
+        if self._aside:
+            return Page(self._source, self._sources, NO_WATERMARK, SourceState.IDLE)
         return Page(
             self._source,
             self._sources,

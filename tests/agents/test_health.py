@@ -82,7 +82,7 @@ async def test_the_endpoint_answers_health_lag_and_metrics() -> None:
                 text = await answer.text()
     finally:
         await server.stop()
-    assert 'tocsin_lag_records{stage="sink",topic="in",partition="0"} 0' in text
+    assert 'tocsin_lag_records{partition="0",stage="sink",topic="in"} 0.0' in text
     declared = [m.name for m in vars(metric_names).values() if isinstance(m, metric_names.Metric)]
     assert [name for name in declared if f"# TYPE {name} " not in text] == []
 
