@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from streams.decode import wire
 from tests.fuzz.seeds import Seed
-from tests.fuzz.shapes import Span, replaced, varint
+from tests.fuzz.shapes import Field, Span, replaced, varint
 
 _FIELDS = 14
 """protobuf fields tried of one seed, evenly spread over all"""
@@ -45,6 +45,28 @@ def _ways(seed: Seed) -> Iterator[Way]:
         yield from _text(seed)
 
 
+def _many(raw: bytes, start: int, end: int, size: int, joint: bytes) -> bytes:
+    """The record again and again, each time with another long text in one place."""
+    pieces, length, number = [], 0, 0
+    while length < size:
+        text = b"%07d" % number + "\u044f".encode() * 90
+        pieces.append(raw[:start] + text + raw[end:])
+        length += len(pieces[-1]) + len(joint)
+        number += 1
+    return joint.join(pieces)
+
+
+def _many_fields(raw: bytes, shape: tuple[Field, ...], which: int, size: int) -> bytes:
+    field, pieces, length, number = shape[which], [], 0, 0
+    tag = raw[field.start : field.start + 1]
+    while length < size:
+        text = b"%07d" % number + "\u044f".encode() * 90
+        pieces.append(replaced(raw, shape, which, tag + varint(len(text)) + text))
+        length += len(pieces[-1])
+        number += 1
+    return b"".join(pieces)
+
+
 def _times(size: int, piece: bytes) -> int:
     return max(1, size // max(1, len(piece)))
 
@@ -80,8 +102,16 @@ def _json(seed: Seed) -> Iterator[Way]:
             f"keys of object {at}", _in(raw, span, lambda size, i=inside: i + b"," + _keys(size) + b"}")
         )
     texts = [s for s in shape.values if raw[s.start] == 34]
-    for at, span in _spread(texts, 4):
+    for at, span in _spread(texts, 6):
         yield Way(f"text {at}", _in(raw, span, lambda size: b'"' + b"x" * size + b'"'))
+        yield Way(
+            f"many of text {at}",
+            lambda size, s=span: _many(raw.rstrip(b"\n"), s.start + 1, s.end - 1, size, b"\n"),
+        )
+        yield Way(
+            f"array of text {at}",
+            lambda size, s=span: b"[" + _many(raw.strip(), s.start + 1, s.end - 1, size, b",") + b"]",
+        )
     if texts:
         longest = max(texts, key=lambda s: s.end - s.start)
         for name, piece in (("escapes", b"\\u00e9"), ("lines in text", b"\\n"), ("two bytes", "é".encode())):
@@ -131,6 +161,7 @@ def _proto(seed: Seed) -> Iterator[Way]:
                     raw, shape, a, t + varint(2 * (size // 2)) + b"\x0a\x00" * (size // 2)
                 ),
             )
+            yield Way(f"many of bytes {at}", lambda size, a=at: _many_fields(raw, shape, a, size))
             yield Way(f"nested {at}", lambda size, a=at, t=tag: replaced(raw, shape, a, _nested(t, size)))
 
 
@@ -161,6 +192,8 @@ def _text(seed: Seed) -> Iterator[Way]:
             _in(raw, span, lambda size, p=piece: p * _times(size, p)),
         )
     yield Way("letters", lambda size: raw[:1] + b"x" * size + raw[1:])
+    for at, span in _spread([*seed.marks], 6):
+        yield Way(f"many at {at}", lambda size, s=span: _many(raw.rstrip(b"\n"), s.start, s.end, size, b"\n"))
     yield Way("letters after", lambda size: raw.rstrip(b"\n") + b"x" * size)
     for name, piece in (
         ("pairs", b",k=v"),
