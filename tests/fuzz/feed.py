@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from config.settings import Ingest, InputTopic, Settings, Topics
-from streams.decode import deadletter, formats, judge, windows
+from streams.decode import deadletter, judge, windows
 from streams.decode.catalog import Catalog
-from streams.decode.columns import Columns, Decoder, Refusal
-from streams.decode.errors import EMPTY, REASONS, BadRecord
+from streams.decode.columns import Columns, Refusal
+from streams.decode.errors import REASONS, BadRecord
 from streams.decode.ingest import ingest_factory
 from streams.records.messages import MAX_MS, DeadLetter
 from streams.records.pages import Page, decode_page, f64, i64, u64
 from streams.records.stage import Output, Record
+from tests.fuzz.times import when
 
 TOPIC = "fuzz"
 SHARDS = 2
@@ -110,7 +111,9 @@ class Feeder:
         # Nothing is late here, so that every row must be accounted for.
         self.settings = settings_of(wire_format, 2 * MAX_MS, max_record_bytes)
         self._make = ingest_factory(self.settings, [f"{TOPIC}/0"])
-        self._plain = Catalog(SHARDS, MAX_SERIES, self.settings.ingest.max_sample_labels)
+        # Its way for a single record and its catalog, for the books.
+        self._single: Any = ingest_factory(self.settings, [f"{TOPIC}/0"])(TOPIC, 0)
+        self._plain: Catalog = self._single._catalog
         self.tally = Tally()
 
     def chunk(self, cases: Sequence[Case]) -> None:
@@ -134,13 +137,12 @@ class Feeder:
         """Each record by the plain decoder, as the contract of `Decoder` says."""
         self._plain.trim()
         columns = Columns(self._plain)
-        decode = formats.DECODERS[self.format]
         refused: dict[int, BadRecord] = {}
         for at, record in enumerate(records):
             columns.reference_ms = record.timestamp_ms
             mark = columns.mark()
             try:
-                _decode(decode, record.value, columns)
+                self._single._decode(record, columns)
             except BadRecord as bad:
                 columns.undo(mark)
                 refused[at] = bad
@@ -166,7 +168,7 @@ class Feeder:
         too_late = [
             at
             for at, message in columns.messages
-            if message.ts > records[at].timestamp_ms + self.settings.ingest.max_future_ms
+            if when(message) > records[at].timestamp_ms + self.settings.ingest.max_future_ms
         ]
         for at in too_late:
             wanted.setdefault(at, []).append(Refusal("future", "", 0))
@@ -252,12 +254,6 @@ class Feeder:
                     tally.silent_examples.append(value[:400])
 
 
-def _decode(decode: Decoder, value: bytes | None, columns: Columns) -> None:
-    if not value:
-        raise BadRecord(EMPTY, "")
-    decode(value, columns)
-
-
 def check_outputs(
     outputs: Sequence[Output], settings: Settings
 ) -> tuple[list[DeadLetter], list[Page], list[Output]]:
@@ -275,7 +271,7 @@ def check_outputs(
                 if len(series.labels) > settings.ingest.max_sample_labels:
                     raise Unbalanced(f"{len(series.labels)} labels of one series")
             pages.append(page)
-        else:
+        elif output.key != b"outside":  # how far time has come says nothing of a record
             messages.append(output)
     return letters, pages, messages
 

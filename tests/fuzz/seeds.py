@@ -16,6 +16,7 @@ from streams.decode.columns import Columns
 from streams.decode.errors import BadRecord
 from tests.decode.test_golden import GOLDEN
 from tests.fuzz.shapes import Field, JsonShape, Span, json_shape, marks, proto_shape
+from tests.fuzz.times import when
 
 T0 = 1_700_000_000_000
 _LARGEST = 64_000
@@ -103,5 +104,11 @@ def _newest(wire_format: str, value: bytes) -> int:
         formats.DECODERS[wire_format](value, columns)
     except BadRecord:
         return T0
-    times = [*columns.ts, *columns.h_ts, *columns.l_ts, *columns.s_ts, *(m.ts for _, m in columns.messages)]
-    return max(times, default=T0) + 1_000
+    times = [
+        *columns.ts,
+        *columns.h_ts,
+        *columns.l_ts,
+        *columns.s_ts,
+        *(when(m) for _, m in columns.messages),
+    ]
+    return max((time for time in times if time > 0), default=T0) + 1_000
