@@ -16,7 +16,7 @@ from tests.fuzz import memory
 from tests.fuzz.chunks import MINIMISE_S, SIZE, TIME_LIMIT_S, Failure, run_chunk
 from tests.fuzz.feed import Feeder, Tally
 
-HARD_LIMIT_S = 10 * TIME_LIMIT_S + MINIMISE_S
+HARD_LIMIT_S = 60 * TIME_LIMIT_S + MINIMISE_S
 """without a finished chunk: the process is stuck where no signal reaches it"""
 MOST_FAILURES = 20
 """of one part; more say nothing new"""
