@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz import memory
-from tests.fuzz.chunks import MINIMISE_S, SIZE, TIME_LIMIT_S, Failure, run_chunk
+from tests.fuzz.chunks import MINIMISE_S, SIZE, TIME_LIMIT_S, Failure, run_chunk, warm_up
 from tests.fuzz.feed import Feeder, Tally
 
 HARD_LIMIT_S = 60 * TIME_LIMIT_S + MINIMISE_S
@@ -39,6 +39,7 @@ class Part:
 
 def _work(wire_format: str, seed: int, numbers: Sequence[int], folder: Path, at: Any, answer: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warm_up(wire_format)
     feeder, part, begun = Feeder(wire_format), Part(Tally()), time.monotonic()
     for count, number in enumerate(numbers):
         at.value = number
