@@ -12,8 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from streams.decode.catalog import Catalog
+from streams.decode.otlp import MAX_BODY
 from streams.records.messages import Action, Change
 from streams.records.pages import F64, I64
+
+MAX_EXCEPTION, MAX_TRACE_ID = 200, 64
+"""characters kept of what stands beside a log body"""
 
 
 class Decoder(Protocol):
@@ -145,9 +149,10 @@ class Columns:
         self.l_origin.append(origin)
         self.l_ts.append(ts_ms)
         self.l_severity.append(severity if 0 <= severity <= 24 else 0)
-        self.bodies.append(body)
-        self.trace_ids.append(trace_id)
-        self.exceptions.append(exception)
+        # Whatever the format, a line must fit a page: what is longer is cut.
+        self.bodies.append(body[:MAX_BODY])
+        self.trace_ids.append(trace_id[:MAX_TRACE_ID])
+        self.exceptions.append(exception[:MAX_EXCEPTION])
 
     def span(
         self, origin: int, ts_ms: int, trace_id: bytes, span_id: bytes, parent_id: bytes, failed: bool

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from streams.decode.columns import Columns
 from streams.decode.errors import UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
 from streams.decode.look import Look
+from streams.decode.resource import clip
 from streams.records.digest import digest_hex
 from streams.records.messages import MAX_MS, Action, Change
+
+MAX_PROSE = 16_384
+"""characters kept of a summary or a note; other texts are cut like labels"""
 
 
 class _Change(msgspec.Struct):
@@ -54,9 +60,7 @@ def changes(value: bytes, sink: Columns) -> None:
     found = _parsed(_change, value)
     if not found.service:
         raise BadRecord(WRONG_TYPE, "a change needs a service")
-    said = msgspec.structs.asdict(found)
-    said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said)))
-    sink.message(Change(**said))
+    sink.message(Change(**_said(found)))
 
 
 def actions(value: bytes, sink: Columns) -> None:
@@ -64,9 +68,17 @@ def actions(value: bytes, sink: Columns) -> None:
     found = _parsed(_action, value)
     if not found.incident or not found.action:
         raise BadRecord(WRONG_TYPE, "an action needs an incident and an action")
+    sink.message(Action(**_said(found)))
+
+
+def _said(found: _Change | _Action) -> dict[str, Any]:
+    """Its fields, with an id, and each text cut so that the whole fits a message."""
     said = msgspec.structs.asdict(found)
     said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said)))
-    sink.message(Action(**said))
+    for name, text in said.items():
+        if isinstance(text, str):
+            said[name] = text[:MAX_PROSE] if name in ("summary", "note") else clip(text)
+    return said
 
 
 def _parsed(decoder: msgspec.json.Decoder[_Change] | msgspec.json.Decoder[_Action], value: bytes):  # type: ignore[no-untyped-def]

@@ -13,6 +13,10 @@ from streams.records.stage import Output, Record
 MAX_VALUE_BYTES = 640_000
 """A third more as base64, and still below the 1 MiB a broker accepts by default."""
 
+MAX_BESIDE_BYTES = 20_000
+"""of key and headers; a name of control characters takes six times its bytes in JSON"""
+MAX_DETAIL = 500
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(DeadLetter)
 
@@ -24,8 +28,13 @@ class Unreadable(ValueError):
 def letter(record: Record, refusal: Refusal) -> DeadLetter:
     """The record with the reason; `refusal.rows` 0 means all of it.
 
-    A value too large for a message is compressed, and cut if that does not help.
+    A value too large for a message is compressed, and cut if that does not help. Key and headers too
+    large to be kept beside it are left out, and count as cut.
     """
+    key, headers, dropped = record.key, record.headers, 0
+    beside = len(key or b"") + sum(len(name.encode()) + len(content) for name, content in headers)
+    if beside > MAX_BESIDE_BYTES:
+        key, headers, dropped = None, (), beside
     value, encoding, cut = record.value, "", 0
     if value is not None and len(value) > MAX_VALUE_BYTES:
         packed = zlib.compress(value, 1)
@@ -39,13 +48,13 @@ def letter(record: Record, refusal: Refusal) -> DeadLetter:
         record.offset,
         record.timestamp_ms,
         refusal.reason,
-        refusal.detail,
+        refusal.detail[:MAX_DETAIL],
         value,
-        record.key,
-        record.headers,
+        key,
+        headers,
         refusal.rows,
         encoding,
-        cut,
+        cut + dropped,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns
 from streams.decode.judge import Verdict
-from streams.decode.parts import HistogramRows, LogRows, Part, SampleRows, SpanRows, samples
+from streams.decode.parts import HistogramRows, LogRows, Part, SampleRows, SpanRows, samples, text_bytes
 from streams.records.pages import I64, Page, Series
 
 MAX_PAGE_BYTES = 800_000
@@ -161,7 +161,8 @@ def _filled(page: Page, pieces: Sequence[Piece]) -> Page:
 
 def _described_bytes(series: Series) -> int:
     pairs = (*series.labels, *series.resource)
-    texts = len(series.service) + len(series.metric) + sum(len(k) + len(v) for k, v in pairs)
+    texts = sum(map(text_bytes, (series.service, series.metric, series.unit)))
+    texts += sum(text_bytes(key) + text_bytes(value) for key, value in pairs)
     return 64 + 4 * len(pairs) + texts + 9 * len(series.bounds)
 
 

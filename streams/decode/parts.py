@@ -12,10 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
-from streams.decode.catalog import Catalog
+from streams.decode.catalog import Catalog, Slots
 from streams.decode.columns import Columns
 from streams.decode.judge import Mask, floats, ints
-from streams.records.pages import F64, I64, Histograms, Logs, Page, Spans
+from streams.records.pages import F64, I64, Histograms, Logs, Origin, Page, Spans
 
 
 class Part(Protocol):
@@ -32,6 +32,23 @@ class Part(Protocol):
     def fill(self, page: Page, rows: I64) -> None:
         """Put these rows into a page that has none of this kind yet."""
         ...
+
+
+def text_bytes(text: str) -> int:
+    """Bytes on the wire, at most: nearly always one a character, never more than four."""
+    return len(text) if text.isascii() else 4 * len(text)
+
+
+def _origin_bytes(origins: Slots[Origin], of: I64) -> I64:
+    """Bytes of the origin of each row: a page holds it once, but any row may be the first of a page."""
+    used, index = np.unique(of, return_inverse=True)
+    sizes = [
+        text_bytes(origin.service)
+        + text_bytes(origin.instance)
+        + sum(4 + text_bytes(key) + text_bytes(value) for key, value in origin.resource)
+        for origin in map(origins.entries.__getitem__, used.tolist())
+    ]
+    return np.array(sizes, dtype=np.int64)[index]
 
 
 class _ByShard:
@@ -107,11 +124,15 @@ class LogRows:
         return self._home.rows(shard)
 
     def sizes(self, rows: I64) -> I64:
-        bodies = self._columns.bodies
-        # Four bytes a character at most; nearly always one, and the limit leaves room.
-        return np.array(
-            [100 + len(bodies[row]) * (1 if bodies[row].isascii() else 4) for row in rows.tolist()]
-        )
+        columns = self._columns
+        texts = [
+            100
+            + text_bytes(columns.bodies[row])
+            + text_bytes(columns.trace_ids[row])
+            + text_bytes(columns.exceptions[row])
+            for row in rows.tolist()
+        ]
+        return np.array(texts, dtype=np.int64) + _origin_bytes(self._origins, self._origin[rows])
 
     def fill(self, page: Page, rows: I64) -> None:
         used, index = _numbered(self._origin[rows])
@@ -148,7 +169,7 @@ class SpanRows:
         return self._home.rows(shard)
 
     def sizes(self, rows: I64) -> I64:
-        return np.full(len(rows), 64)
+        return 64 + _origin_bytes(self._origins, self._origin[rows])
 
     def fill(self, page: Page, rows: I64) -> None:
         used, index = _numbered(self._origin[rows])

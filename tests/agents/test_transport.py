@@ -202,7 +202,9 @@ def test_odd_timestamps_and_headers_become_plain_values() -> None:
 async def test_an_odd_timestamp_does_not_stop_a_chunk_from_being_delivered() -> None:
     """The message Faust carries gets a timestamp of its own."""
     books = Books()
-    message = books.consumer._to_message(HERE, Chunk(columns_of("in", 0, [RawRecord("in", 0, 0, timestamp=None)])))
+    message = books.consumer._to_message(
+        HERE, Chunk(columns_of("in", 0, [RawRecord("in", 0, 0, timestamp=None)]))
+    )
     assert message.timestamp == 0.0
 
 
