@@ -21,6 +21,7 @@ from detectors.logs import Logs, LogsState
 from detectors.numbers import Numbers, NumbersState, Rows, merged
 from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
+from streams.records import interned
 from streams.records.messages import Edge
 from streams.records.pages import I64, Series
 
@@ -80,7 +81,7 @@ class Engine:
 
     def describe(self, series: Series, at_ms: int) -> None:
         """A new series, or a newer description of a known one, effective from `at_ms`."""
-        for fp in self.numbers.describe(series, at_ms):
+        for fp in self.numbers.describe(interned.series(series), at_ms):
             if self.bank.known(np.array([fp], np.uint64))[0]:
                 self._introduce(fp, at_ms)
 
