@@ -103,7 +103,9 @@ def measure(series: int, steps: int, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--series", type=int, nargs="+", default=[0, 10_000, 50_000, 100_000])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--json", type=Path, help="also write the figures here")

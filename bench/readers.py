@@ -97,7 +97,9 @@ async def plain_faust(kafka: str, topic: str, meter: Meter) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("reader")
     parser.add_argument("kafka")
     parser.add_argument("topic")

@@ -34,7 +34,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench.loads import PARTITIONS, POINTS_A_RECORD, ends, fill, json_lines, otlp_records
-from bench.workers import Reading, Worker, rates, settings_for
+from bench.workers import Worker, rates, settings_for
 
 Rates = dict[str, float]
 SHARES = {"faust": 16, "quix": 8, "quix-dict": 8, "bytewax": 1, "bare": 1, "decoder": 1}
@@ -93,7 +93,9 @@ def _as_records(rate: Rates, pages: int, records: int) -> Rates:
     return {name: value / pages * records for name, value in rate.items()}
 
 
-def turn(kafka: str, topic: str, folder: Path, records: int, names: tuple[str, ...], tell: Callable[[str], None]) -> dict[str, Rates]:
+def turn(
+    kafka: str, topic: str, folder: Path, records: int, names: tuple[str, ...], tell: Callable[[str], None]
+) -> dict[str, Rates]:
     """Every reader once."""
     found: dict[str, Rates] = {}
     for name in names:
@@ -176,7 +178,9 @@ def measure(args: argparse.Namespace, folder: Path, console: Console) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--records", type=int, default=1_000_000, help="JSON lines")
     parser.add_argument("--points", type=int, default=3_000_000, help="OTLP points")

@@ -111,7 +111,9 @@ class Worker:
                 return before or found
             before = found or before
             time.sleep(0.01)
-        raise SystemExit(f"{self.name}: {stage} read nothing:\n{self.log.read_text(errors='replace')[-2000:]}")
+        raise SystemExit(
+            f"{self.name}: {stage} read nothing:\n{self.log.read_text(errors='replace')[-2000:]}"
+        )
 
     def until(self, stage: str, records: int, timeout_s: float = 600, every_s: float = 0.05) -> Reading:
         """The reading at which `stage` has `records`. Ends the program with the log's end if it does not."""
@@ -131,7 +133,9 @@ def rates(first: Reading, last: Reading) -> dict[str, float]:
     return {"per_s": records / (last.wall - first.wall), "per_cpu_s": records / (last.cpu - first.cpu)}
 
 
-def settings_for(kafka: str, inputs: dict[str, int], prefix: str, **sections: dict[str, Any]) -> dict[str, Any]:
+def settings_for(
+    kafka: str, inputs: dict[str, int], prefix: str, **sections: dict[str, Any]
+) -> dict[str, Any]:
     """Settings that read `inputs` (topic to partitions) and keep all else under `prefix`."""
     found: dict[str, Any] = {
         "kafka": {"bootstrap": kafka, "group_prefix": prefix},

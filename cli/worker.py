@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -14,10 +15,12 @@ import typer
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
 from config.settings import Settings
+from streams.agents import footprint
 from streams.agents.process import WorkerConfig, run_worker
-from streams.agents.stages import STAGES, build_plan, topic_specs
+from streams.agents.stages import STAGES, StagePlan, build_plan, topic_specs
 from streams.agents.topics import StartError
 
+SETTLE_AGAIN_S = 20.0
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -79,6 +82,7 @@ def _chosen(stages: str) -> list[str]:
 
 
 async def _run(settings: Settings, stages: list[str], health_port: int | None) -> int:
+    footprint.keep_small()
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -90,6 +94,14 @@ async def _run(settings: Settings, stages: list[str], health_port: int | None) -
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+
+    def plan_for(stage: str, counts: Mapping[str, int]) -> StagePlan:
+        plan = build_plan(stage, settings, counts)
+        footprint.settle()  # whatever this stage compiles has been compiled
+        return plan
+
+    # Some kernels are loaded when the first data of their kind come.
+    loop.call_later(SETTLE_AGAIN_S, footprint.settle)
     worker_config = WorkerConfig(
         bootstrap=settings.kafka.bootstrap,
         group_prefix=settings.kafka.group_prefix,
@@ -101,7 +113,7 @@ async def _run(settings: Settings, stages: list[str], health_port: int | None) -
         worker_config,
         stages,
         topic_specs(settings),
-        lambda stage, counts: build_plan(stage, settings, counts),
+        plan_for,
         stop,
         announce=_say,
     )

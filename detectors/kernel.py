@@ -259,7 +259,18 @@ def _build(version: int) -> Any:
             if outcome in (ACCEPT, DROP):
                 accept_candidate(s)
             learn_series(
-                s, codes[slot], profile[:, slot], visits[:, slot], at, value, where, square, u, side, warm, hot
+                s,
+                codes[slot],
+                profile[:, slot],
+                visits[:, slot],
+                at,
+                value,
+                where,
+                square,
+                u,
+                side,
+                warm,
+                hot,
             )
         return len(fps), n_events, version
 

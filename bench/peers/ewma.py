@@ -10,7 +10,9 @@ SIGMAS = 6.0
 WARMUP = 20
 
 
-def step(state: tuple[float, float, int] | list[float] | None, value: float) -> tuple[tuple[float, float, int], bool]:
+def step(
+    state: tuple[float, float, int] | list[float] | None, value: float
+) -> tuple[tuple[float, float, int], bool]:
     """(new state, whether the value is out of bounds) from (mean, variance, samples)."""
     if state is None:
         return (value, 1.0, 1), False
