@@ -134,11 +134,11 @@ def rates(first: Reading, last: Reading) -> dict[str, float]:
 
 
 def settings_for(
-    kafka: str, inputs: dict[str, int], prefix: str, **sections: dict[str, Any]
+    bootstrap: str, inputs: dict[str, int], prefix: str, **sections: dict[str, Any]
 ) -> dict[str, Any]:
     """Settings that read `inputs` (topic to partitions) and keep all else under `prefix`."""
     found: dict[str, Any] = {
-        "kafka": {"bootstrap": kafka, "group_prefix": prefix},
+        "kafka": {"bootstrap": bootstrap, "group_prefix": prefix},
         "topics": {
             "inputs": [{"name": name, "partitions": count} for name, count in inputs.items()],
             "pages": f"{prefix}.pages",
