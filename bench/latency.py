@@ -1,13 +1,15 @@
-"""How long from producing an anomalous sample until its incident stands on the incident topic.
+"""Produce to alert and produce to incident, through Kafka, while a worker is half busy.
 
-Starts the embedded broker and ClickHouse and one worker with all stages, sends steady samples of
-many unrelated services, then makes one service after another misbehave in two metrics (one alone has to
-last before it is an incident). Latency of a service is the wall time from producing the samples at
-which the gate must fire (the `hold_samples`-th anomalous ones) to reading the incident from
-`tocsin.incidents`.
+    python -m bench.latency [--services 60] [--load 0.5 | --rate N] [--profile default low] [--json FILE]
 
-    python bench/latency.py            two settings: the defaults, and the least the design allows
-    python bench/latency.py --services 20 --json
+One worker with all stages, an Apache Kafka (or --kafka HOST:PORT) and the embedded ClickHouse. First the
+most samples a second one worker takes is measured by letting it read a backlog of JSON lines with all
+stages running; then `--load` of that is sent evenly as background, ten batches a second, while one
+unrelated service after another misbehaves in two metrics. A service's latency is the wall time from
+producing the samples at which the gate must fire (the `hold_samples`-th anomalous ones) to reading the
+alert from the alert topic, and the incident from the incident topic.
+
+`low` is config/low-latency.yaml; `default` changes nothing.
 """
 
 from __future__ import annotations
@@ -16,154 +18,210 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from bench.loads import PARTITIONS, fill, json_lines
+from bench.workers import Worker, rates, settings_for
 from embedded.stack import Stack
 
-PERIOD_S = 0.5
-WARMUP = 40
+PERIOD_S = 0.25
+BURST_S = 0.1
+WARMUP = 60
 ANOMALOUS = 8
 HOLD = 2
-
-SETTINGS = {
-    "defaults": {},
-    "lateness 100 ms, step 50 ms": {
-        "ingest": {"allowed_lateness_ms": 100},
-        "detect": {"step_ms": 50},
-        "kafka": {"fetch_max_wait_ms": 20},
-    },
-}
+BACKGROUND_SERIES = 2_000
+ALL = "ingest,detect,correlate,sink"
+LOW = Path(__file__).resolve().parent.parent / "config" / "low-latency.yaml"
 
 
-def _json(row: dict[str, object]) -> bytes:
-    return json.dumps(row).encode()
+def capacity(kafka: str, clickhouse: str, folder: Path, records: int) -> float:
+    """Samples a second that one worker with all stages takes from a backlog."""
+    topic = f"backlog-{time.time_ns()}"
+    asyncio.run(fill(kafka, topic, json_lines(records, BACKGROUND_SERIES)))
+    settings = settings_for(kafka, {topic: PARTITIONS}, topic, clickhouse={"url": clickhouse})
+    with Worker(folder, settings, ALL, topic) as worker:
+        return rates(worker.beginning("ingest"), worker.until("ingest", records))["per_s"]
 
 
-async def measure(kafka: str, services: int, rng: random.Random) -> list[float]:
-    """Latencies in ms, one a service; fails when an incident does not come within 60 s."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=0)
-    consumer = AIOKafkaConsumer("tocsin.incidents", bootstrap_servers=kafka, fetch_max_wait_ms=5)
-    await producer.start()
-    await consumer.start()
-    names = [f"service-{number:02d}" for number in range(services)]
-    due: dict[str, float] = {}
-    arrived: dict[str, float] = {}
+class Probe:
+    """Sends the samples and listens for what becomes of them."""
 
-    async def listen() -> None:
-        async for record in consumer:
+    def __init__(self, kafka: str, topic: str, alerts: str, incidents: str, services: int) -> None:
+        self.kafka, self.topic, self.alerts, self.incidents = kafka, topic, alerts, incidents
+        self.names = [f"probe-{number:03d}" for number in range(services)]
+        self.due: dict[str, float] = {}
+        self.alerted: dict[str, float] = {}
+        self.opened: dict[str, float] = {}
+        self.sent = 0
+
+    async def run(self, rate: float) -> None:
+        """Background and probes until every service has had its turn, and up to 30 s for the last incident."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=0, max_batch_size=256 * 1024)
+        reader = AIOKafkaConsumer(
+            self.alerts, self.incidents, bootstrap_servers=self.kafka, fetch_max_wait_ms=5
+        )
+        await producer.start()
+        await reader.start()
+        tasks = [asyncio.create_task(self._listen(reader)), asyncio.create_task(self._load(producer, rate))]
+        await self._probe(producer)
+        for _ in range(300):
+            if len(self.opened) == len(self.names):
+                break
+            await asyncio.sleep(0.1)
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await producer.stop()
+        await reader.stop()
+
+    async def _listen(self, reader: AIOKafkaConsumer) -> None:
+        async for record in reader:
+            now = time.time()
             if record.value is None:
                 continue
-            for role in json.loads(record.value)["data"]["services"]:
-                if role["service"] in due:
-                    arrived.setdefault(role["service"], time.time())
-            if len(arrived) == services:
-                complete.set()
+            found = json.loads(record.value)
+            if record.topic == self.alerts:
+                if found.get("service") in self.due and found.get("state") == "firing":
+                    self.alerted.setdefault(found["service"], now)
+            else:
+                for role in found["data"]["services"]:
+                    if role["service"] in self.due:
+                        self.opened.setdefault(role["service"], now)
 
-    complete = asyncio.Event()
-    listener = asyncio.create_task(listen())
-    rounds = WARMUP + services + ANOMALOUS
-    for number in range(rounds):
-        begun = time.monotonic()
-        for index, name in enumerate(names):
-            since = number - WARMUP - index
-            wrong = 0 <= since < ANOMALOUS
-            now = time.time()
-            values = {
-                "latency_ms": 100 + rng.gauss(0, 2) + 400 * wrong,
-                "errors_per_s": 5 + rng.gauss(0, 0.2) + 40 * wrong,
-            }
-            rows = [
-                {"ts": int(now * 1000), "service": name, "metric": metric, "value": value}
-                for metric, value in values.items()
-            ]
-            if since == HOLD - 1:
-                due[name] = now
-            await producer.send("tocsin.in", b"\n".join(map(_json, rows)), partition=index % 4)
-        await asyncio.sleep(max(0.0, PERIOD_S - (time.monotonic() - begun)))
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(complete.wait(), 60)
-    listener.cancel()
-    await producer.stop()
-    await consumer.stop()
-    missing = sorted(set(names) - set(arrived))
-    if missing:
-        print(f"no incident for {len(missing)} of {services}: {', '.join(missing[:5])}", file=sys.stderr)
-    return [(arrived[name] - due[name]) * 1000 for name in arrived]
+    async def _load(self, producer: AIOKafkaProducer, rate: float) -> None:
+        """`rate` samples a second, in bursts, each series about equally often."""
+        queues = [b'"service":"service-%04d","metric":"queue.length","labels":{"queue":"queue-%02d"}' % divmod(s, 25)
+                  for s in range(BACKGROUND_SERIES)]  # fmt: skip
+        begun, at = time.monotonic(), 0
+        batches: dict[int, Any] = {}
+        while True:
+            ts = int(time.time() * 1000)
+            for _ in range(int(rate * (time.monotonic() - begun)) - self.sent):
+                at = (at + 1) % BACKGROUND_SERIES
+                value = b'{"ts":%d,%s,"value":%d.5}' % (ts, queues[at], 100 + ts % 13)
+                p = at % PARTITIONS
+                batch = batches.get(p) or producer.create_batch()
+                if batch.append(key=None, value=value, timestamp=None) is None:
+                    await producer.send_batch(batch, self.topic, partition=p)
+                    batch = producer.create_batch()
+                    batch.append(key=None, value=value, timestamp=None)
+                batches[p] = batch
+                self.sent += 1
+            for p, batch in batches.items():
+                await producer.send_batch(batch, self.topic, partition=p)
+            batches = {}
+            await asyncio.sleep(BURST_S - time.monotonic() % BURST_S)
 
+    async def _probe(self, producer: AIOKafkaProducer) -> None:
+        dice = random.Random(5)
+        for number in range(WARMUP + len(self.names) + ANOMALOUS):
+            begun = time.monotonic()
+            for index, name in enumerate(self.names):
+                since = number - WARMUP - index
+                wrong = 0 <= since < ANOMALOUS
+                values = {
+                    "latency_ms": 100 + dice.gauss(0, 2) + 400 * wrong,
+                    "errors_per_s": 5 + dice.gauss(0, 0.2) + 40 * wrong,
+                }
+                now = time.time()
+                rows = [
+                    {"ts": int(now * 1000), "service": name, "metric": metric, "value": value}
+                    for metric, value in values.items()
+                ]
+                if since == HOLD - 1:
+                    self.due[name] = now
+                value = b"\n".join(json.dumps(row).encode() for row in rows)
+                await producer.send(self.topic, value, partition=index % PARTITIONS)
+            await asyncio.sleep(max(0.0, PERIOD_S - (time.monotonic() - begun)))
 
-def run(overrides: dict[str, object], services: int, folder: Path) -> list[float]:
-    """One worker with `overrides` on top of the defaults."""
-    with Stack(folder / "data") as stack:
-        config = folder / "tocsin.yaml"
-        settings: dict[str, dict[str, object]] = {"kafka": {}, "clickhouse": {}}
-        for section, keys in overrides.items():
-            settings.setdefault(section, {}).update(keys)  # type: ignore[call-overload]
-        settings["kafka"]["bootstrap"] = stack.kafka
-        settings["clickhouse"]["url"] = stack.clickhouse
-        config.write_text(yaml.safe_dump(settings))
-        with (folder / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "worker", "--config", str(config), "--health-port", "0"],
-                stdout=log,
-                stderr=log,
-                env={key: value for key, value in os.environ.items() if not key.startswith("TOCSIN_")},
-            )
-        try:
-            asyncio.run(_topics(stack.kafka))
-            return asyncio.run(measure(stack.kafka, services, random.Random(5)))
-        finally:
-            worker.terminate()
-            worker.wait(30)
+    def latencies(self, arrived: dict[str, float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """ms, one a service that arrived."""
+        return np.array([(at - self.due[name]) * 1000 for name, at in arrived.items()])
 
 
-async def _topics(kafka: str) -> None:
-    for _ in range(300):
-        consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
-        await consumer.start()
-        found = await consumer.topics()
-        await consumer.stop()
-        if {"tocsin.in", "tocsin.incidents"} <= found:
-            return
-        await asyncio.sleep(0.2)
-    raise SystemExit("the worker did not create its topics within 60 s")
+def run(
+    kafka: str, clickhouse: str, profile: str, services: int, rate: float, folder: Path
+) -> dict[str, Any]:
+    """One worker with the profile's settings."""
+    prefix = f"{profile}-{time.time_ns()}"
+    topic = f"{prefix}.in"
+    sections = yaml.safe_load(LOW.read_text()) if profile == "low" else {}
+    sections.setdefault("clickhouse", {})["url"] = clickhouse
+    settings = settings_for(kafka, {topic: PARTITIONS}, prefix, **sections)
+    with Worker(folder, settings, ALL, prefix) as worker:
+        worker.until("ingest", 0, 60)
+        for _ in range(300):
+            if worker.text("/lag") not in (None, "[]"):
+                break
+            time.sleep(0.2)
+        time.sleep(2)
+        probe = Probe(kafka, topic, f"{prefix}.alerts", f"{prefix}.incidents", services)
+        cpu, began = worker.cpu(), time.monotonic()
+        asyncio.run(probe.run(rate))
+        busy = (worker.cpu() - cpu) / (time.monotonic() - began)
+        sent = probe.sent / (time.monotonic() - began)
+    row: dict[str, Any] = {
+        "settings": profile,
+        "of": services,
+        "rate": round(sent),
+        "worker_cpu": round(busy, 2),
+    }
+    for name, arrived in (("alert", probe.alerted), ("incident", probe.opened)):
+        found = probe.latencies(arrived)
+        row[f"{name}_n"] = len(found)
+        for q in (50, 90, 99):
+            row[f"{name}_p{q}"] = round(float(np.percentile(found, q))) if len(found) else None
+    return row
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--services", type=int, default=60)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--load", type=float, default=0.5, help="share of the most one worker takes")
+    parser.add_argument("--rate", type=float, help="samples a second instead")
+    parser.add_argument("--records", type=int, default=500_000, help="of the backlog that finds the most")
+    parser.add_argument("--profile", nargs="+", default=["low", "default"], choices=["low", "default"])
+    parser.add_argument("--kafka", help="an existing broker instead of one of its own")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args()
-    results = []
-    for name, overrides in SETTINGS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            found = np.array(run(overrides, args.services, Path(folder)))
-        results.append(
-            {
-                "settings": name,
-                "n": len(found),
-                "of": args.services,
-                "p50_ms": round(float(np.percentile(found, 50))) if len(found) else None,
-                "p90_ms": round(float(np.percentile(found, 90))) if len(found) else None,
-                "p99_ms": round(float(np.percentile(found, 99))) if len(found) else None,
-            }
-        )
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
+        kafka = args.kafka
+        if not kafka:
+            from tests.kafka.cluster import KafkaCluster
+
+            kafka = stack.enter_context(KafkaCluster(folder / "kafka", heap="1g")).bootstrap
+        clickhouse = stack.enter_context(Stack(folder / "data", kafka=False)).clickhouse
+        rate = args.rate
+        if rate is None:
+            most = capacity(kafka, clickhouse, folder, args.records)
+            rate = args.load * most
+            print(f"one worker takes {most:,.0f} samples/s; background {rate:,.0f}", file=sys.stderr)
+        found = [run(kafka, clickhouse, profile, args.services, rate, folder) for profile in args.profile]
+    print(f"{'settings':10} {'rate/s':>9} {'CPU':>5}   {'':8} {'n':>7} {'p50':>8} {'p90':>8} {'p99':>8} ms")
+    for row in found:
+        for what in ("alert", "incident"):
+            count = f"{row[f'{what}_n']}/{row['of']}"
+            p50, p90, p99 = (row[f"{what}_p{q}"] for q in (50, 90, 99))
+            print(
+                f"{row['settings']:10} {row['rate']:>9,} {row['worker_cpu']:>5}   {what:8} {count:>7} "
+                f"{p50!s:>8} {p90!s:>8} {p99!s:>8}"
+            )
     if args.json:
-        print(json.dumps(results, indent=2))
-        return
-    print(f"{'settings':26} {'n':>7} {'p50':>8} {'p90':>8} {'p99':>8}   produce → incident, ms")
-    for row in results:
-        count = f"{row['n']}/{row['of']}"
-        print(f"{row['settings']:26} {count:>7} {row['p50_ms']:>8} {row['p90_ms']:>8} {row['p99_ms']:>8}")
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

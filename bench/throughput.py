@@ -1,13 +1,17 @@
-"""Records and points a second through the real stages, beside bare aiokafka and plain Faust.
+"""Records and points a second: our stages beside every peer, on one broker and the same data.
 
-    python bench/throughput.py [--points 4000000] [--lines 400000] [--json FILE]
+    python -m bench.throughput [--runs 5] [--records 1000000] [--points 3000000] [--series 2000] [--json FILE]
 
-Two loads on one embedded broker: OTLP protobuf batches of 500 gauge points (as the Collector's Kafka
-exporter writes them) and single Tocsin JSON lines. For each, in turn and one process at a time:
-a bare aiokafka `getmany` loop and a no-op Faust agent over the very same records, then
-`tocsin worker --stages ingest`, then `--stages detect` over the pages ingest wrote. Rates are per
-CPU second of the reading process: of a reader from its first record to its last, of a stage from the
-moment the worker answers (before it is given partitions) until everything is safe on the next hop.
+Starts an Apache Kafka (or takes --kafka HOST:PORT), writes one topic of JSON lines and one of OTLP
+batches of 500 points, and lets each reader read it from the beginning, one process at a time, in turns:
+a busy moment of the machine hits all of them. Medians over the runs, per CPU second of the reading
+process (all its threads) and per wall second.
+
+Readers of both topics: a bare aiokafka `getmany` loop; the same loop with our decoder, nothing produced;
+a plain Faust agent that does nothing; `tocsin worker --stages ingest`, then `--stages detect` on the pages
+ingest made, and both in one worker. Of the JSON lines also bytewax and quixstreams, which decode them and
+keep an EWMA with a threshold per series. A stage's clocks run until every effect is safe on the next hop,
+deliveries and checkpoints included.
 """
 
 from __future__ import annotations
@@ -15,196 +19,186 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import aiokafka
-import psutil
-import yaml
-from opentelemetry.proto.metrics.v1 import metrics_pb2
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
 
-from embedded.probe import free_port
-from embedded.stack import Stack
-from streams.agents.topics import TopicSpec, connect, ensure_topics
+from bench.loads import PARTITIONS, POINTS_A_RECORD, ends, fill, json_lines, otlp_records
+from bench.workers import Worker, rates, settings_for
 
-PARTITIONS = 4
-SERVICES = 20
-SERIES_A_SERVICE = 25
-POINTS_A_RECORD = SERVICES * SERIES_A_SERVICE
-READERS = Path(__file__).with_name("transport.py")
-FAUST_SHARE = 8
-"""plain Faust reads this fraction of the records: it would take minutes otherwise"""
+Rates = dict[str, float]
+SHARES = {"faust": 16, "quix": 8, "quix-dict": 8, "bytewax": 1, "bare": 1, "decoder": 1}
+"""a slow reader reads one in so many records: its rate shows soon enough"""
+PEERS = ("bytewax", "quix-dict", "quix")
 
-
-def otlp_record(at_ms: int, number: int) -> bytes:
-    """500 gauge points of 20 services at one time."""
-    data = metrics_pb2.MetricsData()
-    for service in range(SERVICES):
-        resource = data.resource_metrics.add()
-        attribute = resource.resource.attributes.add()
-        attribute.key, attribute.value.string_value = "service.name", f"service-{service:02d}"
-        metric = resource.scope_metrics.add().metrics.add()
-        metric.name, metric.unit = "queue.length", "1"
-        for series in range(SERIES_A_SERVICE):
-            point = metric.gauge.data_points.add()
-            point.time_unix_nano = at_ms * 1_000_000
-            point.as_double = 100 + (number * 7 + series) % 13
-            label = point.attributes.add()
-            label.key, label.value.string_value = "queue", f"queue-{series:02d}"
-    return data.SerializeToString()
+TITLES = {
+    "bare": "bare aiokafka `getmany`",
+    "decoder": "bare aiokafka + our decoder, nothing produced",
+    "faust": "plain Faust agent, no-op",
+    "ingest": "ours: ingest",
+    "detect": "ours: detect, default bank",
+    "both": "ours: ingest and detect in one worker",
+    "bytewax": "bytewax: JSON, EWMA, threshold",
+    "quix-dict": "quixstreams: the same, state in a dict",
+    "quix": "quixstreams: the same, state in its store",
+}
 
 
-def json_line(at_ms: int, number: int) -> bytes:
-    """One sample of one of 500 series."""
-    series = number % POINTS_A_RECORD
-    return (
-        b'{"ts":%d,"service":"service-%02d","metric":"queue.length","value":%d.5,"labels":{"queue":"queue-%02d"}}'
-        % (at_ms, series % SERVICES, 100 + number % 13, series // SERVICES)
-    )
-
-
-async def fill(kafka: str, topic: str, records: list[bytes]) -> None:
-    """Write the records, spread evenly over the partitions, in order."""
-    admin = await connect(kafka)
-    await ensure_topics(admin, [TopicSpec(topic, PARTITIONS, internal=False)])
-    await admin.close()
-    producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=kafka, linger_ms=20, max_batch_size=512 * 1024, max_request_size=4_000_000
-    )
-    await producer.start()
-    for number, value in enumerate(records):
-        await producer.send(topic, value, partition=number % PARTITIONS)
-    await producer.stop()
-
-
-def baseline(kafka: str, topic: str, reader: str, records: int) -> dict[str, float]:
-    """A reader of bench/transport.py over the same topic."""
-    argv = [sys.executable, str(READERS), "--read", reader, "--topic", topic, "--kafka", kafka]
-    done = subprocess.run(
-        [*argv, "--records", str(records)], check=True, capture_output=True, text=True, timeout=600
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+def peer(kafka: str, topic: str, reader: str, records: int) -> Rates:
+    """A reader of bench/readers.py in a process of its own."""
+    limit = records // SHARES[reader]
+    argv = [sys.executable, "-m", "bench.readers", reader, kafka, topic, str(limit)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        raise SystemExit(f"{reader} failed:\n{done.stderr[-2000:]}")
+    found: Rates = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def stage(folder: Path, settings: dict[str, Any], name: str, until: int | None) -> dict[str, float]:
-    """Run one stage until it has processed `until` records, or no more for four seconds."""
-    config = folder / "tocsin.yaml"
-    config.write_text(yaml.safe_dump(settings))
-    port = free_port()
-    argv = [sys.executable, "-m", "cli.main", "worker", "--config", str(config), "--stages", name]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("TOCSIN_")}
-    with (folder / f"{name}.log").open("wb") as log:
-        worker = subprocess.Popen(
-            [*argv, "--health-port", str(port)], stdout=log, stderr=log, env=environment
-        )
-    process = psutil.Process(worker.pid)
-    first: tuple[float, float, int] | None = None
-    last = (0.0, 0.0, 0)
-    began = time.monotonic()
-    try:
-        while time.monotonic() - began < 600:
-            seen = _records(port, name)
-            if seen is not None:
-                now = (time.perf_counter(), sum(process.cpu_times()[:2]), seen)
-                first = first or now
-                if seen > last[2]:
-                    last = now
-                if (until is not None and seen >= until) or (last[2] and now[0] - last[0] > 4):
-                    break
-            time.sleep(0.02)
-    finally:
-        worker.terminate()
-        worker.wait(60)
-    if first is None or last[2] == first[2]:
-        raise SystemExit(f"{name}: too quick or too slow to be timed; see {folder / f'{name}.log'}")
-    records = last[2] - first[2]
-    return {
-        "records": records,
-        "per_cpu_s": records / (last[1] - first[1]),
-    }
+def stages(kafka: str, topic: str, folder: Path, records: int) -> dict[str, Rates]:
+    """Ingest alone, detect alone on its pages, then both in one worker."""
+    prefix = f"{topic}-{time.time_ns()}"
+    found = {}
+    settings = settings_for(kafka, {topic: PARTITIONS}, prefix)
+    with Worker(folder, settings, "ingest", f"{prefix}-ingest") as worker:
+        first = worker.beginning("ingest")
+        found["ingest"] = rates(first, worker.until("ingest", records))
+    pages = asyncio.run(ends(kafka, f"{prefix}.pages"))
+    with Worker(folder, settings, "detect", f"{prefix}-detect") as worker:
+        first = worker.beginning("detect")
+        found["detect"] = _as_records(rates(first, worker.until("detect", pages)), pages, records)
+    settings = settings_for(kafka, {topic: PARTITIONS}, f"{prefix}-both")
+    with Worker(folder, settings, "ingest,detect", f"{prefix}-both") as worker:
+        first = worker.beginning("ingest")
+        worker.until("ingest", records)
+        # What ingest says of quiet sources comes on top of these, later.
+        pages = asyncio.run(ends(kafka, f"{prefix}-both.pages"))
+        last = worker.until("detect", pages)
+        found["both"] = rates(first, last._replace(records=first.records + records))
+    return found
 
 
-def _records(port: int, stage_name: str) -> int | None:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
-            text = answer.read().decode()
-    except OSError:
-        return None
-    found = re.search(rf'^tocsin_records_total{{stage="{stage_name}"}} (\d+)', text, re.MULTILINE)
-    return int(found[1]) if found else 0
-
-
-def load(
-    kafka: str, folder: Path, name: str, records: list[bytes], points_a_record: int
-) -> list[dict[str, Any]]:
-    """All four readers over one load."""
-    topic = f"bench-{name}-{time.time_ns()}"
-    asyncio.run(fill(kafka, topic, records))
-    settings = {
-        "kafka": {"bootstrap": kafka, "group_prefix": topic},
-        "topics": {
-            "inputs": [{"name": topic, "partitions": PARTITIONS}],
-            "pages": f"{topic}.pages",
-            "alerts": f"{topic}.alerts",
-            "incidents": f"{topic}.incidents",
-            "action_results": f"{topic}.results",
-            "deadletters": f"{topic}.dead",
-        },
-    }
-    found = {
-        "bare aiokafka": baseline(kafka, topic, "aiokafka", len(records)),
-        "plain Faust": baseline(kafka, topic, "faust", len(records) // FAUST_SHARE),
-        "ingest": stage(folder, settings, "ingest", len(records)),
-    }
-    pages = stage(folder, settings, "detect", None)
+def _as_records(rate: Rates, pages: int, records: int) -> Rates:
     # Pages are not records: all of them together hold the points of the whole load.
-    found["detect"] = {"per_cpu_s": pages["per_cpu_s"] / pages["records"] * len(records)}
-    rows = []
-    for reader, rates in found.items():
-        rows.append(
-            {
-                "load": name,
-                "reader": reader,
-                "records_per_cpu_s": round(rates["per_cpu_s"]),
-                "points_per_cpu_s": round(rates["per_cpu_s"] * points_a_record),
-                "of_aiokafka": round(rates["per_cpu_s"] / found["bare aiokafka"]["per_cpu_s"], 3),
-                "of_faust": round(rates["per_cpu_s"] / found["plain Faust"]["per_cpu_s"], 2),
-            }
+    return {name: value / pages * records for name, value in rate.items()}
+
+
+def turn(
+    kafka: str, topic: str, folder: Path, records: int, names: tuple[str, ...], tell: Callable[[str], None]
+) -> dict[str, Rates]:
+    """Every reader once."""
+    found: dict[str, Rates] = {}
+    for name in names:
+        tell(TITLES[name])
+        found[name] = peer(kafka, topic, name, records)
+    tell("ours")
+    return found | stages(kafka, topic, folder, records)
+
+
+def rows(found: list[dict[str, Rates]], points: int) -> list[dict[str, Any]]:
+    """Medians and ratios per reader; `points` a record."""
+    medians = {
+        name: {key: statistics.median(run[name][key] for run in found) for key in ("per_s", "per_cpu_s")}
+        for name in TITLES
+        if name in found[0]
+    }
+    return [
+        {
+            "reader": name,
+            "records_per_cpu_s": round(rate["per_cpu_s"]),
+            "points_per_cpu_s": round(rate["per_cpu_s"] * points),
+            "points_per_s": round(rate["per_s"] * points),
+            "of_bare": round(rate["per_cpu_s"] / medians["bare"]["per_cpu_s"], 3),
+            "of_decoder": round(rate["per_cpu_s"] / medians["decoder"]["per_cpu_s"], 3),
+            "of_faust": round(rate["per_cpu_s"] / medians["faust"]["per_cpu_s"], 2),
+            "runs": [round(run[name]["per_cpu_s"] * points) for run in found],
+        }
+        for name, rate in medians.items()
+    ]
+
+
+def show(console: Console, load: str, found: list[dict[str, Any]]) -> None:
+    """One table a load."""
+    table = Table(title=load, title_justify="left")
+    for column in ("reader", "points / CPU s", "points / s", "of bare", "of bare + decoder", "of Faust"):
+        table.add_column(column, justify="left" if column == "reader" else "right")
+    for row in found:
+        table.add_row(
+            TITLES[row["reader"]],
+            f"{row['points_per_cpu_s']:,}",
+            f"{row['points_per_s']:,}",
+            f"{row['of_bare']:.2f}",
+            f"{row['of_decoder']:.2f}",
+            f"{row['of_faust']:.1f}",
         )
-    return rows
+    console.print(table)
+
+
+def measure(args: argparse.Namespace, folder: Path, console: Console) -> dict[str, list[dict[str, Any]]]:
+    """Fill the topics, take turns, put the medians together."""
+    with ExitStack() as stack:
+        kafka = args.kafka
+        if not kafka:
+            from tests.kafka.cluster import KafkaCluster
+
+            kafka = stack.enter_context(KafkaCluster(folder / "kafka", heap="1g")).bootstrap
+        mark = time.time_ns()
+        loads = {
+            "JSON lines, one sample a record": (f"lines-{mark}", args.records, 1, ("bare", "decoder", "faust", *PEERS)),
+            "OTLP protobuf, 500 points a record": (
+                f"otlp-{mark}", args.points // POINTS_A_RECORD, POINTS_A_RECORD, ("bare", "decoder", "faust"),
+            ),
+        }  # fmt: skip
+        console.print("filling the topics")
+        for topic, records, points, _ in loads.values():
+            load = json_lines(records, args.series) if points == 1 else otlp_records(args.points, args.series)
+            asyncio.run(fill(kafka, topic, load))
+        found: dict[str, list[dict[str, Rates]]] = {load: [] for load in loads}
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("", total=args.runs * len(loads))
+            for number in range(args.runs):
+                for load, (topic, records, _, names) in loads.items():
+
+                    def tell(what: str, number: int = number, load: str = load) -> None:
+                        progress.update(task, description=f"run {number + 1}/{args.runs}, {load[:4]}: {what}")
+
+                    found[load].append(turn(kafka, topic, folder, records, names, tell))
+                    progress.advance(task)
+        return {load: rows(found[load], loads[load][2]) for load in loads}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--points", type=int, default=4_000_000, help="OTLP points")
-    parser.add_argument("--lines", type=int, default=400_000, help="JSON lines")
-    parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--records", type=int, default=1_000_000, help="JSON lines")
+    parser.add_argument("--points", type=int, default=3_000_000, help="OTLP points")
+    parser.add_argument("--series", type=int, default=2_000, help="a multiple of 500")
+    parser.add_argument("--kafka", help="an existing broker instead of one of its own")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args()
-    begin = int(time.time() * 1000) - 3_600_000
-    batches = [otlp_record(begin + number * 500, number) for number in range(args.points // POINTS_A_RECORD)]
-    lines = [json_line(begin + number // POINTS_A_RECORD * 2_000, number) for number in range(args.lines)]
-    with tempfile.TemporaryDirectory() as name, Stack(Path(name) / "data", clickhouse=False) as stack:
-        rows = load(stack.kafka, Path(name), "otlp", batches, POINTS_A_RECORD)
-        rows += load(stack.kafka, Path(name), "lines", lines, 1)
+    if args.series % POINTS_A_RECORD or args.points % args.series or args.records % args.series:
+        parser.error(f"--series must be a multiple of {POINTS_A_RECORD}, and divide --points and --records")
+    console = Console()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
+        found = measure(args, Path(folder), console)
+    for load, table in found.items():
+        show(console, load, table)
+    console.print(f"medians of {args.runs} interleaved runs, {time.monotonic() - began:.0f} s in all")
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
-    print("| load | reader | records per CPU s | points per CPU s | of aiokafka | of Faust |")
-    print("|---|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row['load']} | {row['reader']} | {row['records_per_cpu_s']:,} "
-            f"| {row['points_per_cpu_s']:,} | {row['of_aiokafka']} | {row['of_faust']} |"
-        )
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

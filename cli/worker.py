@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -16,13 +16,15 @@ import typer
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
 from config.settings import Settings
-from streams.agents import logs
+from streams.agents import footprint, logs
 from streams.agents.observe import ObserveConfig
 from streams.agents.process import WorkerConfig, run_worker
-from streams.agents.stages import STAGES, build_plan, topic_specs
+from streams.agents.stages import STAGES, StagePlan, build_plan, topic_specs
 from streams.agents.topics import StartError
 
 log = logging.getLogger(__name__)
+
+SETTLE_AGAIN_S = 20.0
 
 
 def worker(
@@ -107,6 +109,7 @@ async def _run(
     health_bind: str,
     say: Callable[[str], None],
 ) -> int:
+    footprint.keep_small()
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -118,6 +121,14 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+
+    def plan_for(stage: str, counts: Mapping[str, int]) -> StagePlan:
+        plan = build_plan(stage, settings, counts)
+        footprint.settle()  # whatever this stage compiles has been compiled
+        return plan
+
+    # Some kernels are loaded when the first data of their kind come.
+    loop.call_later(SETTLE_AGAIN_S, footprint.settle)
     worker_config = WorkerConfig(
         bootstrap=settings.kafka.bootstrap,
         group_prefix=settings.kafka.group_prefix,
@@ -130,7 +141,7 @@ async def _run(
         worker_config,
         stages,
         topic_specs(settings),
-        lambda stage, counts: build_plan(stage, settings, counts),
+        plan_for,
         stop,
         announce=say,
     )

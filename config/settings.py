@@ -77,7 +77,7 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    step_ms: Annotated[int, Meta(ge=50)] = 1_000
+    step_ms: Annotated[int, Meta(ge=10)] = 1_000
     """event time advances in steps of this size"""
     warmup_samples: Annotated[int, Meta(ge=4)] = 20
     fire_score: Share = 0.9

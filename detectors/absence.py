@@ -56,15 +56,14 @@ class Open(msgspec.Struct, array_like=True):
 class Directory(Protocol):
     """What absence needs to know of the bank's series."""
 
-    services: dict[str, set[int]]
-
     @property
     def slots(self) -> Records: ...
     @property
     def due(self) -> I64: ...
     def series_at(self, slot: int) -> Series: ...
     def instance_at(self, slot: int) -> str: ...
-    def slot_of(self, fp: int) -> int | None: ...
+    def slots_of(self, fps: Sequence[int]) -> list[int]: ...
+    def members(self, service: str) -> list[int]: ...
 
 
 def _mark(directory: Directory, gone: list[int]) -> None:
@@ -106,7 +105,7 @@ class Absences:
     # beginning
 
     def _service(self, directory: Directory, service: str, overdue: list[int], now_ms: int) -> list[Alert]:
-        members = sorted(directory.services[service])
+        members = directory.members(service)
         if self._silent(directory, members, overdue, now_ms):
             gone = self._regular(directory, members)
             return [self._announce(directory, gone, "service", "", now_ms)]
@@ -251,12 +250,12 @@ class Absences:
 
     def _why_over(self, directory: Directory, entry: Open) -> str:
         """A reason to close the absence, or nothing."""
-        slots = [slot for fp in entry.members if (slot := directory.slot_of(fp)) is not None]
+        slots = directory.slots_of(entry.members)
         if not slots:
             return "forgotten"
         if any(not directory.slots["absent"][slot] for slot in slots):
             return "heard again"
-        members = directory.services.get(entry.alert.service, set())
+        members = directory.members(entry.alert.service)
         if entry.scope == "service" and any(directory.slots["last_ts"][slot] > entry.at for slot in members):
             return "the service is heard again"
         if entry.alert.instance and any(self._replaced(directory, slot, members) for slot in slots):

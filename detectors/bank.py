@@ -6,6 +6,7 @@ through. Equal rows give equal alerts, scores and snapshots, however they are cu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,11 +84,14 @@ class Bank:
         )
         self._arrays = Arrays(16)
         self._index = Index()
-        self._slot: dict[int, int] = {}
         self._series: list[Series | None] = []
         self._instance: list[str] = []
         self._free: list[int] = []
-        self.services: dict[str, set[int]] = {}
+        self._services: dict[str, int] = {}
+        """service to a number that is never used again"""
+        self._service = np.full(16, -1, np.int64)
+        """by slot: number of its service"""
+        self._next_service = 0
         self.absences = Absences(config.absent_min_ms)
         self.now_ms = 0
         """event time of the newest row or step"""
@@ -119,13 +123,23 @@ class Bank:
     def instance_at(self, slot: int) -> str:
         return self._instance[slot]
 
-    def slot_of(self, fp: int) -> int | None:
-        return self._slot.get(fp)
+    def slots_of(self, fps: Sequence[int]) -> list[int]:
+        """Slots of those of the fingerprints that are known."""
+        found: list[int] = self._index.lookup(np.array(fps, np.uint64)).tolist()
+        return [slot for slot in found if slot >= 0]
+
+    def members(self, service: str) -> list[int]:
+        """Slots of the service's series, in order."""
+        number = self._services.get(service)
+        if number is None:
+            return []
+        found: list[int] = np.flatnonzero(self._service[: len(self._series)] == number).tolist()
+        return found
 
     # series
 
     def __len__(self) -> int:
-        return len(self._slot)
+        return self._index.count
 
     def describe(self, series: Series, sparse: bool = False) -> None:
         """Make a series known; a description that differs from the known one replaces it.
@@ -134,21 +148,20 @@ class Bank:
         error ratios, log rates); such a series is never absent. When the bank is full, the least
         recently seen series are forgotten, oldest first, and counted.
         """
-        slot = self._slot.get(series.fp)
-        if slot is None:
-            if len(self._slot) >= self.config.max_series_per_shard:
+        known = self.slots_of([series.fp])
+        if not known:
+            if len(self) >= self.config.max_series_per_shard:
                 self._evict()
             slot = self._new_slot()
             self._arrays.clear(slot, series.fp, self.now_ms)
-            self._slot[series.fp] = slot
             self._index.add(np.array([series.fp], np.uint64), np.array([slot], np.int64))
-        elif self._series[slot] == series and bool(self.slots["sparse"][slot]) == sparse:
-            return
         else:
-            self.services[self.series_at(slot).service].discard(slot)
+            slot = known[0]
+        if known and self._series[slot] == series and bool(self.slots["sparse"][slot]) == sparse:
+            return
         self._series[slot] = series
         self._instance[slot] = instance_of(series)
-        self.services.setdefault(series.service, set()).add(slot)
+        self._service[slot] = self._number_of(series.service)
         s = self.slots[slot]
         s["sparse"] = sparse
         if sparse:
@@ -166,9 +179,17 @@ class Bank:
         slot = len(self._series)
         if slot >= len(self._arrays.slots):
             self._arrays.grow(2 * len(self._arrays.slots))
+            self._service = np.concatenate([self._service, np.full_like(self._service, -1)])
         self._series.append(None)
         self._instance.append("")
         return slot
+
+    def _number_of(self, service: str) -> int:
+        number = self._services.get(service)
+        if number is None:
+            number = self._services[service] = self._next_service
+            self._next_service += 1
+        return number
 
     def _evict(self) -> None:
         used = np.flatnonzero(self.slots["used"][: len(self._series)])
@@ -180,20 +201,17 @@ class Bank:
 
     def _forget(self, slots: list[int]) -> None:
         for slot in slots:
-            series = self.series_at(slot)
-            del self._slot[series.fp]
-            members = self.services[series.service]
-            members.discard(slot)
-            if not members:
-                del self.services[series.service]
-            self.absences.forget(series.fp)
+            self.absences.forget(self.series_at(slot).fp)
             self._series[slot] = None
             self._instance[slot] = ""
             self._free.append(slot)
         self.slots["used"][slots] = 0
+        self._service[slots] = -1
         self._arrays.due[slots] = FAR
-        self._index.clear(len(self._slot))
         used = np.flatnonzero(self.slots["used"][: len(self._series)])
+        left = set(self._service[used].tolist())
+        self._services = {name: number for name, number in self._services.items() if number in left}
+        self._index.clear(len(used))
         self._index.add(self.slots["fp"][used], used.astype(np.int64))
 
     # rows

@@ -171,12 +171,12 @@ def _build(version: int) -> Any:
             due[slot] = learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
 
             # score
-            which = choose(s, visits[slot], at)
+            which = choose(s, visits[:, slot], at)
             expected = s["level"][which]
             if s["count"] < 1.0:
                 expected = value
             elif which != PLAIN:
-                expected += baseline(s, profile[slot], visits[slot], which, at)
+                expected += baseline(s, profile[:, slot], visits[:, slot], which, at)
             spread = sigma(s, which)
             z = (value - expected) / spread
             side = UP if z > 0.0 else DOWN
@@ -259,7 +259,18 @@ def _build(version: int) -> Any:
             if outcome in (ACCEPT, DROP):
                 accept_candidate(s)
             learn_series(
-                s, codes[slot], profile[slot], visits[slot], at, value, where, square, u, side, warm, hot
+                s,
+                codes[slot],
+                profile[:, slot],
+                visits[:, slot],
+                at,
+                value,
+                where,
+                square,
+                u,
+                side,
+                warm,
+                hot,
             )
         return len(fps), n_events, version
 

@@ -18,6 +18,7 @@ from detectors.ratios import Ratios, failed, ratio_series
 from detectors.release import Slice
 from detectors.rules import OWN_SERVICE
 from detectors.series import SeriesTable
+from streams.records import interned
 from streams.records.pages import F64, I64, U64, Kind, Series
 
 EVICT_SHARE = 64
@@ -249,7 +250,7 @@ class Numbers:
 
     def load(self, state: NumbersState) -> None:
         """Take over what `export` gave, into a fresh object."""
-        self.table.load(state.series, state.last_seen, state.first_seen)
+        self.table.load([interned.series(one) for one in state.series], state.last_seen, state.first_seen)
         for series in self.table.series:
             self._add(series)
         self._rates.load(state.rates)

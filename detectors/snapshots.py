@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cramjam
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from detectors import seasonal
 from detectors.absence import Open
 from detectors.state import SLOT
-from streams.records.pages import Series
+from streams.records import interned
+from streams.records.pages import I64, Series
 
 if TYPE_CHECKING:
     from detectors.bank import Bank
@@ -47,7 +50,8 @@ def pack(bank: Bank) -> bytes:
     arrays = bank._arrays
     used = np.flatnonzero(arrays.slots["used"][: len(bank._series)])
     slots = arrays.slots[used]
-    seasoned = np.flatnonzero(arrays.visits[used].any(axis=1))
+    visited = np.flatnonzero(arrays.visits[:, : len(bank._series)].any(axis=1))
+    seasoned = np.flatnonzero(arrays.visits[visited][:, used].any(axis=0))
     filled = np.arange(arrays.codes.shape[1]) < slots["codes"][:, None]
     state = BankState(
         FORMAT,
@@ -57,14 +61,22 @@ def pack(bank: Bank) -> bytes:
         arrays.due[used].tobytes(),
         arrays.codes[used][filled].tobytes(),
         seasoned.astype("<i8").tobytes(),
-        arrays.profile[used[seasoned]].tobytes(),
-        arrays.visits[used[seasoned]].tobytes(),
+        _by_series(arrays.profile, visited, used[seasoned]),
+        _by_series(arrays.visits, visited, used[seasoned]),
         [bank.absences.open[key] for key in sorted(bank.absences.open)],
         bank.counters,
         bank.now_ms,
         bank._idle_check,
     )
     return bytes(cramjam.zstd.compress(_encoder.encode(state), level=1))
+
+
+def _by_series(bins: npt.NDArray[Any], visited: I64, slots: I64) -> bytes:
+    """The bins of each slot, slot by slot; those never visited are zero."""
+    rows = np.zeros((len(slots), len(bins)), bins.dtype)
+    for which in visited.tolist():
+        rows[:, which] = bins[which, slots]
+    return rows.tobytes()
 
 
 def unpack(bank: Bank, blob: bytes) -> None:
@@ -76,7 +88,7 @@ def unpack(bank: Bank, blob: bytes) -> None:
         )
     slots = np.frombuffer(state.slots, SLOT)
     for series, sparse in zip(state.series, slots["sparse"].tolist(), strict=True):
-        bank.describe(series, bool(sparse))
+        bank.describe(interned.series(series), bool(sparse))
     n = len(slots)
     arrays = bank._arrays
     arrays.slots[:n] = slots
@@ -84,9 +96,11 @@ def unpack(bank: Bank, blob: bytes) -> None:
     filled = np.arange(arrays.codes.shape[1]) < slots["codes"][:, None]
     arrays.codes[:n][filled] = np.frombuffer(state.codes, np.float32).reshape(-1, 3)
     seasoned = np.frombuffer(state.seasoned, "<i8")
-    bins = arrays.profile.shape[1]
-    arrays.profile[seasoned] = np.frombuffer(state.profile, np.float32).reshape(-1, bins)
-    arrays.visits[seasoned] = np.frombuffer(state.visits, np.uint8).reshape(-1, bins)
+    visits = np.frombuffer(state.visits, np.uint8).reshape(-1, seasonal.BINS)
+    profile = np.frombuffer(state.profile, np.float32).reshape(-1, seasonal.BINS)
+    for which in np.flatnonzero(visits.any(axis=0)).tolist():
+        arrays.profile[which, seasoned] = profile[:, which]
+        arrays.visits[which, seasoned] = visits[:, which]
     bank.absences.open = {entry.alert.id: entry for entry in state.open}
     bank.counters = dict(state.counters)
     bank.now_ms = state.now_ms

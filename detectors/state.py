@@ -58,8 +58,10 @@ class Arrays:
         self.due = np.full(capacity, cadence.FAR, np.int64)
         """event time from which a series is overdue; FAR: never, or announced already"""
         self.codes = np.zeros((capacity, shapes.SIZE, 3), np.float32)
-        self.profile = np.zeros((capacity, seasonal.BINS), np.float32)
-        self.visits = np.zeros((capacity, seasonal.BINS), np.uint8)
+        # Bin by bin: all series are in the same bins at a time, so these lie together; and a bin takes
+        # memory only when its hour has come.
+        self.profile = np.zeros((seasonal.BINS, capacity), np.float32)
+        self.visits = np.zeros((seasonal.BINS, capacity), np.uint8)
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` slots."""
@@ -68,17 +70,21 @@ class Arrays:
         bigger.slots[:n] = self.slots
         bigger.due[:n] = self.due
         bigger.codes[:n] = self.codes
-        bigger.profile[:n] = self.profile
-        bigger.visits[:n] = self.visits
+        for which in range(seasonal.BINS):
+            if self.visits[which].any():
+                bigger.profile[which, :n] = self.profile[which]
+                bigger.visits[which, :n] = self.visits[which]
         self.slots, self.due, self.codes = bigger.slots, bigger.due, bigger.codes
         self.profile, self.visits = bigger.profile, bigger.visits
 
     def clear(self, slot: int, fp: int, now_ms: int) -> None:
         """An empty state for a new series."""
         self.due[slot] = cadence.FAR
-        self.codes[slot] = 0
-        self.profile[slot] = 0
-        self.visits[slot] = 0
+        if self.slots["state"][slot]:  # somebody else's before
+            self.codes[slot] = 0
+            visited = self.visits[:, slot] > 0
+            self.profile[visited, slot] = 0
+            self.visits[visited, slot] = 0
         self.slots[slot] = EMPTY
         self.slots["fp"][slot] = fp
         self.slots["touched"][slot] = now_ms

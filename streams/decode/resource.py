@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from streams.decode.rules import Rules
 from streams.decode.units import ucum
+from streams.records import interned
 from streams.records.digest import digest_hex, fingerprint
 from streams.records.pages import Kind, Origin, Series
 
@@ -83,7 +84,7 @@ def _named(attributes: Mapping[str, str], names: tuple[str, ...]) -> str:
 def origin(service: str, instance: str, context: Mapping[str, str]) -> Origin:
     """An origin with everything cut to its bounds."""
     kept = sorted(context.items())[:MAX_CONTEXT]
-    return Origin(clip(service), clip(instance), tuple((clip(k), clip(v)) for k, v in kept))
+    return interned.origin(Origin(clip(service), clip(instance), tuple((clip(k), clip(v)) for k, v in kept)))
 
 
 def series(
@@ -102,15 +103,9 @@ def series(
         named.setdefault("instance", sender.instance)
     kept = tuple(sorted(named.items())[:max_labels])
     name = clip(metric)
-    return Series(
-        fingerprint(sender.service, name, kept),
-        sender.service,
-        name,
-        kept,
-        ucum(unit)[:MAX_VALUE],
-        kind,
-        bounds,
-        sender.resource,
+    fp = fingerprint(sender.service, name, kept)
+    return interned.series(
+        Series(fp, sender.service, name, kept, ucum(unit)[:MAX_VALUE], kind, bounds, sender.resource)
     )
 
 

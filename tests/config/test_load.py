@@ -43,7 +43,7 @@ def test_environment_wins_over_the_file(tmp_path: Path) -> None:
     ("text", "parts"),
     [
         ("detect: {step_ms: soon}", ["detect.step_ms", "'soon'", "int"]),
-        ("detect: {step_ms: 1}", ["detect.step_ms", "is 1", ">= 50"]),
+        ("detect: {step_ms: 1}", ["detect.step_ms", "is 1", ">= 10"]),
         ("detect: {stepms: 1000}", ["stepms"]),
         ("detekt: {}", ["detekt"]),
         ("detect: {fire_score: 0.4}", ["detect.clear_score", "0.5", "0.4"]),
