@@ -14,7 +14,7 @@ import typer
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
 from config.settings import Settings
-from streams.agents.process import WorkerConfig, run_worker
+from streams.agents.process import WorkerConfig, run_worker, use_fast_loop
 from streams.agents.stages import STAGES, build_plan, topic_specs
 from streams.agents.topics import StartError
 
@@ -64,6 +64,7 @@ def worker(
     _set_up_logging(log_level)
     settings = settings_from(config, kafka, clickhouse)
     try:
+        use_fast_loop()
         code = asyncio.run(_run(settings, chosen, None if health_port < 0 else health_port))
     except StartError as error:
         raise CliError(str(error)) from None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from streams.decode import correlator_json, otlp_batch, otlp_json, otlp_protobuf, tocsin_batch, tocsin_json
-from streams.decode.columns import BatchDecoder, Decoder
+from streams.decode.catalog import Catalog
+from streams.decode.columns import BatchDecoder, Columns, Decoder
 from streams.decode.look import Look
 from streams.records.compiled import COMPILING
 
@@ -57,3 +58,10 @@ def sniff(value: bytes) -> str | None:
         if claiming:
             return claiming[0] if len(claiming) == 1 else None
     return None
+
+
+def warm() -> None:
+    """Compile the kernels, or load them from the cache: seconds the first time, best before data flow."""
+    for batch in BATCHES.values():
+        sink = Columns(Catalog(1, 1))
+        batch([b"-"], sink, lambda _: None)
