@@ -19,13 +19,13 @@ COPY cli cli
 COPY demo demo
 RUN /opt/tocsin/bin/pip install --no-deps . \
     # Compiled here once, beside the code, where any user can read it.
-    && /opt/tocsin/bin/python -c "from detectors.bank import warm; warm()"
+    && /opt/tocsin/bin/python -c "from detectors import bank; from streams.decode import formats; bank.warm(); formats.warm()"
 
 FROM python:3.12.12-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin tocsin \
     && install -d -o tocsin -g tocsin /var/cache/tocsin
 COPY --from=build /opt/tocsin /opt/tocsin
-# Compiled detector kernels are kept between starts; the package itself is read-only for the user.
+# Compiled kernels are kept between starts; the package itself is read-only for the user.
 ENV PATH=/opt/tocsin/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -18,7 +18,7 @@ from cli.errors import CliError
 from config.settings import Settings
 from streams.agents import footprint, logs
 from streams.agents.observe import ObserveConfig
-from streams.agents.process import WorkerConfig, run_worker
+from streams.agents.process import WorkerConfig, run_worker, use_fast_loop
 from streams.agents.stages import STAGES, StagePlan, build_plan, topic_specs
 from streams.agents.topics import StartError
 
@@ -88,6 +88,7 @@ def worker(
     say = _teller(logs.set_up(log_level, log_format))
     settings = settings_from(config, kafka, clickhouse)
     try:
+        use_fast_loop()
         code = asyncio.run(_run(settings, chosen, None if health_port < 0 else health_port, health_bind, say))
     except StartError as error:
         raise CliError(str(error)) from None

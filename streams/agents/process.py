@@ -26,6 +26,11 @@ from streams.agents.transport import check_overrides
 from streams.agents.views import StageView, stalled_for
 from streams.records.stage import Output
 
+try:
+    import uvloop
+except ImportError:  # it has no Windows
+    uvloop = None
+
 log = logging.getLogger(__name__)
 
 EXIT_OK = 0
@@ -146,6 +151,12 @@ class Stage:
                 await work
         except TimeoutError:
             log.warning("%s: not %s within %.1f s; the rest will be read again", self.name, what, seconds)
+
+
+def use_fast_loop() -> None:
+    """Event loops made from now on, Faust's thread included, are uvloop's where it is installed."""
+    if uvloop is not None:
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 async def run_worker(

@@ -73,15 +73,17 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
     """The real thing. Imports a stage's code only when the stage is run."""
     inputs = stage_inputs(stage, settings)
     if stage == "ingest":
+        from streams.decode.formats import warm
         from streams.decode.ingest import ingest_factory
 
+        warm()  # before the group is joined: compiling would stall the event loop for seconds
         factory = ingest_factory(settings, source_ids(settings, counts))
         return StagePlan(stage, inputs, factory, fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms)
     if stage == "detect":
         from detectors.bank import warm
         from detectors.shard import shard_factory
 
-        warm()  # before the group is joined: compiling would stall the event loop for seconds
+        warm()  # likewise
         return StagePlan(stage, inputs, shard_factory(settings))
     if stage == "correlate":
         from correlator.domain import domain_factory

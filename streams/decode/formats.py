@@ -14,7 +14,8 @@ from streams.decode import (
     tocsin_json,
     vector,
 )
-from streams.decode.columns import BatchDecoder, Decoder
+from streams.decode.catalog import Catalog
+from streams.decode.columns import BatchDecoder, Columns, Decoder
 from streams.decode.logs import (
     filebeat,
     fluent_bit,
@@ -92,3 +93,10 @@ def sniff(value: bytes) -> str | None:
         if claiming:
             return claiming[0] if len(claiming) == 1 else None
     return None
+
+
+def warm() -> None:
+    """Compile the kernels, or load them from the cache: seconds the first time, best before data flow."""
+    for batch in BATCHES.values():
+        sink = Columns(Catalog(1, 1))
+        batch([b"-"], sink, lambda _: None)

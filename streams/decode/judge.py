@@ -130,7 +130,12 @@ def _refuse(
     references: I64,
 ) -> None:
     """Note the bad rows under their records, with one reason and an example each."""
-    for row in np.flatnonzero(bad).tolist():
+    at = np.flatnonzero(bad)
+    wrong = np.zeros(len(at), dtype=np.bool_) if right is None else ~right[at]
+    which = np.where(wrong, 0, np.where(ahead[at], 1, 2))
+    _, first, count = np.unique(rows.record[at] * 3 + which, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    for row, many in zip(at[first[order]].tolist(), count[order].tolist(), strict=True):
         record = int(rows.record[row])
         ts, reference = int(rows.ts[row]), int(references[record])
         if right is not None and not right[row]:
@@ -143,7 +148,7 @@ def _refuse(
         found = refusals.setdefault(record, [])
         for i, refusal in enumerate(found):
             if refusal.reason == reason:
-                found[i] = refusal._replace(rows=refusal.rows + 1)
+                found[i] = refusal._replace(rows=refusal.rows + many)
                 break
         else:
-            found.append(Refusal(reason, detail, 1))
+            found.append(Refusal(reason, detail, many))
