@@ -60,10 +60,8 @@ class Audit:
         """Note ids with another content than expected; returns how many."""
         wrong = [key for key in expected if key in found and found[key] != expected[key]]
         if wrong:
-            key = wrong[0]
-            self.details.append(
-                f"{hop}: {len(wrong)} with another content, such as {key}:\n   {expected[key]!r}\n   {found[key]!r}"
-            )
+            self.details.append(f"{hop}: {len(wrong)} with another content, such as {wrong[0]}: "
+                                + difference(expected[wrong[0]], found[wrong[0]]))
         return len(wrong)
 
 
@@ -140,6 +138,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str) and value.isdigit():
         return int(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def difference(expected: Any, found: Any) -> str:
+    """The place where two contents part, with a little of what is around it."""
+    ours, theirs = repr(expected), repr(found)
+    at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    begin = max(0, at - 60)
+    return f"…{ours[begin : at + 100]}… became …{theirs[begin : at + 100]}…"
 
 
 def _some(ids: Set[Any]) -> str:
