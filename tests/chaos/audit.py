@@ -46,7 +46,9 @@ class Audit:
     def clean(self) -> bool:
         return not (self.lost or self.doubled or self.unequal)
 
-    def same_ids(self, hop: str, expected: Set[Any] | Mapping[Any, Any], found: Set[Any] | Mapping[Any, Any]) -> None:
+    def same_ids(
+        self, hop: str, expected: Set[Any] | Mapping[Any, Any], found: Set[Any] | Mapping[Any, Any]
+    ) -> None:
         """Note what is missing and what is too much."""
         missing, extra = set(expected) - set(found), set(found) - set(expected)
         self.lost += len(missing)
@@ -60,8 +62,10 @@ class Audit:
         """Note ids with another content than expected; returns how many."""
         wrong = [key for key in expected if key in found and found[key] != expected[key]]
         if wrong:
-            self.details.append(f"{hop}: {len(wrong)} with another content, such as {wrong[0]}: "
-                                + difference(expected[wrong[0]], found[wrong[0]]))
+            self.details.append(
+                f"{hop}: {len(wrong)} with another content, such as {wrong[0]}: "
+                + difference(expected[wrong[0]], found[wrong[0]])
+            )
         return len(wrong)
 
 
@@ -81,7 +85,9 @@ def audit_topics(work: Workload, found: Findings) -> Audit:
         ("answers to actions", expected.answers, found.answers),
     ):
         audit.doubled += audit.same_contents(hop, ours, theirs)
-    audit.unequal += audit.same_contents("final incidents", expected.final_incidents(), found.final_incidents())
+    audit.unequal += audit.same_contents(
+        "final incidents", expected.final_incidents(), found.final_incidents()
+    )
     # Every row has exactly one fate: on a page, a dead letter, or counted late.
     sent = work.count("good") + work.count("bad") + work.count("late")
     fates = len(found.rows_of_others()) + found.refused() + found.late
@@ -143,7 +149,9 @@ def _plain(value: Any) -> Any:
 def difference(expected: Any, found: Any) -> str:
     """The place where two contents part, with a little of what is around it."""
     ours, theirs = repr(expected), repr(found)
-    at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    at = next(
+        (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
+    )
     begin = max(0, at - 60)
     return f"…{ours[begin : at + 100]}… became …{theirs[begin : at + 100]}…"
 

@@ -28,7 +28,13 @@ class Worker:
     """One `tocsin worker` and the way to its services. Started again by `start`, with the same addresses."""
 
     def __init__(
-        self, number: int, folder: Path, raw: dict[str, Any], stages: str, kafka_port: int, clickhouse_port: int
+        self,
+        number: int,
+        folder: Path,
+        raw: dict[str, Any],
+        stages: str,
+        kafka_port: int,
+        clickhouse_port: int,
     ) -> None:
         self.number, self.stages = number, stages
         self.log = folder / f"worker-{number}.log"
@@ -38,6 +44,8 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self.wanted = False
         """whether whoever looks after workers should start it again when it is gone"""
+        self.taken = False
+        """a fault that ends or stops the process has it; one at a time"""
         self.exits: list[int] = []
         self.skew_s = 0.0
         self.started_at = 0.0
@@ -57,6 +65,7 @@ class Worker:
         """Start the process; returns at once."""
         argv = [sys.executable, "-m", "tests.chaos.skewed", str(self.skew_s)]
         argv += ["worker", "--config", str(self._config), "--health-port", "0", "--stages", self.stages]
+        argv += ["--log-level", os.environ.get("CHAOS_LOG", "warning")]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         self._log_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out:

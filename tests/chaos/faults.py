@@ -7,7 +7,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,36 +51,48 @@ async def inject(fault: Fault, scene: Scene) -> Done:
     return await _HOW[fault.kind](fault, scene)
 
 
-async def _target(fault: Fault, scene: Scene) -> Worker:
-    """The worker the plan names, or the next one that runs."""
+@asynccontextmanager
+async def _target(fault: Fault, scene: Scene) -> AsyncIterator[Worker]:
+    """The worker the plan names, or the next one that is at work; no other fault gets it meanwhile."""
     workers = scene.crew.workers
-    until = time.monotonic() + 15
+    until = time.monotonic() + 40
     while True:
         for number in range(len(workers)):
             worker = workers[(fault.worker + number) % len(workers)]
-            if worker.alive() and worker.wanted and not worker.suspended() and await worker.partitions():
-                return worker
+            if not worker.taken and worker.wanted and worker.alive() and await worker.partitions():
+                if worker.taken:
+                    continue
+                worker.taken = True
+                try:
+                    yield worker
+                finally:
+                    worker.taken = False
+                return
         if time.monotonic() > until:
             raise NotInjected("no worker at work")
         await asyncio.sleep(0.1)
 
 
 async def _kill(fault: Fault, scene: Scene) -> Done:
-    worker = await _target(fault, scene)
-    held = len(await worker.partitions())
-    worker.wanted = False
-    worker.signal(signal.SIGKILL)
-    ended = time.monotonic()
-    code = await worker.gone(10)
-    if code != -signal.SIGKILL:
-        raise NotInjected(f"exit code {code}")
-    await asyncio.sleep(fault.seconds)
-    worker.start()
-    return Done(f"killed with {held} partitions", ended)
+    async with _target(fault, scene) as worker:
+        held = len(await worker.partitions())
+        worker.wanted = False
+        worker.signal(signal.SIGKILL)
+        ended = time.monotonic()
+        code = await worker.gone(10)
+        if code != -signal.SIGKILL:
+            raise NotInjected(f"exit code {code}")
+        await asyncio.sleep(fault.seconds)
+        worker.start()
+        return Done(f"killed with {held} partitions", ended)
 
 
 async def _term(fault: Fault, scene: Scene) -> Done:
-    worker = await _target(fault, scene)
+    async with _target(fault, scene) as worker:
+        return await _stop_and_start(worker, fault, scene)
+
+
+async def _stop_and_start(worker: Worker, fault: Fault, scene: Scene) -> Done:
     worker.wanted = False
     worker.signal(signal.SIGTERM)
     ended = time.monotonic()
@@ -93,18 +106,22 @@ async def _term(fault: Fault, scene: Scene) -> Done:
 
 
 async def _leave(fault: Fault, scene: Scene) -> Done:
-    worker = await _target(fault, scene)
-    others = {stage for other in scene.crew.workers if other is not worker and other.wanted
-              for stage in other.stages.split(",")}
-    if not set(worker.stages.split(",")) <= others:
-        return await _term(fault, scene)
-    worker.wanted = False
-    worker.signal(signal.SIGTERM)
-    ended = time.monotonic()
-    code = await worker.gone(25)
-    if code != 0:
-        scene.problems.append(f"worker {worker.number} answered SIGTERM with exit code {code}")
-    return Done(f"left in {time.monotonic() - ended:.1f}s", ended)
+    async with _target(fault, scene) as worker:
+        others = {
+            stage
+            for other in scene.crew.workers
+            if other is not worker and other.wanted
+            for stage in other.stages.split(",")
+        }
+        if not set(worker.stages.split(",")) <= others:
+            return await _stop_and_start(worker, fault, scene)
+        worker.wanted = False
+        worker.signal(signal.SIGTERM)
+        ended = time.monotonic()
+        code = await worker.gone(25)
+        if code != 0:
+            scene.problems.append(f"worker {worker.number} answered SIGTERM with exit code {code}")
+        return Done(f"left in {time.monotonic() - ended:.1f}s", ended)
 
 
 async def _join(fault: Fault, scene: Scene) -> Done:
@@ -119,33 +136,33 @@ async def _join(fault: Fault, scene: Scene) -> Done:
 
 
 async def _pause(fault: Fault, scene: Scene) -> Done:
-    worker = await _target(fault, scene)
-    worker.signal(signal.SIGSTOP)
-    try:
-        await asyncio.sleep(fault.seconds)
-        if not worker.suspended():
-            raise NotInjected("the process was not stopped")
-    finally:
-        worker.signal(signal.SIGCONT)
-    return Done(f"stopped for {fault.seconds:.1f}s", time.monotonic())
+    async with _target(fault, scene) as worker:
+        worker.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(fault.seconds)
+            if not worker.suspended():
+                raise NotInjected("the process was not stopped")
+        finally:
+            worker.signal(signal.SIGCONT)
+        return Done(f"stopped for {fault.seconds:.1f}s", time.monotonic())
 
 
 async def _skew(fault: Fault, scene: Scene) -> Done:
-    worker = await _target(fault, scene)
-    worker.wanted = False
-    worker.signal(signal.SIGTERM)
-    ended = time.monotonic()
-    await worker.gone(25)
-    worker.skew_s = float(fault.how)
-    before = worker.log.stat().st_size
-    worker.start()
-    await _until(lambda: b"clock is off" in worker.log.read_bytes()[before:], "the clock was not shifted")
-    return Done(f"restarted with its clock off by {fault.how}s", ended)
+    async with _target(fault, scene) as worker:
+        worker.wanted = False
+        worker.signal(signal.SIGTERM)
+        ended = time.monotonic()
+        await worker.gone(25)
+        worker.skew_s = float(fault.how)
+        before = worker.log.stat().st_size
+        worker.start()
+        await _until(lambda: b"clock is off" in worker.log.read_bytes()[before:], "the clock was not shifted")
+        return Done(f"restarted with its clock off by {fault.how}s", ended)
 
 
 async def _partition(fault: Fault, scene: Scene) -> Done:
-    worker = await _target(fault, scene)
-    return await _network(fault, [worker.kafka for worker in [worker]], Mode(fault.how))
+    async with _target(fault, scene) as worker:
+        return await _network(fault, [worker.kafka], Mode(fault.how))
 
 
 async def _network(fault: Fault, proxies: list, mode: Mode) -> Done:  # type: ignore[type-arg]
@@ -221,9 +238,9 @@ async def _disk(fault: Fault, scene: Scene) -> Done:
 
     def bit() -> bool:
         if fault.how == "kafka":
-            return not ground.supervisor.is_alive("apache-kafka") or "No space left" in ground.supervisor.tail(
-                "apache-kafka", 200
-            )
+            return not ground.supervisor.is_alive(
+                "apache-kafka"
+            ) or "No space left" in ground.supervisor.tail("apache-kafka", 200)
         new = b"".join(log.read_bytes()[size:] for log, size in zip(logs, sizes, strict=True))
         return b"space" in new.lower()
 

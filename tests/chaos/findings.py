@@ -116,7 +116,9 @@ def _page(found: Findings, shard: int, value: bytes) -> None:
         logs = page.logs
         rows += [
             (shard, logs.origins[origin].service, ts, body)
-            for origin, ts, body in zip(i64(logs.origin).tolist(), i64(logs.ts).tolist(), logs.bodies, strict=True)
+            for origin, ts, body in zip(
+                i64(logs.origin).tolist(), i64(logs.ts).tolist(), logs.bodies, strict=True
+            )
         ]
     for row in rows:
         if row in found.rows:

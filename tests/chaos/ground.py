@@ -100,7 +100,8 @@ class Ground:
             consumer.assign(homes)
             # To the end and then until nothing more comes: the embedded broker understates the end.
             ends = await consumer.end_offsets(homes)
-            await consumer.seek_to_beginning(*homes)
+            for home in homes:
+                consumer.seek(home, 0)
             found: dict[TopicPartition, list[Output]] = {home: [] for home in homes}
             quiet = 0
             while quiet < 4:

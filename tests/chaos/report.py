@@ -59,7 +59,9 @@ def summary(verdicts: list[Verdict], seconds: float) -> str:
         for recovery in verdict.recoveries:
             by_kind[recovery.what].append(recovery)
             by_kind["all"].append(recovery)
-    out.append(f"{'seconds after the fault':24}{'n':>5}{'producing':>14}{'caught up':>14}{'stored':>14}{'standstill':>14}")
+    out.append(
+        f"{'seconds after the fault':24}{'n':>5}{'producing':>14}{'caught up':>14}{'stored':>14}{'standstill':>14}"
+    )
     for kind in [*sorted(set(by_kind) - {"all"}), *(["all"] if "all" in by_kind else [])]:
         found = by_kind[kind]
         cells = [

@@ -239,7 +239,9 @@ class _Late(Exception):
 def _raw_settings(name: str, folder: Path) -> dict[str, Any]:
     topology = folder / "topology.json"
     topology.write_text(json.dumps([{"caller": a, "callee": b} for a, b in EDGES]))
-    named = {key: f"{name}.{key}" for key in ("pages", "alerts", "incidents", "action_results", "deadletters")}
+    named = {
+        key: f"{name}.{key}" for key in ("pages", "alerts", "incidents", "action_results", "deadletters")
+    }
     inputs = [
         {"name": f"{name}.in", "format": "tocsin", "partitions": SOURCES},
         {"name": f"{name}.changes", "format": "changes", "partitions": 1},
@@ -252,4 +254,3 @@ def _raw_settings(name: str, folder: Path) -> dict[str, Any]:
         "correlate": {"topology": str(topology)},
         "clickhouse": {"database": name},
     }
-

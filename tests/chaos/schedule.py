@@ -6,7 +6,19 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-KINDS = ("kill", "term", "pause", "sleep", "join", "leave", "skew", "partition", "clickhouse", "broker", "disk")
+KINDS = (
+    "kill",
+    "term",
+    "pause",
+    "sleep",
+    "join",
+    "leave",
+    "skew",
+    "partition",
+    "clickhouse",
+    "broker",
+    "disk",
+)
 """what `--faults` may name"""
 
 SESSION_S = 6.0
