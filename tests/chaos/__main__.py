@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from embedded.supervisor import stop_signals_interrupt
 from tests.chaos.ground import Ground, ground
 from tests.chaos.report import line, summary
 from tests.chaos.run import Chaos, Verdict
@@ -47,6 +48,12 @@ def main() -> int:
     # Clients of ours see every outage we make and would say so; what they say is in nobody's interest.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     keep = options.keep or Path(tempfile.mkdtemp(prefix="tocsin-chaos-"))
+    with stop_signals_interrupt():
+        return campaign(options, kinds, keep)
+
+
+def campaign(options: argparse.Namespace, kinds: list[str], keep: Path) -> int:
+    """All runs, on a fresh broker every few of them; prints each and the summary."""
     verdicts: list[Verdict] = []
     began = time.monotonic()
     seeds = range(options.seed, options.seed + options.runs)

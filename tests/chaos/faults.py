@@ -177,7 +177,7 @@ async def _network(fault: Fault, proxies: list, mode: Mode) -> Done:  # type: ig
         )
     finally:
         for proxy in proxies:
-            proxy.set(Mode.PASS)
+            proxy.set(Mode.OPEN)
     times = sum(proxy.seen[mode] for proxy in proxies) - before
     return Done(f"{times} times", time.monotonic())
 

@@ -18,7 +18,7 @@ from embedded.probe import LOOPBACK
 class Mode(StrEnum):
     """What the proxy does with traffic."""
 
-    PASS = "pass"
+    OPEN = "open"
     REFUSE = "refuse"
     """connections are reset, and new ones as soon as they are made"""
     BLACKHOLE = "blackhole"
@@ -39,7 +39,7 @@ class Proxy:
 
     def __init__(self, target_port: int, advertised: bool = False) -> None:
         self.target_port, self._advertised = target_port, advertised
-        self.mode = Mode.PASS
+        self.mode = Mode.OPEN
         self.seen: Counter[Mode] = Counter()
         self.away = 0
         """connections that found nobody behind us"""

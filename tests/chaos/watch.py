@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 
@@ -135,7 +136,7 @@ class Watch:
     def _longest(self, shard: int, since: float) -> float:
         """The longest time between two steps of a shard, of those that end after `since`."""
         steps = self._steps[shard]
-        return max((b - a for a, b in zip(steps, steps[1:], strict=False) if b > since), default=0.0)
+        return max((b - a for a, b in itertools.pairwise(steps) if b > since), default=0.0)
 
     def fault_over(self, what: str, began: float, ended: float, sent_s: float) -> None:
         """Begin to time the recovery from a fault; `sent_s`: seconds of event time sent so far."""
