@@ -198,7 +198,7 @@ class CoreRunner:
         if records[0].offset > placed.next_offset:
             self.counters.gaps += 1
         outputs = core.process(records)
-        placed.next_offset = records[-1].offset + 1
+        placed.next_offset, placed.fed_at = records[-1].offset + 1, time.monotonic()
         await self._emit(placed, core, outputs, len(records), ack)
 
     def _break(self, error: BaseException) -> None:
@@ -212,9 +212,9 @@ class CoreRunner:
             async with self._turn:
                 if not self._open or placed.core is None:
                     return
-                at_end = placed.high is not None and placed.next_offset >= placed.high
                 try:
-                    outputs = placed.core.tick(self._clock_ms(), at_end)
+                    silence = self._silence(placed)
+                    outputs = placed.core.tick(*silence) if silence is not None else ()
                     if outputs:
                         await self._emit(placed, placed.core, outputs, 0, None)
                     if time.monotonic() >= placed.snapshot_due:
@@ -222,6 +222,19 @@ class CoreRunner:
                 except Exception as error:
                     self._break(error)
                     raise
+
+    def _silence(self, placed: PlacedPartition) -> tuple[int, bool] | None:
+        """Arguments of a tick: the time as of which we know whether all is read; None: we cannot say.
+
+        A partition is silent only if the broker says so: while it is away, or we sleep, its producers wait
+        as we do, and will go on where they stopped.
+        """
+        now = time.monotonic()
+        if not placed.broker_answers(now):
+            return self._clock_ms(), False
+        if placed.next_offset < (placed.high or 0) or placed.asked_at < placed.fed_at:
+            return None
+        return self._clock_ms() - int((now - placed.asked_at) * 1000), True
 
     async def _emit(
         self,

@@ -24,6 +24,7 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
 from streams.agents.ledger import PartitionLedger
+from streams.agents.patience import PatientProducer
 from streams.records.stage import Record
 
 CHUNK_RECORDS = 5_000
@@ -237,12 +238,14 @@ class BatchTransport(Transport):
     """`app.transport` of every stage."""
 
     Consumer = BatchConsumer
+    Producer = PatientProducer
 
 
 OVERRIDDEN: tuple[tuple[type, tuple[str, ...]], ...] = (
     (DefaultSchedulingStrategy, ("iterate", "records_iterator", "map_from_records")),
     (faust.Schema, ("loads_key", "loads_value")),
     (AIOKafkaConsumerThread, ("_create_worker_consumer",)),
+    (PatientProducer, ("_new_producer",)),
     (
         Consumer,
         (
