@@ -59,7 +59,7 @@ class Chaos:
         base.write_text(yaml.safe_dump(self.raw))
         self.settings: Settings = load_settings(base)
         self.work = Workload(plan.seed, self.settings)
-        self.watch = Watch(ground, self.settings)
+        self.watch = Watch(ground, self.settings, self.work.seconds)
         self.crew = Crew([self._worker(number, stages) for number, stages in enumerate(plan.layout)])
         self.verdict = Verdict(plan)
         self.sent_s = 0.0

@@ -53,8 +53,9 @@ class Recovery:
 class Watch:
     """Reads the topics live and asks ClickHouse four times a second while there is a recovery to time."""
 
-    def __init__(self, ground: Ground, settings: Settings) -> None:
+    def __init__(self, ground: Ground, settings: Settings, seconds: int) -> None:
         self._ground, self._settings = ground, settings
+        self._last_ms = BEGIN_MS + (seconds - 2) * 1_000
         topics = settings.topics
         self.homes = [
             *(TopicPartition(topics.alerts, p) for p in range(settings.correlate.partitions)),
@@ -122,16 +123,20 @@ class Watch:
         self.marks[shard], self.moved_at[shard] = at_ms, now
         self._steps[shard].append(now)
         for recovery in self.recoveries:
-            if recovery.caught_up_s is not None:
-                continue
             if at_ms > recovery.marks[shard]:
                 recovery.again.setdefault(shard, now)
-            if recovery.produced_s is None and len(recovery.again) == len(self.marks):
-                recovery.produced_s = max(recovery.again.values()) - recovery.ended
-            if min(self.marks.values()) >= recovery.sent_ms - BEHIND_S * 1_000:
-                recovery.caught_up_s = now - recovery.ended
-                recovery.produced_s = recovery.produced_s or recovery.caught_up_s
-                recovery.stall_s = max(self._longest(shard, recovery.began) for shard in self.marks)
+            self._judge(recovery, now)
+
+    def _judge(self, recovery: Recovery, now: float) -> None:
+        caught_up = min(self.marks.values()) >= recovery.sent_ms - BEHIND_S * 1_000
+        if recovery.caught_up_s is None and caught_up:
+            recovery.caught_up_s = now - recovery.ended
+        all_again = len(recovery.again) == len(self.marks)
+        # With everything sent and decided there is nothing left to produce.
+        over = caught_up and recovery.sent_ms >= self._last_ms
+        if recovery.produced_s is None and (all_again or over):
+            recovery.produced_s = max(recovery.again.values(), default=now) - recovery.ended
+            recovery.stall_s = max(self._longest(shard, recovery.began) for shard in self.marks)
 
     def _longest(self, shard: int, since: float) -> float:
         """The longest time between two steps of a shard, of those that end after `since`."""
@@ -142,7 +147,9 @@ class Watch:
         """Begin to time the recovery from a fault; `sent_s`: seconds of event time sent so far."""
         due = (len(self.alerts), len(self.versions), len(self.letters))
         sent_ms = BEGIN_MS + int(sent_s * 1_000)
-        self.recoveries.append(Recovery(what, began, ended, sent_ms, dict(self.marks), due))
+        recovery = Recovery(what, began, ended, sent_ms, dict(self.marks), due)
+        self.recoveries.append(recovery)
+        self._judge(recovery, time.monotonic())
 
     async def _ask_clickhouse(self) -> None:
         while True:
