@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from streams.records.stage import PartitionCore
 
-
 GAP_S = 4.0
 """More time than this between two answers of the broker is an outage, or a sleep of our own."""
 SLOW_S = 1.0

@@ -241,7 +241,7 @@ async def listening(next_offset: int = 2) -> tuple[Shell, Listening, PlacedParti
 
 async def test_a_tick_knows_when_everything_has_been_read() -> None:
     """As of the time at which the broker was asked, not of now: since then there may be more."""
-    shell, core, placed = await listening()
+    shell, core, _ = await listening()
     await shell.runner.tick()
     ((now_ms, at_end),) = core.heard
     assert at_end

@@ -15,7 +15,7 @@ from embedded.supervisor import stop_signals_interrupt
 from tests.chaos.ground import Ground, ground
 from tests.chaos.report import line, summary
 from tests.chaos.run import Chaos, Verdict
-from tests.chaos.schedule import KINDS, Plan, plan
+from tests.chaos.schedule import KINDS, Plan, outage, plan
 
 
 async def one(shared: Ground, planned: Plan, folder: Path) -> Verdict:
@@ -38,6 +38,13 @@ def main() -> int:
     parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument("--faults", default=",".join(KINDS), help="kinds to choose from: %(default)s")
     parser.add_argument("--count", type=int, default=None, help="faults a run (default: two or three)")
+    parser.add_argument(
+        "--outage",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="instead: the broker away for so long, then ClickHouse, and no worker may be started again",
+    )
     parser.add_argument("--keep", type=Path, default=None, help="where failing runs leave their logs")
     parser.add_argument("--fresh-after", type=int, default=25, help="runs one broker serves")
     options = parser.parse_args()
@@ -56,19 +63,33 @@ def campaign(options: argparse.Namespace, kinds: list[str], keep: Path) -> int:
     """All runs, on a fresh broker every few of them; prints each and the summary."""
     verdicts: list[Verdict] = []
     began = time.monotonic()
-    seeds = range(options.seed, options.seed + options.runs)
-    for first in range(0, len(seeds), options.fresh_after):
-        batch = seeds[first : first + options.fresh_after]
-        with ground(keep / f"ground-{batch[0]}", options.broker, small_disks="disk" in kinds) as shared:
-            for seed in batch:
-                planned = plan(seed, options.broker, kinds, options.count)
-                verdict = asyncio.run(one(shared, planned, keep / f"seed-{seed}"))
+    plans = planned(options, kinds)
+    for first in range(0, len(plans), options.fresh_after):
+        batch = plans[first : first + options.fresh_after]
+        folder = keep / f"ground-{first}"
+        with ground(folder, options.broker, small_disks="disk" in kinds) as shared:
+            for each in batch:
+                own = keep / f"seed-{each.seed}"
+                verdict = asyncio.run(one(shared, each, own))
+                if options.outage and verdict.restarts:
+                    verdict.problems.append("a worker had to be started again")
                 verdicts.append(verdict)
-                print(line(verdict, keep / f"seed-{seed}"), flush=True)
+                print(line(verdict, own), flush=True)
         if all(verdict.passed for verdict in verdicts[first:]):
-            shutil.rmtree(keep / f"ground-{batch[0]}", ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
     print(summary(verdicts, time.monotonic() - began))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def planned(options: argparse.Namespace, kinds: list[str]) -> list[Plan]:
+    """The runs asked for."""
+    if options.outage:
+        return [
+            outage(options.seed + number, options.broker, what, options.outage)
+            for number, what in enumerate(("broker", "clickhouse"))
+        ]
+    seeds = range(options.seed, options.seed + options.runs)
+    return [plan(seed, options.broker, kinds, options.count) for seed in seeds]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from embedded.probe import LOOPBACK
 from tests.chaos.proxy import Proxy
 
 _HEALTH = re.compile(r"health at http://127\.0\.0\.1:(\d+)/healthz")
-
-EXPECTED_EXITS = {0, -signal.SIGKILL}
 
 
 class Worker:
@@ -48,7 +45,7 @@ class Worker:
         """a fault that ends or stops the process has it; one at a time"""
         self.exits: list[int] = []
         self.skew_s = 0.0
-        self.started_at = 0.0
+        self._log_from = 0
 
     async def open(self) -> None:
         """Set up the proxies and write the configuration that points to them."""
@@ -70,7 +67,7 @@ class Worker:
         self._log_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(argv, stdout=out, stderr=out, env=environment)
-        self.wanted, self.started_at = True, time.monotonic()
+        self.wanted = True
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -82,8 +79,17 @@ class Worker:
     def suspended(self) -> bool:
         """Whether the process is stopped (state T)."""
         assert self.process is not None
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] == "T"
+        return suspended(self.process.pid)
+
+    def announced(self) -> bool:
+        """Whether it has come as far as listening for signals."""
+        return bool(_HEALTH.search(self._said()))
+
+    def _said(self) -> str:
+        """What it has logged since it was last started."""
+        if self.process is None:
+            return ""
+        return self.log.read_bytes()[self._log_from :].decode(errors="replace")
 
     async def gone(self, within_s: float) -> int:
         """Wait for the exit and note its code; `kill -9` after `within_s`, which counts as -9."""
@@ -98,8 +104,7 @@ class Worker:
 
     async def partitions(self) -> list[tuple[str, str, int]]:
         """(stage, topic, partition) it says it holds; empty while it does not answer."""
-        text = self.log.read_bytes()[self._log_from :].decode(errors="replace") if self.process else ""
-        found = _HEALTH.findall(text)
+        found = _HEALTH.findall(self._said())
         if not found or not self.alive():
             return []
         try:
@@ -117,6 +122,11 @@ class Worker:
             await self.gone(10)
         await self.kafka.close()
         await self.clickhouse.close()
+
+
+def suspended(pid: int) -> bool:
+    """Whether a process is stopped (state T)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _get(url: str) -> Any:

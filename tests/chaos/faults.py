@@ -12,10 +12,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.crew import Crew, Worker
+from tests.chaos.crew import Crew, Worker, suspended
 from tests.chaos.ground import Ground
-from tests.chaos.proxy import Mode
+from tests.chaos.proxy import Mode, Proxy
 from tests.chaos.schedule import Fault
+
+PATIENCE_S = 15.0
+"""how long a fault waits for something to hit"""
 
 
 class NotInjected(Exception):
@@ -165,7 +168,7 @@ async def _partition(fault: Fault, scene: Scene) -> Done:
         return await _network(fault, [worker.kafka], Mode(fault.how))
 
 
-async def _network(fault: Fault, proxies: list, mode: Mode) -> Done:  # type: ignore[type-arg]
+async def _network(fault: Fault, proxies: list[Proxy], mode: Mode) -> Done:
     before = sum(proxy.seen[mode] for proxy in proxies)
     for proxy in proxies:
         proxy.set(mode)
@@ -173,7 +176,9 @@ async def _network(fault: Fault, proxies: list, mode: Mode) -> Done:  # type: ig
         await asyncio.sleep(fault.seconds)
         # Until it bit: a sink writes only when there is something to write.
         await _until(
-            lambda: sum(proxy.seen[mode] for proxy in proxies) > before, f"nothing to {mode} came by", 15
+            lambda: sum(proxy.seen[mode] for proxy in proxies) > before,
+            f"nothing to {mode} came by",
+            PATIENCE_S,
         )
     finally:
         for proxy in proxies:
@@ -193,7 +198,9 @@ async def _clickhouse(fault: Fault, scene: Scene) -> Done:
     supervisor.kill("clickhouse")
     try:
         await asyncio.sleep(fault.seconds)
-        await _until(lambda: sum(proxy.away for proxy in proxies) > before, "nobody missed ClickHouse", 15)
+        await _until(
+            lambda: sum(proxy.away for proxy in proxies) > before, "nobody missed ClickHouse", PATIENCE_S
+        )
     finally:
         await asyncio.to_thread(supervisor.restart, "clickhouse")
     return Done(f"missed {sum(proxy.away for proxy in proxies) - before} times", time.monotonic())
@@ -205,7 +212,7 @@ async def _freeze(name: str, fault: Fault, scene: Scene) -> Done:
     supervisor.kill(name, signal.SIGSTOP)
     try:
         await asyncio.sleep(fault.seconds)
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        if not suspended(pid):
             raise NotInjected(f"{name} was not stopped")
     finally:
         supervisor.kill(name, signal.SIGCONT)

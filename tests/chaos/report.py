@@ -60,7 +60,7 @@ def summary(verdicts: list[Verdict], seconds: float) -> str:
             by_kind[recovery.what].append(recovery)
             by_kind["all"].append(recovery)
     out.append(
-        f"{'seconds after the fault':24}{'n':>5}{'producing':>14}{'caught up':>14}{'stored':>14}{'standstill':>14}"
+        f"{'seconds, p50 / max':24}{'n':>5}{'producing':>14}{'caught up':>14}{'stored':>14}{'standstill':>14}"
     )
     for kind in [*sorted(set(by_kind) - {"all"}), *(["all"] if "all" in by_kind else [])]:
         found = by_kind[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -136,8 +137,7 @@ class Chaos:
 
     async def _fault(self, fault: Fault) -> None:
         """Wait for its turn, do it, and begin to time the recovery."""
-        while self.sent_s < fault.at * self.work.seconds:
-            await asyncio.sleep(0.02)
+        await self._until("its turn", lambda: self.sent_s >= fault.at * self.work.seconds, math.inf)
         if self.sent_s >= self.work.seconds - 1:
             self.verdict.problems.append(f"{fault}: no more data came when it began")
             return
@@ -173,7 +173,7 @@ class Chaos:
                 return
             if time.monotonic() > until:
                 raise _Late(f"not within {within_s:.0f} s: {what}")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
     async def _all_held(self) -> bool:
         counts = {spec.name: spec.partitions for spec in topic_specs(self.settings)}
@@ -212,6 +212,8 @@ class Chaos:
 
     async def _stop_workers(self) -> None:
         ending = [worker for worker in self.crew.workers if worker.wanted and worker.alive()]
+        # One that is just starting does not listen yet.
+        await self._until("workers that listen", lambda: all(worker.announced() for worker in ending))
         for worker in ending:
             worker.wanted = False
             worker.signal(signal.SIGTERM)

@@ -100,3 +100,9 @@ def _fault(dice: random.Random, kind: str, at: float, workers: int, broker: str)
         how = dice.choice(("kafka", "clickhouse")) if broker == "kafka" else "clickhouse"
         return Fault(kind, at, dice.uniform(1.0, 4.0), worker, how)
     return Fault(kind, at, dice.uniform(0.0, 3.0), worker)
+
+
+def outage(seed: int, broker: str, what: str, seconds: float) -> Plan:
+    """Two workers, and one service that is away for so long while data wait to flow."""
+    how = "freeze" if what == "broker" and broker == "embedded" else "kill"
+    return Plan(seed, (ALL, ALL), (Fault(what, 0.4, seconds, 0, how),))

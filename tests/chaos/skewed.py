@@ -1,9 +1,9 @@
 """`python -m tests.chaos.skewed SECONDS worker ...`: the tocsin command with a wall clock that is off.
 
-Shifted are `time.time` and `time.time_ns`, before anything else is imported: the worker's own clock, and that of
-aiokafka, which stamps the records it produces. What reads the clock below Python (`datetime.now`, the
-system calls of libraries in C) is not; none of it decides anything. Monotonic time is left alone: a wrong
-clock does not change it, either.
+Shifted are `time.time` and `time.time_ns`, before anything else is imported: the worker's own clock, and
+that of aiokafka, which stamps the records it produces. What reads the clock below Python (`datetime.now`,
+the system calls of libraries in C) is not; none of it decides anything. Monotonic time is left alone: a
+wrong clock does not change it, either.
 """
 
 from __future__ import annotations
