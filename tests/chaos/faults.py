@@ -58,7 +58,7 @@ async def inject(fault: Fault, scene: Scene) -> Done:
 async def _target(fault: Fault, scene: Scene) -> AsyncIterator[Worker]:
     """The worker the plan names, or the next one that is at work; no other fault gets it meanwhile."""
     workers = scene.crew.workers
-    until = time.monotonic() + 40
+    until = time.monotonic() + 90
     while True:
         for number in range(len(workers)):
             worker = workers[(fault.worker + number) % len(workers)]
@@ -132,7 +132,7 @@ async def _join(fault: Fault, scene: Scene) -> Done:
     worker.start()
     began = time.monotonic()
     while not (held := await worker.partitions()):
-        if time.monotonic() - began > 40:
+        if time.monotonic() - began > 90:
             raise NotInjected("the new worker got no partition")
         await asyncio.sleep(0.1)
     return Done(f"got {len(held)} partitions after {time.monotonic() - began:.1f}s", time.monotonic())
@@ -229,7 +229,7 @@ async def _broker(fault: Fault, scene: Scene) -> Done:
     await asyncio.to_thread(cluster.kill if fault.how == "kill" else cluster.stop)
     down = time.monotonic()
     await asyncio.sleep(fault.seconds)
-    await asyncio.to_thread(cluster.start)
+    await asyncio.to_thread(scene.ground.start_broker)
     if cluster.pid == before:
         raise NotInjected("the broker is the same process as before")
     return Done(f"away for {time.monotonic() - down:.1f}s", time.monotonic())
@@ -261,7 +261,7 @@ async def _disk(fault: Fault, scene: Scene) -> Done:
             assert ground.cluster is not None
             with contextlib.suppress(Exception):
                 await asyncio.to_thread(ground.cluster.kill)
-            await asyncio.to_thread(ground.cluster.start)
+            await asyncio.to_thread(ground.start_broker)
     return Done(f"{fault.how} had no space", time.monotonic())
 
 

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from embedded.broker import broker_child
 from embedded.clickhouse import clickhouse_child
 from embedded.probe import LOOPBACK, free_port
-from embedded.supervisor import Supervisor
+from embedded.supervisor import ChildFailed, Supervisor
 from streams.agents.topics import TopicSpec, ensure_topics
 from streams.records.stage import Output
 from tests.kafka.cluster import KafkaCluster
@@ -70,6 +70,14 @@ class Ground:
         for path in self.mounted:
             subprocess.run(["umount", "-l", str(path)], check=False)
         self.mounted.clear()
+
+    def start_broker(self) -> None:
+        """Start Apache Kafka again on its data; on a busy machine its recovery may need a second attempt."""
+        assert self.cluster is not None, "the embedded broker forgets everything when it ends"
+        try:
+            self.cluster.start()
+        except ChildFailed:
+            self.cluster.start()
 
     # -- broker ----------------------------------------------------------------------------------
 
@@ -138,7 +146,10 @@ class Ground:
         try:
             yield producer
         finally:
-            await producer.stop()
+            # It would wait for ever for a broker that a failed run has left dead.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await producer.stop()
 
     # -- ClickHouse ------------------------------------------------------------------------------
 
