@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence, Set
 
 from faust.types import TP
 
@@ -80,6 +80,8 @@ class Idle:
     async def release(self) -> None: ...
 
     def forget(self) -> None: ...
+
+    def keep(self, ours: Set[TP]) -> None: ...
 
     def commit_ceiling(self, tp: TP) -> int | None:
         return None

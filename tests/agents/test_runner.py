@@ -49,9 +49,12 @@ class Shell:
     async def place(self, base: Mapping[TP, int], end: int = 10**9) -> Mapping[TP, int]:
         return await self.runner.place(base, dict.fromkeys(base, end))
 
-    async def leave(self) -> None:
+    async def leave(self, still_ours: bool = False) -> None:
+        """A rebalance; unless `still_ours`, somebody else may have had the partitions in it."""
         await self.runner.release()
         self.runner.forget()
+        if not still_ours:
+            self.runner.keep(set())
 
 
 async def test_a_chunk_is_acked_only_after_all_its_outputs_are_delivered() -> None:

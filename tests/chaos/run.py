@@ -187,9 +187,7 @@ class Chaos:
 
     def _data_done(self) -> bool:
         """Every incident version the data alone give is on the topic."""
-        wanted = set(self.work.expected.incidents)
-        final = self.work.expected.final()
-        return self.watch.versions >= {key for key in wanted if key[1] < final[key[0]]}
+        return self.watch.versions >= self.work.decided
 
     def _actions_done(self) -> bool:
         return self.watch.answers >= set(self.work.expected.answers) and self.watch.versions >= set(

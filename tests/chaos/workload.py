@@ -61,6 +61,8 @@ class Workload:
         self.changes = [self._change(second - 5)]
         self.data = list(self._data(dice))
         self.actions: list[Fed] = []
+        self.decided: set[tuple[str, int]] = set()
+        """incident versions the data alone give; actions are sent only after all of them"""
         self.expected = self._reference()
         """what an undisturbed pipeline leaves on the topics"""
 
@@ -148,7 +150,8 @@ class Workload:
         for record in self.changes + self.data:
             feed(record)
         after = BEGIN_MS + (self.seconds + 60) * 1_000
-        incidents = sorted(findings_of(self._settings, outputs).final())
+        self.decided = set(findings_of(self._settings, outputs).incidents)
+        incidents = sorted({key for key, _ in self.decided})
         for number, incident in enumerate(incidents):
             said = {
                 "id": f"{self.seed}-{number}",
