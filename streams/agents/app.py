@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Protocol
 
 import faust
@@ -27,7 +28,9 @@ class AppConfig:
     fetch_max_wait_ms: int = 100
     fetch_bytes: int = 1024 * 1024
     """most bytes fetched per partition at once (a larger single record still comes through)"""
-    producer_timeout_s: float = 300.0
+    request_timeout_s: float = 30.0
+    """a produce request without an answer for this long is sent again"""
+    producer_patience_s: float = math.inf
     """a broker away for longer than this ends the worker; until then sends are retried in order"""
     session_timeout_s: float = 6.0
 
@@ -41,10 +44,11 @@ class ChunkRunner(Placement, Protocol):
 
 
 class StageApp(faust.App):
-    """One stage. `placement` and `fetch_max_wait_ms` are read by the batch transport."""
+    """One stage. Its attributes are read by the batch transport."""
 
     placement: ChunkRunner
     fetch_max_wait_ms: int
+    producer_patience_s: float
 
     def _create_directories(self) -> None:
         """No tables, so nothing to keep on disk: workers run on read-only file systems."""
@@ -77,12 +81,13 @@ def build_app(config: AppConfig, runner: ChunkRunner) -> StageApp:
         producer_linger=0.005,
         producer_max_batch_size=512 * 1024,
         producer_max_request_size=MAX_REQUEST_BYTES,
-        producer_request_timeout=config.producer_timeout_s,
+        producer_request_timeout=config.request_timeout_s,
         stream_wait_empty=False,  # the runner drains; Faust would wait for acks and stall the rebalance
         worker_redirect_stdouts=False,
     )
     app.placement = runner
     app.fetch_max_wait_ms = config.fetch_max_wait_ms
+    app.producer_patience_s = config.producer_patience_s
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     source = app.topic(*config.topics, schema=ChunkSchema())
     source.maxsize = QUEUED_CHUNKS  # App.topic(maxsize=) is silently dropped

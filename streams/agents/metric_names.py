@@ -69,6 +69,9 @@ GAPS = Metric("tocsin_offset_gaps_total", "counter", "Places where offsets jumpe
 CHECKPOINTS = Metric("tocsin_checkpoints_total", "counter", "Checkpoints written")
 CHECKPOINT_BYTES = Metric("tocsin_checkpoint_bytes_total", "counter", "Bytes of checkpoints written")
 RESTORED = Metric("tocsin_checkpoints_restored_total", "counter", "Partitions restored from a checkpoint")
+KEPT = Metric(
+    "tocsin_partitions_kept_total", "counter", "Partitions that stayed with their state in a rebalance"
+)
 REBALANCES = Metric("tocsin_placements_total", "counter", "Times partitions were placed on this worker")
 RETRIES = Metric("tocsin_sink_retries_total", "counter", "Writes to a target that had to be tried again")
 
@@ -81,6 +84,7 @@ COUNTERS: dict[str, Metric] = {
     "checkpoints": CHECKPOINTS,
     "checkpoint_bytes": CHECKPOINT_BYTES,
     "restored": RESTORED,
+    "kept": KEPT,
     "rebalances": REBALANCES,
     "retries": RETRIES,
 }

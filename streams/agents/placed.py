@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from streams.records.stage import PartitionCore
 from streams.records.telemetry import Totals
+
+GAP_S = 4.0
+"""More time than this between two answers of the broker is an outage, or a sleep of our own."""
+SLOW_S = 1.0
+"""An answer that takes longer is one of a broker that stood still."""
 
 
 class Sent(NamedTuple):
@@ -103,9 +109,26 @@ class PlacedPartition:
     records: int = 0
     high: int | None = None
     """end of the partition as last heard"""
+    fed_at: float = -math.inf
+    """monotonic time of the last chunk processed"""
+    asked_at: float = -math.inf
+    """monotonic time of the last question for the partition's end that was answered"""
+    heard_since: float = math.inf
+    """monotonic time since which the broker has answered such questions without a gap; inf: it has not yet"""
+
+    def heard_end(self, end: int, asked: float, now: float) -> None:
+        """The broker has answered at `now` what was asked at `asked` (monotonic seconds)."""
+        if asked - self.asked_at > GAP_S or now - asked > SLOW_S:
+            self.heard_since = now
+        self.hear_end(end)
+        self.asked_at = asked
 
     def hear_end(self, end: int) -> None:
         """Take in the partition's end. With something to do again, the time without progress begins anew."""
         if end > self.done_offset and (self.high is None or self.high <= self.done_offset):
             self.progress_at = time.monotonic()
         self.high = end
+
+    def broker_answers(self, now: float) -> bool:
+        """Whether what we know of the partition's end is of now, and was so all the time before."""
+        return self.heard_since <= self.asked_at and now - self.asked_at <= GAP_S

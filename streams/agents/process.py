@@ -17,6 +17,7 @@ from streams.agents import tolerant
 from streams.agents.app import AppConfig, StageApp, build_app
 from streams.agents.checkpoints import CheckpointStore
 from streams.agents.observe import ObserveConfig, Observer
+from streams.agents.patience import patiently
 from streams.agents.placed import PlacedPartition
 from streams.agents.runner import CoreRunner, RunnerConfig
 from streams.agents.sinkrunner import SinkRunner, start_handler
@@ -36,7 +37,8 @@ log = logging.getLogger(__name__)
 EXIT_OK = 0
 EXIT_CRASHED = 1
 EXIT_STALLED = 3
-HIGHWATER_EVERY_S = 2.0
+ENDS_EVERY_S = 1.0
+"""how often the broker is asked for the ends of the partitions"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ class Stage:
     async def send(self, output: Output) -> Awaitable[object]:
         """Hand one output to the producer; waits while its buffers are full."""
         topic, value, key, partition, headers = output
-        delivery: Awaitable[object] = await self.app.producer.send(
-            topic, key, value, partition, None, list(headers) or None
+        delivery: Awaitable[object] = await patiently(
+            self.name,
+            lambda: self.app.producer.send(topic, key, value, partition, None, list(headers) or None),
         )
         return delivery
 
@@ -111,7 +114,7 @@ class Stage:
             while True:
                 await asyncio.sleep(self.runner.config.tick_s)
                 partitions = self.runner.partitions
-                if partitions and time.monotonic() - asked > HIGHWATER_EVERY_S:
+                if partitions and time.monotonic() - asked > ENDS_EVERY_S:
                     asked = time.monotonic()
                     await self._ask_ends(partitions)
                 self._hear_ends(partitions)
@@ -128,6 +131,7 @@ class Stage:
 
     async def _ask_ends(self, partitions: Mapping[TP, PlacedPartition]) -> None:
         # Asked of the broker: what the fetcher knows is stale exactly when reading has stopped.
+        asked = time.monotonic()
         try:
             async with asyncio.timeout(5):
                 ends = await self.app.consumer.highwaters(*partitions)
@@ -137,7 +141,7 @@ class Stage:
         for tp, end in ends.items():
             placed = partitions.get(TP(tp.topic, tp.partition))
             if placed is not None:
-                placed.hear_end(end)
+                placed.heard_end(end, asked, time.monotonic())
 
     async def stop(self, within_s: float) -> None:
         """Drain, checkpoint, commit, leave the group. Half of `within_s` (seconds) is for the drain."""

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -71,6 +71,8 @@ class Counters:
     checkpoints: int = 0
     checkpoint_bytes: int = 0
     restored: int = 0
+    kept: int = 0
+    """partitions that stayed through a rebalance with their cores as they were"""
     rebalances: int = 0
     retries: int = 0
     process_s: Histogram = dataclasses.field(default_factory=Histogram)
@@ -102,6 +104,9 @@ class CoreRunner:
         self._fail = fail
         self._clock_ms = clock_ms
         self.inflight = InFlight(config.max_inflight_chunks, config.max_inflight_bytes)
+        self._kept: dict[TP, PlacedPartition] = {}
+        """what was ours before the rebalance under way, finished and safe to the last record"""
+        self._drained = False
         self._turn = asyncio.Lock()
         self._epoch = 0
         self._open = False
@@ -110,18 +115,26 @@ class CoreRunner:
     # -- placement ---------------------------------------------------------------------------
 
     async def place(self, base: Mapping[TP, int], ends: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Create and restore the cores; answers where to read from. Idempotent until `release`."""
+        """Create and restore the cores; answers where to read from. Idempotent until `release`.
+
+        A core that stays goes on as it is, where it is: it was drained, so its state is that of a
+        checkpoint at its next offset, with nothing held outside that could be lost.
+        """
         if set(self.partitions) == set(base):
             return {tp: placed.next_offset for tp, placed in self.partitions.items()}
         self.forget()
         epoch = self._epoch
-        cores = {tp: self._factory(tp.topic, tp.partition) for tp in base}
+        kept = {tp: was for tp, was in self._kept.items() if tp in base and was.next_offset <= ends[tp]}
+        self._kept = {}
+        cores = {tp: self._factory(tp.topic, tp.partition) for tp in base if tp not in kept}
         stateful = {tp for tp, core in cores.items() if core.snapshot() is not None}
         found = await self._checkpoints.read(stateful) if self._checkpoints and stateful else {}
         if epoch != self._epoch:
             return {}
-        for tp, start in base.items():
-            saved = found.get(tp)
+        for tp, was in kept.items():
+            self.partitions[tp] = self._again(tp, was)
+        for tp in cores:
+            start, saved = base[tp], found.get(tp)
             if saved is not None and saved.offset > ends[tp]:
                 log.warning("%s: ignoring a checkpoint beyond the end of %s/%s", self.config.stage, *tp)
                 saved = None
@@ -144,16 +157,36 @@ class CoreRunner:
             placed.saved_at = saved.next_offset
             self.counters.restored += 1
         placed.base = totals_of(core)
+        self._begin(tp, placed)
+        return placed
+
+    def _again(self, tp: TP, was: PlacedPartition) -> PlacedPartition:
+        placed = PlacedPartition(
+            was.next_offset,
+            self.inflight,
+            was.core,
+            was.stateful,
+            was.ceiling,
+            done_offset=was.next_offset,
+            snapshot_at=was.snapshot_at,
+            slot=was.slot,
+            saved_at=was.saved_at,
+            base=totals_of(was.core),
+        )
+        self.counters.kept += 1
+        self._begin(tp, placed)
+        return placed
+
+    def _begin(self, tp: TP, placed: PlacedPartition) -> None:
         # Spread over the interval, so that a worker does not serialise all its shards at once.
         share = (tp.partition % 16) / 16
         placed.snapshot_due = time.monotonic() + self.config.checkpoint_s * (0.5 + share / 2)
         placed.finisher = asyncio.create_task(self._finish(tp, placed))
-        return placed
 
     async def release(self) -> None:
         """Finish what is in flight and checkpoint. Bounded: what takes longer is read again."""
         self._epoch += 1
-        self._open = False
+        self._open = self._drained = False
         if self._broken:
             return  # a core that raised half way has no state worth keeping
         try:
@@ -161,13 +194,18 @@ class CoreRunner:
                 for placed in self.partitions.values():
                     self._take_snapshot(placed)
                 await asyncio.gather(*(placed.queue.join() for placed in self.partitions.values()))
+                self._drained = not self._broken
         except TimeoutError:
             log.warning(
                 "%s: not drained in %ss; the rest will be read again", self.config.stage, self.config.drain_s
             )
 
     def forget(self) -> None:
-        """Drop the partitions, after `release` and the commit that follows it."""
+        """Let the partitions go, after `release` and the commit that follows it."""
+        if self.partitions:
+            self._kept = {
+                tp: placed for tp, placed in self.partitions.items() if self._drained and placed.stateful
+            }
         for placed in self.partitions.values():
             if placed.finisher is not None:
                 placed.finisher.cancel()
@@ -176,6 +214,10 @@ class CoreRunner:
         # What was abandoned must neither count against what comes nor keep the agent waiting.
         self.inflight.open()
         self.inflight = InFlight(self.config.max_inflight_chunks, self.config.max_inflight_bytes)
+
+    def keep(self, ours: Set[TP]) -> None:
+        """Others may have had the rest: should it come back, it is restored from its checkpoint."""
+        self._kept = {tp: was for tp, was in self._kept.items() if tp in ours}
 
     def commit_ceiling(self, tp: TP) -> int | None:
         placed = self.partitions.get(tp)
@@ -211,7 +253,7 @@ class CoreRunner:
         began = time.perf_counter()
         outputs = core.process(records)
         self.counters.process_s.observe(time.perf_counter() - began)
-        placed.next_offset = records[-1].offset + 1
+        placed.next_offset, placed.fed_at = records[-1].offset + 1, time.monotonic()
         await self._emit(placed, core, outputs, len(records), ack, records[0].timestamp_ms)
 
     def _break(self, error: BaseException) -> None:
@@ -225,9 +267,9 @@ class CoreRunner:
             async with self._turn:
                 if not self._open or placed.core is None:
                     return
-                at_end = placed.high is not None and placed.next_offset >= placed.high
                 try:
-                    outputs = placed.core.tick(self._clock_ms(), at_end)
+                    silence = self._silence(placed)
+                    outputs = placed.core.tick(*silence) if silence is not None else ()
                     if outputs:
                         await self._emit(placed, placed.core, outputs, 0, None)
                     if time.monotonic() >= placed.snapshot_due:
@@ -235,6 +277,19 @@ class CoreRunner:
                 except Exception as error:
                     self._break(error)
                     raise
+
+    def _silence(self, placed: PlacedPartition) -> tuple[int, bool] | None:
+        """Arguments of a tick: the time as of which we know whether all is read; None: we cannot say.
+
+        A partition is silent only if the broker says so: while it is away, or we sleep, its producers wait
+        as we do, and will go on where they stopped.
+        """
+        now = time.monotonic()
+        if not placed.broker_answers(now):
+            return self._clock_ms(), False
+        if placed.next_offset < (placed.high or 0) or placed.asked_at < placed.fed_at:
+            return None
+        return self._clock_ms() - int((now - placed.asked_at) * 1000), True
 
     async def _emit(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import tenacity
@@ -93,6 +93,9 @@ class SinkRunner:
         """Drop the partitions."""
         self._leaving.set()
         self.partitions = {}
+
+    def keep(self, ours: Set[TP]) -> None:
+        """A sink has nothing to keep."""
 
     def commit_ceiling(self, tp: TP) -> int | None:
         placed = self.partitions.get(tp)

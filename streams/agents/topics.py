@@ -90,13 +90,23 @@ async def ensure_topics(
     return counts
 
 
+def _configs(spec: TopicSpec) -> dict[str, str]:
+    """What of a new topic differs from the broker's defaults."""
+    configs = {"cleanup.policy": "compact"} if spec.compacted else {}
+    if spec.internal:
+        # The broker's time: it refuses records stamped an hour ahead, and drops early what is stamped in the
+        # past, so the clock of a worker's machine must not decide.
+        configs["message.timestamp.type"] = "LogAppendTime"
+    return configs
+
+
 async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication: int) -> None:
     new = [
         NewTopic(
             name=spec.name,
             num_partitions=spec.partitions,
             replication_factor=replication,
-            topic_configs={"cleanup.policy": "compact"} if spec.compacted else {},
+            topic_configs=_configs(spec),
         )
         for spec in specs
     ]

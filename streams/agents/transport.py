@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
 from typing import Any, Protocol
 
 import aiokafka
 import faust
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -26,6 +27,7 @@ from mode.utils.futures import notify
 
 from streams.agents.bulk import in_bulk
 from streams.agents.ledger import PartitionLedger
+from streams.agents.patience import PatientProducer
 from streams.records.batch import Records
 
 CHUNK_RECORDS = 5_000
@@ -89,7 +91,11 @@ class Placement(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop the partitions; called after the commit that follows `release`."""
+        """Let the partitions go; called after the commit that follows `release`."""
+        ...
+
+    def keep(self, ours: Set[TP]) -> None:
+        """Of what was let go, only these partitions have been nobody else's since."""
         ...
 
     def commit_ceiling(self, tp: TP) -> int | None:
@@ -97,14 +103,24 @@ class Placement(Protocol):
         ...
 
 
+def sticky() -> Any:
+    """An assignor that moves only what it must. aiokafka keeps what it assigned last on the class, so each
+    consumer of a process needs a class of its own."""
+    return type("Sticky", (StickyPartitionAssignor,), {})
+
+
 class BatchConsumerThread(AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer."""
+
+    assignor: Any
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         # Stock hard-codes 1500 ms: at low rates that is a p99 latency of 755 ms a hop.
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms
         consumer._value_deserializer = in_bulk
+        self.assignor = sticky()
+        consumer._partition_assignment_strategy = [self.assignor]
         return consumer
 
 
@@ -114,6 +130,8 @@ class BatchConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._ledgers: defaultdict[TP, PartitionLedger] = defaultdict(PartitionLedger)
         self._placing = False
+        self._generation: int | None = None
+        """of the group, when its partitions were last ours"""
         self._seeking = asyncio.Lock()
         super().__init__(*args, **kwargs)
         self._conduct: Callable[[Any], Awaitable[None]] = kwargs["callback"]
@@ -188,6 +206,11 @@ class BatchConsumer(Consumer):
         self.app.placement.forget()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        # In the generation right after ours: nobody else can have had these partitions in between.
+        next_one = self._generation is not None and generation_id == self._generation + 1
+        self.app.placement.keep(assigned if next_one else set())
+        self._generation = generation_id
+        self._thread.assignor.generation = generation_id  # aiokafka does not tell it
         self._placing = bool(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -223,12 +246,14 @@ class BatchTransport(Transport):
     """`app.transport` of every stage."""
 
     Consumer = BatchConsumer
+    Producer = PatientProducer
 
 
 OVERRIDDEN: tuple[tuple[type, tuple[str, ...]], ...] = (
     (DefaultSchedulingStrategy, ("iterate", "records_iterator", "map_from_records")),
     (faust.Schema, ("loads_key", "loads_value")),
     (AIOKafkaConsumerThread, ("_create_worker_consumer",)),
+    (PatientProducer, ("_new_producer",)),
     (
         Consumer,
         (

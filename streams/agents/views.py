@@ -38,7 +38,7 @@ class StageView:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PartitionHealth:
-    """Lag in records and age of the last progress in seconds."""
+    """Lag in records, age of the last progress, and for how long the broker has answered without a gap."""
 
     stage: str
     topic: str
@@ -46,6 +46,7 @@ class PartitionHealth:
     lag: int
     progress_age_s: float
     commit_ceiling: int | None
+    broker_answers_s: float
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -79,6 +80,7 @@ def partitions_health(views: Sequence[StageView], now: float) -> list[PartitionH
             max(0, (placed.high if placed.high is not None else placed.done_offset) - placed.done_offset),
             max(0.0, now - placed.progress_at),
             placed.ceiling,
+            now - placed.heard_since if placed.broker_answers(now) else 0.0,
         )
         for view in views
         for tp, placed in sorted(view.runner.partitions.items())
@@ -88,14 +90,21 @@ def partitions_health(views: Sequence[StageView], now: float) -> list[PartitionH
 def stalled_for(views: Sequence[StageView], now: float, retrying_counts: bool = False) -> Stall | None:
     """The partition that has stood still longest while it has lag, if any.
 
-    A sink that is retrying its target stands still for a known reason that a restart would not
-    cure: it counts as unhealthy (`retrying_counts`), but not as a reason to end the worker.
+    A sink that is retrying its target, and everyone while the broker does not answer, stand still for a
+    known reason that a restart would not cure: it counts as unhealthy (`retrying_counts`), but not as a
+    reason to end the worker.
     """
     retrying = {
         v.name for v in views if isinstance(v.runner, SinkRunner) and v.runner.retrying_since is not None
     }
     stalls = [
-        Stall(p.stage, p.topic, p.partition, p.lag, p.progress_age_s)
+        Stall(
+            p.stage,
+            p.topic,
+            p.partition,
+            p.lag,
+            p.progress_age_s if retrying_counts else min(p.progress_age_s, p.broker_answers_s),
+        )
         for p in partitions_health(views, now)
         if p.lag > 0 and (retrying_counts or p.stage not in retrying)
     ]

@@ -123,6 +123,8 @@ class IngestCore:
             return []
         progress = self._progress
         progress.seen_wall(now_ms)
+        if not at_end:
+            progress.unsure(now_ms)
         if not at_end or progress.ended:
             return []
         if progress.epoch:

@@ -92,6 +92,10 @@ class Progress(msgspec.Struct, array_like=True):
             self.still_since = now_ms
         self.fed = self.touched = False
 
+    def unsure(self, now_ms: int) -> None:
+        """Nobody can say whether there is more: what counts as silence begins when somebody can."""
+        self.quiet_since = self.still_since = now_ms
+
     def virtual_reference(self, now_ms: int) -> int:
         """Reference time now, if it has gone on since the last record as the wall clock has."""
         return self.reference + now_ms - self.still_since if self.reference != NEVER else NEVER

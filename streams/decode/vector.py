@@ -31,13 +31,15 @@ def decode(value: bytes, sink: Columns) -> None:
     """Append the rows of all events. Raises `BadRecord` if there is none."""
     for raw in _events.read(value, sink):
         try:
-            if decode_metric(raw, sink):
-                continue
-            fields = _fields.decode(raw)
-            if fields.keys() >= _METRIC and not fields.keys() & _MESSAGE:
-                raise RowFault("a metric whose kind of value is not known, or a log event without a message")
-            vector_log.LOGS.take(fields, sink)
+            if not decode_metric(raw, sink):
+                _log(_fields.decode(raw), sink)
         except RowFault as fault:
             sink.refuse(fault.reason, fault.detail)
         except UNREADABLE_JSON as error:
             sink.refuse(*json_fault(error))
+
+
+def _log(fields: Fields, sink: Columns) -> None:
+    if fields.keys() >= _METRIC and not fields.keys() & _MESSAGE:
+        raise RowFault("a metric whose kind of value is not known, or a log event without a message")
+    vector_log.LOGS.take(fields, sink)

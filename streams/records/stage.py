@@ -44,7 +44,10 @@ class PartitionCore(Protocol):
         ...
 
     def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
-        """About twice a second. `at_end`: everything in the partition has been read.
+        """About twice a second, while there is something to say of the partition's end.
+
+        `at_end`: the broker has said that as of `now_ms` everything in the partition has been read. If
+        false, nobody can say (the broker is away, or we slept): time until then is no silence.
 
         Only ingest uses the wall clock (idle sources); detect and correlate return nothing, so
         that their state is a function of their log alone.

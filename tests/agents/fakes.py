@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence, Set
 
 from faust.types import TP
 
@@ -69,3 +69,21 @@ class Memory:
 
     async def read(self, wanted: set[TP]) -> Mapping[TP, Checkpoint]:
         return {tp: self.kept[tp] for tp in wanted if tp in self.kept}
+
+
+class Idle:
+    """A runner that has nothing to do."""
+
+    async def submit(self, tp: TP, chunk: Chunk, ack: object) -> None: ...
+
+    async def place(self, base: Mapping[TP, int], ends: Mapping[TP, int]) -> Mapping[TP, int]:
+        return base
+
+    async def release(self) -> None: ...
+
+    def forget(self) -> None: ...
+
+    def keep(self, ours: Set[TP]) -> None: ...
+
+    def commit_ceiling(self, tp: TP) -> int | None:
+        return None

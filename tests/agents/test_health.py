@@ -29,6 +29,13 @@ def view(done: int, high: int | None, progress_at: float, retrying: bool = False
     return StageView("sink", runner)
 
 
+def echoing(made: StageView, answers_since: float, asked_at: float) -> StageView:
+    """A view whose broker has answered since then, last when asked at `asked_at`."""
+    placed = made.runner.partitions[HERE]
+    placed.heard_since, placed.asked_at = answers_since, asked_at
+    return made
+
+
 def test_lag_is_the_end_minus_what_is_safe() -> None:
     """Not minus what was fetched."""
     (found,) = partitions_health([view(done=70, high=100, progress_at=5.0)], now=8.0)
@@ -62,6 +69,16 @@ def test_an_absent_target_makes_a_worker_unhealthy_but_is_no_reason_to_end_it() 
     views = [view(done=70, high=100, progress_at=0.0, retrying=True)]
     assert verdict(views, 45.0, unhealthy_after_s=30.0)["status"] == "stalled"
     assert stalled_for(views, 45.0) is None
+
+
+def test_an_absent_broker_makes_a_worker_unhealthy_but_is_no_reason_to_end_it() -> None:
+    """Nor is the time it was away, once it is back."""
+    views = [echoing(view(done=70, high=100, progress_at=0.0), answers_since=700.0, asked_at=712.0)]
+    assert stalled_for(views, 800.0) is None or stalled_for(views, 800.0).seconds == 0  # type: ignore[union-attr]
+    assert verdict(views, 800.0, unhealthy_after_s=30.0)["status"] == "stalled"
+    found = stalled_for(views, 713.0)
+    assert found is not None
+    assert found.seconds == 13.0
 
 
 async def test_the_endpoint_answers_health_lag_and_metrics() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 from faust.types import TP
 
+from streams.agents.placed import PlacedPartition
 from streams.agents.runner import SNAPSHOT_SHARE, CoreRunner, RunnerConfig
 from streams.records.stage import Output, Record
 from tests.agents.cores import CountingCore, EchoCore
@@ -48,9 +49,12 @@ class Shell:
     async def place(self, base: Mapping[TP, int], end: int = 10**9) -> Mapping[TP, int]:
         return await self.runner.place(base, dict.fromkeys(base, end))
 
-    async def leave(self) -> None:
+    async def leave(self, still_ours: bool = False) -> None:
+        """A rebalance; unless `still_ours`, somebody else may have had the partitions in it."""
         await self.runner.release()
         self.runner.forget()
+        if not still_ours:
+            self.runner.keep(set())
 
 
 async def test_a_chunk_is_acked_only_after_all_its_outputs_are_delivered() -> None:
@@ -214,24 +218,66 @@ async def test_a_core_is_never_ticked_while_it_processes() -> None:
     assert not Watched.ticked_while_busy
 
 
-async def test_a_tick_knows_when_everything_has_been_read() -> None:
-    """`at_end` compares the position with the partition's end."""
-    heard: list[bool] = []
+class Listening(EchoCore):
+    """Remembers what its ticks say."""
 
-    class Listening(EchoCore):
-        def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
-            heard.append(at_end)
-            return ()
+    def __init__(self, out: str, partition: int, per_record: bool = False) -> None:
+        super().__init__(out, partition, per_record)
+        self.heard: list[tuple[int, bool]] = []
 
+    def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
+        self.heard.append((now_ms, at_end))
+        return ()
+
+
+async def listening(next_offset: int = 2) -> tuple[Shell, Listening, PlacedPartition]:
+    """A shell at the end of its partition, as the broker said twice, one second apart."""
     shell = Shell(Listening)
-    await shell.place({HERE: 0})
+    await shell.place({HERE: next_offset})
+    placed, core = shell.runner.partitions[HERE], shell.cores[-1]
+    assert isinstance(core, Listening)
+    now = time.monotonic()
+    placed.heard_end(2, now - 1.2, now - 1.2)
+    placed.heard_end(2, now - 0.2, now - 0.2)
+    return shell, core, placed
+
+
+async def test_a_tick_knows_when_everything_has_been_read() -> None:
+    """As of the time at which the broker was asked, not of now: since then there may be more."""
+    shell, core, _ = await listening()
     await shell.runner.tick()
-    shell.runner.partitions[HERE].high = 2
-    await shell.submit(0)
+    ((now_ms, at_end),) = core.heard
+    assert at_end
+    assert 150 <= time.time() * 1_000 - now_ms <= 2_000
+
+
+async def test_a_core_is_not_ticked_while_there_is_something_to_read() -> None:
+    """Neither silence nor doubt: it is busy."""
+    shell, core, _ = await listening(next_offset=1)
     await shell.runner.tick()
+    assert core.heard == []
+
+
+async def test_a_core_is_not_ticked_on_an_answer_older_than_its_last_chunk() -> None:
+    """Silence before that chunk says nothing of silence after it."""
+    shell, core, _ = await listening(next_offset=1)
     await shell.submit(1)
     await shell.runner.tick()
-    assert heard == [False, False, True]
+    assert core.heard == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"), [(-30.0, -30.0), (-3.0, -0.1)], ids=["long ago", "answered late"]
+)
+async def test_without_a_prompt_answer_of_the_broker_nobody_is_at_the_end(
+    asked: float, answered: float
+) -> None:
+    """An outage, and a sleep of our own, is not the silence of a source."""
+    shell, core, placed = await listening()
+    now = time.monotonic()
+    placed.heard_end(2, now + asked, now + answered)
+    await shell.runner.tick()
+    assert [at_end for _, at_end in core.heard] == [False]
 
 
 async def test_after_a_bug_nothing_is_acked_checkpointed_or_processed_any_more() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ class Stub:
         self.ceiling: int | None = 10**9
         self.starts: dict[TP, int] = {}
         self.calls: list[str] = []
+        self.kept: set[TP] = set()
 
     async def place(self, base: Mapping[TP, int], ends: Mapping[TP, int]) -> Mapping[TP, int]:
         return {**base, **self.starts}
@@ -36,6 +37,9 @@ class Stub:
 
     def forget(self) -> None:
         self.calls.append("forget")
+
+    def keep(self, ours: Set[TP]) -> None:
+        self.kept = set(ours)
 
     def commit_ceiling(self, tp: TP) -> int | None:
         return self.ceiling
@@ -174,6 +178,25 @@ async def test_draining_finishes_commits_and_only_then_forgets(monkeypatch: pyte
     monkeypatch.setattr(books.consumer, "commit", commit)
     await books.consumer.drain()
     assert books.stub.calls == ["release", "commit", "forget"]
+
+
+@pytest.mark.parametrize(
+    ("generation", "kept"), [(4, {HERE}), (5, set()), (3, set())], ids=["the next", "one missed", "none"]
+)
+async def test_state_is_kept_only_into_the_very_next_generation(
+    generation: int, kept: set[TP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who missed one cannot know who had its partitions meanwhile."""
+    books = Books()
+
+    async def nothing(*_: Any) -> None: ...
+
+    monkeypatch.setattr(Consumer, "on_partitions_assigned", nothing)
+    monkeypatch.setattr(type(books.consumer._thread), "assignor", transport.sticky(), raising=False)
+    await books.consumer.on_partitions_assigned({HERE, THERE}, 3)
+    assert books.stub.kept == set()
+    await books.consumer.on_partitions_assigned({HERE}, generation)
+    assert books.stub.kept == kept
 
 
 def test_the_scheduler_yields_bounded_chunks_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:

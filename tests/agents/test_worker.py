@@ -10,7 +10,7 @@ import pytest
 from faust.types import TP
 
 from cli.main import main
-from streams.agents import process
+from streams.agents import process, topics
 from streams.agents.app import QUEUED_CHUNKS
 from streams.agents.checkpoints import Checkpoint, encode
 from streams.agents.health import HealthServer
@@ -212,3 +212,10 @@ def test_an_unknown_stage_is_refused_with_the_names_there_are(capsys: pytest.Cap
         main(["worker", "--stages", "ingest,digest"])
     assert ended.value.code == 2
     assert "ingest,detect,correlate,sink" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("internal", "stamped_by"), [(True, "LogAppendTime"), (False, None)])
+def test_records_of_our_own_topics_are_stamped_by_the_broker(internal: bool, stamped_by: str | None) -> None:
+    """A worker's clock two hours ahead would be refused, one in the past would shorten retention."""
+    configs = topics._configs(TopicSpec("name", 1, internal=internal))
+    assert configs.get("message.timestamp.type") == stamped_by

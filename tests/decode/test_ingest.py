@@ -215,6 +215,29 @@ def test_a_quiet_partition_becomes_idle_at_its_newest_time_and_then_follows_the_
     ]
 
 
+def test_an_outage_of_the_broker_is_no_silence_of_the_source() -> None:
+    """Producers wait for the broker, too: what they send afterwards must not be late."""
+    made = core()
+    made.process([record(line(T0))])
+    made.tick(T0, True)
+    for second in range(1, 600):
+        assert not made.tick(T0 + second * S, False)
+    assert not made.tick(T0 + 600 * S, True)
+    found = read(made.process([record(line(T0 + 1 * S), 1, ts=T0 + 600 * S)]))
+    assert len(found.samples) == 1
+    assert set(found.watermarks.values()) == {(T0 - 4 * S, SourceState.ACTIVE, "")}
+
+
+def test_an_outage_of_the_broker_does_not_end_a_replay() -> None:
+    """Its silence begins anew when the broker is back."""
+    made = core()
+    made.process([control("begin", "e1", T0), record(line(T0), 1)])
+    made.tick(T0, True)
+    for second in range(0, 1_200, 10):
+        made.tick(T0 + second * S, False)
+    assert not made.tick(T0 + 1_200 * S, True)
+
+
 def test_a_backfill_is_not_overtaken_by_the_wall_clock() -> None:
     """An idle partition goes on from its own event time, an hour ago as it may be."""
     made = core()
