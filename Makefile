@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 BENCHES := transport throughput ingest shard detect latency nab kpi rootcause
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka check lock bench clean
+.PHONY: help setup demo test test-kafka fuzz check lock bench clean
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -29,6 +29,9 @@ test: setup ## Run the tests (embedded Kafka and ClickHouse)
 
 test-kafka: setup ## Run the tests against a real Apache Kafka (needs Java 17 and, once, Maven)
 	@$(BIN)/pytest -m kafka tests/kafka $(ARGS)
+
+fuzz: setup ## A million damaged records a format through the ingest core, and hostile ones
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: setup ## Lint, types and import layers
 	@$(BIN)/ruff check .

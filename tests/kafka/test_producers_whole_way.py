@@ -75,9 +75,11 @@ def stack() -> Iterator[ExitStack]:
         yield running
 
 
-def some(
-    worker: Fed, what: str, look: Callable[[], Any], ended: Callable[[], str | None] | None = None
-) -> Any:
+Ended = Callable[[], str | None]
+"""why a producer ended, or None"""
+
+
+def some(worker: Fed, what: str, look: Callable[[], Any], ended: Ended | None = None) -> Any:
     """Wait for it, and no longer than the producer lives."""
 
     def condition() -> Any:
@@ -108,9 +110,7 @@ def test_kcat_a_sample_a_line(worker: Fed, kcat: None, way: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def collectd(
-    worker: Fed, stack: ExitStack, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], str | None]:
+def collectd(worker: Fed, stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Load and CPU, every second."""
     path = programs.program("collectd", "collectd-core")
     programs.needs(programs.COLLECTD_PLUGIN, package="collectd-core librdkafka1")
@@ -123,9 +123,7 @@ def collectd(
 
 
 @way
-def test_collectd_a_series_for_each_data_source(
-    worker: Fed, collectd: Callable[[], str | None], way: str
-) -> None:
+def test_collectd_a_series_for_each_data_source(worker: Fed, collectd: Ended, way: str) -> None:
     """The host is the service, since collectd watches hosts; load has three sources, CPU a state each."""
     topic = worker.topic("collectd", way)
 
@@ -145,9 +143,7 @@ def test_collectd_a_series_for_each_data_source(
 
 
 @pytest.fixture(scope="module")
-def rsyslog(
-    worker: Fed, stack: ExitStack, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], str | None]:
+def rsyslog(worker: Fed, stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Two lines of a file, in three templates."""
     path = programs.program("rsyslogd", "rsyslog rsyslog-kafka")
     programs.needs(*programs.RSYSLOG_PLUGINS, package="rsyslog-kafka")
@@ -168,7 +164,7 @@ def rsyslog(
 @way
 @pytest.mark.parametrize(("template", "severity"), [("file", 0), ("5424", 13), ("json", 13)])
 def test_rsyslog_a_log_line_a_message(
-    worker: Fed, rsyslog: Callable[[], str | None], template: str, severity: int, way: str
+    worker: Fed, rsyslog: Ended, template: str, severity: int, way: str
 ) -> None:
     """The tag is the service and the host the instance; the file format does not say how bad it is."""
     topic = worker.topic(f"rsyslog-{template}", way)
@@ -226,7 +222,7 @@ def sdk(worker: Fed) -> None:
     assert sender.dropped == 0
 
 
-def all_signals(worker: Fed, topic: str, ended: Callable[[], str | None] | None = None) -> None:
+def all_signals(worker: Fed, topic: str, ended: Ended | None = None) -> None:
     """What `emit` sent is there, and belongs to checkout."""
 
     def whole() -> Any:
@@ -252,9 +248,7 @@ def test_the_opentelemetry_sdk_all_three_signals(worker: Fed, sdk: None, way: st
 
 
 @pytest.fixture(scope="module")
-def collector(
-    worker: Fed, stack: ExitStack, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], str | None]:
+def collector(worker: Fed, stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """The OpenTelemetry Collector: OTLP by HTTP in, protobuf and JSON to Kafka."""
     path = programs.collector()
     folder = tmp_path_factory.mktemp("collector")
@@ -275,7 +269,7 @@ def collector(
 @way
 @pytest.mark.parametrize("encoding", ["collector", "collector-json"])
 def test_the_opentelemetry_collector_all_three_signals(
-    worker: Fed, collector: Callable[[], str | None], encoding: str, way: str
+    worker: Fed, collector: Ended, encoding: str, way: str
 ) -> None:
     """Its Kafka exporter, in both encodings."""
     all_signals(worker, worker.topic(encoding, way), collector)
