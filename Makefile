@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCHES := transport throughput ingest shard detect latency nab kpi rootcause
+BENCHES := transport throughput ingest shard detect latency memory scale nab kpi rootcause
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kafka fuzz check lock bench clean

@@ -65,7 +65,7 @@ class Probe:
         self.sent = 0
 
     async def run(self, rate: float) -> None:
-        """Background and probes until every service has had its turn, and up to 30 s for the last incident."""
+        """Background and probes until every service has had its turn, then at most 30 s more."""
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=0, max_batch_size=256 * 1024)
         reader = AIOKafkaConsumer(
             self.alerts, self.incidents, bootstrap_servers=self.kafka, fetch_max_wait_ms=5
@@ -101,8 +101,8 @@ class Probe:
 
     async def _load(self, producer: AIOKafkaProducer, rate: float) -> None:
         """`rate` samples a second, in bursts, each series about equally often."""
-        queues = [b'"service":"service-%04d","metric":"queue.length","labels":{"queue":"queue-%02d"}' % divmod(s, 25)
-                  for s in range(BACKGROUND_SERIES)]  # fmt: skip
+        form = b'"service":"service-%04d","metric":"queue.length","labels":{"queue":"queue-%02d"}'
+        queues = [form % divmod(which, 25) for which in range(BACKGROUND_SERIES)]
         begun, at = time.monotonic(), 0
         batches: dict[int, Any] = {}
         while True:

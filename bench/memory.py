@@ -116,10 +116,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             found.append(measure(series, args.steps, Path(folder)))
         row = found[-1]
-        print(
-            f"{series:>8,} {row['read']:>9.0f} {row['rss']:>9.0f} {row['anonymous']:>9.0f} {row['peak']:>9.0f}",
-            flush=True,
-        )
+        figures = (row[name] for name in ("read", "rss", "anonymous", "peak"))
+        print(f"{series:>8,} " + " ".join(f"{figure:>9.0f}" for figure in figures), flush=True)
     some = [row for row in found if row["series"]]
     if len(some) > 1:
         first, last = some[0], some[-1]

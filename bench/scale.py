@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,10 @@ def work(
         for worker in workers:
             worker.until(worker.stages.split(",")[0], 0, 60)
         shared(workers)
+        before, at = sum(worker.cpu() for worker in workers), time.perf_counter()
         time.sleep(SETTLED_S)
         cpu = [worker.cpu() for worker in workers]
+        idle = (sum(cpu) - before) / (time.perf_counter() - at)
         of_broker = sum(broker.cpu_times()[:2]) if broker else 0.0
         began = time.perf_counter()
         asyncio.run(fill(kafka, f"{prefix}.in", json_lines(samples, SERIES), PARTITIONS))
@@ -102,6 +105,8 @@ def work(
         "workers": len(crew),
         "stages": " + ".join(dict.fromkeys(crew)),
         "us_per_sample": 1e6 * sum(spent) / samples,
+        "us_without_idle": 1e6 * (sum(spent) - idle * wall) / samples,
+        "idle_cpu": idle / len(crew),
         "broker_us_per_sample": 1e6 * (sum(broker.cpu_times()[:2]) - of_broker) / samples if broker else None,
         "per_s": samples / wall,
         "cpu_shares": [round(each / sum(spent), 3) for each in spent],
@@ -140,7 +145,7 @@ class Listener:
         found = []
         for times in self.heard.values():
             kept = [t for t in times if t <= since][-1:] + [t for t in times if t > since]
-            found.append(max((b - a for a, b in zip(kept, kept[1:], strict=False)), default=AFTER_S))
+            found.append(max((b - a for a, b in pairwise(kept)), default=AFTER_S))
         return found
 
 
@@ -234,22 +239,24 @@ def main() -> None:
             print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
         pauses = asyncio.run(handover(kafka, folder, args.repeats)) if args.repeats else {}
     rows = [_medians(list(column)) for column in zip(*rounds, strict=True)]
-    print(
-        "| workers | stages | worker µs a sample | broker µs a sample | CPU shares | busiest / mean, ingest | detect |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    heads = (
+        "workers", "stages", "worker µs a sample", "of it beyond idling", "idle CPU a worker",
+        "broker µs a sample", "CPU shares", "busiest / mean, ingest", "detect",
+    )  # fmt: skip
+    print(f"| {' | '.join(heads)} |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         of_broker = "" if row["broker_us_per_sample"] is None else f"{row['broker_us_per_sample']:.2f}"
         shares = ", ".join(f"{share:.0%}" for share in row["cpu_shares"])
         most = row["most_to_mean"]
         print(
-            f"| {row['workers']} | {row['stages']} | {row['us_per_sample']:.2f} | {of_broker} | {shares} "
+            f"| {row['workers']} | {row['stages']} | {row['us_per_sample']:.2f} "
+            f"| {row['us_without_idle']:.2f} | {row['idle_cpu']:.1%} | {of_broker} | {shares} "
             f"| {most['ingest']:.2f} | {most['detect']:.2f} |"
         )
     for change, found in pauses.items():
-        print(
-            f"{change}: a shard pauses {statistics.median(found):.1f} s (p50), {max(found):.1f} s (max of {len(found)})"
-        )
+        middle, worst = statistics.median(found), max(found)
+        print(f"{change}: a shard pauses {middle:.1f} s (p50), {worst:.1f} s (max of {len(found)})")
     if args.json:
         args.json.write_text(json.dumps({"work": rows, "pauses": pauses}, indent=1) + "\n")
 

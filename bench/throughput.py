@@ -39,6 +39,7 @@ from bench.workers import Worker, rates, settings_for
 Rates = dict[str, float]
 SHARES = {"faust": 16, "quix": 8, "quix-dict": 8, "bytewax": 1, "bare": 1, "decoder": 1}
 """a slow reader reads one in so many records: its rate shows soon enough"""
+LOOPS = ("bare", "decoder", "faust")
 PEERS = ("bytewax", "quix-dict", "quix")
 
 TITLES = {
@@ -154,9 +155,9 @@ def measure(args: argparse.Namespace, folder: Path, console: Console) -> dict[st
             kafka = stack.enter_context(KafkaCluster(folder / "kafka", heap="1g")).bootstrap
         mark = time.time_ns()
         loads = {
-            "JSON lines, one sample a record": (f"lines-{mark}", args.records, 1, ("bare", "decoder", "faust", *PEERS)),
+            "JSON lines, one sample a record": (f"lines-{mark}", args.records, 1, (*LOOPS, *PEERS)),
             "OTLP protobuf, 500 points a record": (
-                f"otlp-{mark}", args.points // POINTS_A_RECORD, POINTS_A_RECORD, ("bare", "decoder", "faust"),
+                f"otlp-{mark}", args.points // POINTS_A_RECORD, POINTS_A_RECORD, LOOPS,
             ),
         }  # fmt: skip
         console.print("filling the topics")

@@ -33,9 +33,9 @@ GC_THRESHOLD = (50_000, 20, 50)
 
 def keep_small() -> None:
     """Once, at the start of a worker."""
-    setter = getattr(getattr(np, "_core", None), "multiarray", None)
-    if hasattr(setter, "_set_madvise_hugepage"):
-        setter._set_madvise_hugepage(False)
+    core: Any = getattr(getattr(np, "_core", None), "multiarray", None)
+    if hasattr(core, "_set_madvise_hugepage"):
+        core._set_madvise_hugepage(False)
     libc = _libc()
     if libc is not None and hasattr(libc, "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
