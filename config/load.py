@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from config.settings import FORMATS, Settings
+from config.settings import FORMATS, NAMED_FORMATS, Settings
 
 ENVIRONMENT = {
     "TOCSIN_KAFKA": ("kafka", "bootstrap"),
@@ -99,7 +99,7 @@ def _check(settings: Settings, source: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")
-    known = ("auto", *FORMATS)
+    known = ("auto", *FORMATS, *NAMED_FORMATS)
     for index, topic in enumerate(topics.inputs):
         if topic.format not in known:
             raise ConfigError(

@@ -13,14 +13,27 @@ Millis = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-FORMATS = ("otlp", "otlp-json", "tocsin", "changes", "actions")
+FORMATS = (
+    "otlp",
+    "otlp-json",
+    "tocsin",
+    "changes",
+    "actions",
+    "alertmanager",
+    "alertmanager-events",
+    "grafana",
+    "pagerduty",
+)
 """names of the wire formats; what they are is known to `streams.decode.formats`"""
+
+NAMED_FORMATS = ("alerts",)
+"""formats that `auto` never finds: a topic has to name them"""
 
 
 class InputTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: str
     format: str = "auto"
-    """auto, or one of `FORMATS`"""
+    """auto, or one of `FORMATS` or `NAMED_FORMATS`"""
     partitions: Count = 4
     service: tuple[str, ...] = ()
     """labels or fields that name the service, in order; `=text` is a fixed name; empty: the format's own"""
@@ -44,6 +57,7 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         InputTopic(name="tocsin.in"),
         InputTopic(name="tocsin.changes", format="changes", partitions=1),
         InputTopic(name="tocsin.actions", format="actions", partitions=1),
+        InputTopic(name="tocsin.external", format="alerts", partitions=1),
     )
     pages: str = "tocsin.pages"
     alerts: str = "tocsin.alerts"
@@ -111,6 +125,8 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     max_open: Count = 10_000
     max_members: Count = 2_000
     edge_memory_ms: Millis = 86_400_000
+    external_ttl_ms: Annotated[int, Meta(ge=60_000)] = 86_400_000
+    """an external alert of which nothing was heard for this long is taken for over"""
     topology: str = ""
     """file of declared dependencies: JSON list of {caller, callee}, or empty"""
 

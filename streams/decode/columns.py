@@ -11,7 +11,11 @@ from array import array
 from typing import NamedTuple, Protocol
 
 from streams.decode.catalog import Catalog
-from streams.records.messages import Action, Change
+from streams.records.messages import Action, Change, ExternalAlert
+
+
+Message = Change | Action | ExternalAlert
+"""what bypasses detect"""
 
 
 class Decoder(Protocol):
@@ -74,7 +78,7 @@ class Columns:
         self.s_span = bytearray()
         self.s_parent = bytearray()
         self.s_failed = array("B")
-        self.messages: list[tuple[int, Change | Action]] = []
+        self.messages: list[tuple[int, Message]] = []
         """(record number, message)"""
         self.counts: array[int] = array("q")
         self._finished = (0, 0, 0, 0)
@@ -128,7 +132,7 @@ class Columns:
         self.s_parent += parent_id
         self.s_failed.append(failed)
 
-    def message(self, message: Change | Action) -> None:
+    def message(self, message: Message) -> None:
         """Something for the correlator, which bypasses detect."""
         self.messages.append((self.records, message))
 

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from streams.decode import correlator_json, otlp_json, otlp_protobuf, tocsin_json
+from streams.decode.alerts import choice, events, pagerduty, webhook
 from streams.decode.columns import Decoder
 from streams.decode.look import Look
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
+ALERTMANAGER, ALERTMANAGER_EVENTS = "alertmanager", "alertmanager-events"
+GRAFANA, PAGERDUTY, ALERTS = "grafana", "pagerduty", "alerts"
 AUTO = "auto"
 
 
@@ -30,12 +33,22 @@ FORMATS: tuple[Format, ...] = (
     Format(TOCSIN, tocsin_json.decode, tocsin_json.claims),
     Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
     Format(ACTIONS, correlator_json.actions, correlator_json.claims_action),
+    Format(ALERTMANAGER, webhook.alertmanager, webhook.claims_alertmanager),
+    Format(ALERTMANAGER_EVENTS, events.decode, events.claims),
+    Format(GRAFANA, webhook.grafana, webhook.claims_grafana),
+    Format(PAGERDUTY, pagerduty.decode, pagerduty.claims),
 )
 """In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
 
-DECODERS: Mapping[str, Decoder] = {each.name: each.decode for each in FORMATS}
+NAMED: Mapping[str, Decoder] = {ALERTS: choice.decode}
+"""formats that `auto` never finds: they are used where a topic's configuration names them"""
 
-FOR_CORRELATOR = frozenset((CHANGES, ACTIONS))
+DECODERS: Mapping[str, Decoder] = {**{each.name: each.decode for each in FORMATS}, **NAMED}
+
+EXTERNAL = frozenset((ALERTMANAGER, ALERTMANAGER_EVENTS, GRAFANA, PAGERDUTY, ALERTS))
+"""formats of other systems' alerts"""
+
+FOR_CORRELATOR = frozenset((CHANGES, ACTIONS)) | EXTERNAL
 """formats that carry no telemetry: their topics have no part in the shards' watermarks"""
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from config.settings import InputTopic, Settings
 from streams.decode import control as headers
-from streams.decode import deadletter, formats, rules, windows
+from streams.decode import deadletter, formats, onward, rules, windows
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns, Decoder, Refusal
-from streams.decode.errors import EMPTY, FUTURE, OVERSIZED, UNKNOWN_FORMAT, BadRecord
+from streams.decode.errors import EMPTY, OVERSIZED, UNKNOWN_FORMAT, BadRecord
 from streams.decode.judge import Verdict, judge
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
@@ -26,8 +26,6 @@ from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
 
 log = logging.getLogger(__name__)
-
-_messages = msgspec.json.Encoder()
 
 OwnSample = tuple[int, int, float]
 """slot, ts in ms, value of telemetry about ourselves"""
@@ -86,6 +84,8 @@ class IngestCore:
         self._said: tuple[int, int, str] | None = None
         """watermark, state and epoch of the last page to every shard"""
         self._said_at = 0
+        self._marked_at = 0
+        """wall clock of the last time mark, for external alerts"""
 
     @property
     def format(self) -> str:
@@ -108,11 +108,18 @@ class IngestCore:
         return outputs
 
     def tick(self, now_ms: int, at_end: bool) -> list[Output]:
-        if not self._paged:
-            return []
         progress = self._progress
         progress.seen_wall(now_ms)
-        if not at_end or progress.ended:
+        outside: list[Output] = []
+        if at_end and self.format in formats.EXTERNAL and now_ms - self._marked_at >= onward.MARK_EVERY_MS:
+            self._marked_at = now_ms
+            outside = onward.time_marks(self._settings, progress.virtual_reference(now_ms))
+        return [*outside, *(self._quiet(now_ms) if self._paged and at_end else ())]
+
+    def _quiet(self, now_ms: int) -> list[Output]:
+        """What a partition says that has been read to its end."""
+        progress = self._progress
+        if progress.ended:
             return []
         if progress.epoch:
             if now_ms - progress.still_since < ABANDONED_MS:
@@ -199,7 +206,7 @@ class IngestCore:
         own = self._count(references.tolist(), refused, verdict)
         progress.absorb(verdict.clock, verdict.newest, int(references.max()), bool(verdict.accepted.any()))
         yield from self._letters(records, refused, verdict)
-        yield from self._forward(records, columns, references.tolist())
+        yield from onward.outputs(self._settings, records, columns.messages, references.tolist())
         if self._paged:
             yield from self._pages(columns, verdict, own, before)
 
@@ -268,25 +275,6 @@ class IngestCore:
             found = [refused[i]] if i in refused else verdict.refusals.get(i, ())
             for refusal in found:
                 yield deadletter.output(self._settings.topics.deadletters, deadletter.letter(record, refusal))
-
-    def _forward(
-        self, records: Sequence[Record], columns: Columns, references: list[int]
-    ) -> Iterator[Output]:
-        """Changes and actions go to the correlator, in every domain: it knows what concerns it."""
-        topics = self._settings.topics
-        for i, message in columns.messages:
-            reference = references[i]
-            if reference >= 0 and message.ts > reference + self._limits.max_future_ms:
-                refusal = Refusal(
-                    FUTURE,
-                    f"ts {message.ts} is {message.ts - reference} ms after its record ({reference})",
-                    0,
-                )
-                yield deadletter.output(topics.deadletters, deadletter.letter(records[i], refusal))
-                continue
-            raw = _messages.encode(message)
-            for domain in range(self._settings.correlate.partitions):
-                yield Output(topics.alerts, raw, key=message.id.encode(), partition=domain)
 
     def _page(self) -> Page:
         """A page of this source as it stands, without rows."""
