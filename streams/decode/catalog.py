@@ -61,6 +61,8 @@ class Catalog:
         """labels kept of one series"""
         self.rules = rules
         """who a record is taken to come from: part of what its raw bytes mean"""
+        self._said = rules
+        self._by_source = rules.by_source
         self.evicted = 0
         """entries forgotten so far"""
         self.generation = 0
@@ -75,7 +77,23 @@ class Catalog:
         """(resource, metric head) -> rest of the key -> series slot"""
         self.senders: dict[Hashable, int] = {}
         """raw resource -> origin slot"""
+        self._raw = {"": (self.groups, self.senders)}
+        """by source of the CloudEvents, if the rules ask for it"""
+        self.rules = self._said
         self._entries = 0
+
+    def sent_by(self, source: str) -> None:
+        """What follows came in a CloudEvent from this source; empty: in none, or from nobody.
+
+        If the rules name the service by it, the same bytes of another source are another series.
+        """
+        if not self._by_source:
+            return
+        self.rules = self._said.sent_by(source)
+        if source not in self._raw:
+            self._raw[source] = ({}, {})
+            self._entries += 1
+        self.groups, self.senders = self._raw[source]
 
     def trim(self) -> None:
         """Forget everything if there is too much. Call between chunks only."""

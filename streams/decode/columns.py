@@ -13,7 +13,6 @@ from typing import NamedTuple, Protocol
 from streams.decode.catalog import Catalog
 from streams.records.messages import Action, Change, ExternalAlert
 
-
 Message = Change | Action | ExternalAlert
 """what bypasses detect"""
 
@@ -41,6 +40,7 @@ class _Mark(NamedTuple):
     logs: int
     spans: int
     messages: int
+    refused: dict[str, Refusal]
 
 
 class Columns:
@@ -145,10 +145,11 @@ class Columns:
             len(self.l_origin),
             len(self.s_origin),
             len(self.messages),
+            dict(self._refused),
         )
 
     def undo(self, mark: _Mark) -> None:
-        """Forget everything since `mark`: the record turned out to be bad."""
+        """Forget everything since `mark`: the record, or a part of it, turned out to be bad."""
         for column in (self.slot, self.ts, self.value):
             del column[mark.samples :]
         for column in (self.h_slot, self.h_ts, self.h_sum, self.h_width):
@@ -164,7 +165,7 @@ class Columns:
         del self.s_span[8 * mark.spans :]
         del self.s_parent[8 * mark.spans :]
         del self.messages[mark.messages :]
-        self._refused.clear()
+        self._refused = dict(mark.refused)
 
     def finish(self) -> None:
         """The current record is complete."""

@@ -14,10 +14,10 @@ import numpy as np
 
 from config.settings import InputTopic, Settings
 from streams.decode import control as headers
-from streams.decode import deadletter, formats, onward, rules, windows
+from streams.decode import deadletter, envelope, formats, onward, rules, windows
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns, Decoder, Refusal
-from streams.decode.errors import EMPTY, OVERSIZED, UNKNOWN_FORMAT, BadRecord
+from streams.decode.errors import UNKNOWN_FORMAT, BadRecord
 from streams.decode.judge import Verdict, judge
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
@@ -211,12 +211,29 @@ class IngestCore:
             yield from self._pages(columns, verdict, own, before)
 
     def _decode(self, record: Record, columns: Columns) -> None:
-        value = record.value
-        if not value:
-            raise BadRecord(EMPTY, "a record without a value")
-        if len(value) > self._limits.max_record_bytes:
-            raise BadRecord(OVERSIZED, f"{len(value)} bytes, at most {self._limits.max_record_bytes}")
-        self._decoder(value)(value, columns)
+        opened = envelope.open(record, self._limits.max_record_bytes)
+        if not opened.more:
+            self._read(opened, columns)
+            return
+        faults: list[BadRecord] = []
+        for part in (opened, *opened.more):
+            mark = columns.mark()
+            try:
+                self._read(part, columns)
+            except BadRecord as bad:
+                columns.undo(mark)
+                faults.append(bad)
+        if len(faults) == 1 + len(opened.more):
+            raise faults[0]
+        for fault in faults:
+            columns.refuse(fault.reason, fault.detail)
+
+    def _read(self, opened: envelope.Opened, columns: Columns) -> None:
+        """Append the rows of one value."""
+        if opened.reference_ms >= 0:
+            columns.reference_ms = opened.reference_ms
+        self._catalog.sent_by(opened.source)
+        self._decoder(opened.value)(opened.value, columns)
 
     def _decoder(self, value: bytes) -> Decoder:
         name = self._configured

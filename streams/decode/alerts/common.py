@@ -38,8 +38,14 @@ SUMMARIES = ("summary", "message", "title", "description")
 
 _USUAL = Usual()
 USUAL = Usual(
-    service=tuple(name for name in _USUAL.service if not name.startswith("host"))
-    + ("kubernetes_namespace", "namespace", "host.name", "hostname", "host")
+    service=(
+        *(name for name in _USUAL.service if not name.startswith("host")),
+        "kubernetes_namespace",
+        "namespace",
+        "host.name",
+        "hostname",
+        "host",
+    )
 )
 """as for telemetry; an alert without a service rather belongs to its namespace than to a host"""
 

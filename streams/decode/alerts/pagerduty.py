@@ -9,6 +9,7 @@ from streams.decode.columns import Columns
 from streams.decode.errors import UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
 from streams.decode.look import Look
 from streams.decode.otlp import RowFault
+from streams.decode.resource import clip
 from streams.decode.senders import Usual
 from streams.records.digest import digest_hex
 from streams.records.messages import ExternalAlert
@@ -84,7 +85,7 @@ def _external(event: _Event, sink: Columns) -> ExternalAlert:
         started_at=at if state == "firing" else None,
         ended_at=at if state == "resolved" else None,
         service=who.origin.service,
-        name=common.clip(" ".join(name.split())),
+        name=clip(" ".join(name.split())),
         severity=common.severity({"severity": payload.severity}),
         summary=common.summary_of({"summary": payload.summary}, name),
         instance=who.origin.instance,
@@ -101,12 +102,10 @@ def _labels(payload: _Payload) -> dict[str, str]:
         for key, value in details.items()
         if isinstance(value, str | int | float | bool)
     }
-    for key, value in (
-        ("source", payload.source),
-        ("component", payload.component),
-        ("group", payload.group),
-        ("class", payload.class_),
-    ):
-        if value:
-            found[key] = value
-    return found
+    own = {
+        "source": payload.source,
+        "component": payload.component,
+        "group": payload.group,
+        "class": payload.class_,
+    }
+    return found | {key: value for key, value in own.items() if value}

@@ -9,6 +9,7 @@ from streams.decode.columns import Columns
 from streams.decode.errors import UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
 from streams.decode.look import Look
 from streams.decode.otlp import RowFault
+from streams.decode.resource import clip
 from streams.records.digest import digest_hex
 from streams.records.messages import ExternalAlert
 
@@ -74,8 +75,9 @@ def _decode(value: bytes, sink: Columns, source: str) -> None:
         except RowFault as fault:
             sink.refuse(fault.reason, fault.detail)
     if webhook.truncated_alerts > 0:
-        detail = f"the sender left out {webhook.truncated_alerts} alerts (truncatedAlerts): raise its max_alerts"
-        sink.refuse(WRONG_TYPE, detail, webhook.truncated_alerts)
+        left_out = webhook.truncated_alerts
+        detail = f"the sender left out {left_out} alerts (truncatedAlerts): raise its max_alerts"
+        sink.refuse(WRONG_TYPE, detail, left_out)
 
 
 def external(said: Said, sink: Columns, source: str) -> ExternalAlert:
@@ -99,7 +101,7 @@ def external(said: Said, sink: Columns, source: str) -> ExternalAlert:
         started_at=started,
         ended_at=ended,
         service=who.origin.service,
-        name=common.clip(name),
+        name=clip(name),
         severity=common.severity(labels),
         summary=common.summary_of(said.annotations or {}, name),
         value=_value(said.values),
