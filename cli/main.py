@@ -15,6 +15,7 @@ from cli.errors import CliError
 COMMANDS = {
     "demo": "Start a small shop, break it three times, and watch the incidents come in.",
     "worker": "Run the pipeline: Kafka in, incidents out.",
+    "receive": "Receive alerts of other systems by HTTP.",
     "incidents": "List incidents.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
     "report": "MTTD, MTTA, MTTR and noise reduction.",

@@ -13,8 +13,10 @@ import typer
 
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
+from cli.receive import address, token
 from config.settings import Settings
 from streams.agents.process import WorkerConfig, run_worker
+from streams.agents.receiver import Receiver
 from streams.agents.stages import STAGES, build_plan, topic_specs
 from streams.agents.topics import StartError
 
@@ -38,6 +40,16 @@ def worker(
             help="Port of /healthz, /lag and /metrics on 127.0.0.1; 0: any free one; -1: none.",
         ),
     ] = 8390,
+    receive: Annotated[
+        str | None,
+        typer.Option(
+            "--receive",
+            envvar="TOCSIN_RECEIVE",
+            metavar="HOST:PORT",
+            help="Also receive alerts by HTTP there, as tocsin receive does.",
+            show_default=False,
+        ),
+    ] = None,
     log_level: Annotated[
         str, typer.Option("--log-level", envvar="TOCSIN_LOG_LEVEL", help=" | ".join(LEVELS))
     ] = "warning",
@@ -63,8 +75,9 @@ def worker(
         raise CliError(f"--log-level is {log_level!r}", f"use one of {', '.join(LEVELS)}")
     _set_up_logging(log_level)
     settings = settings_from(config, kafka, clickhouse)
+    alerts = None if receive is None else (*address(receive, "--receive"), token())
     try:
-        code = asyncio.run(_run(settings, chosen, None if health_port < 0 else health_port))
+        code = asyncio.run(_run(settings, chosen, None if health_port < 0 else health_port, alerts))
     except StartError as error:
         raise CliError(str(error)) from None
     sys.exit(code)
@@ -78,7 +91,9 @@ def _chosen(stages: str) -> list[str]:
     return [stage for stage in STAGES if stage in named]
 
 
-async def _run(settings: Settings, stages: list[str], health_port: int | None) -> int:
+async def _run(
+    settings: Settings, stages: list[str], health_port: int | None, alerts: tuple[str, int, str] | None
+) -> int:
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -97,7 +112,7 @@ async def _run(settings: Settings, stages: list[str], health_port: int | None) -
         checkpoint_s=settings.kafka.checkpoint_seconds,
         health_port=health_port,
     )
-    return await run_worker(
+    running = run_worker(
         worker_config,
         stages,
         topic_specs(settings),
@@ -105,6 +120,15 @@ async def _run(settings: Settings, stages: list[str], health_port: int | None) -
         stop,
         announce=_say,
     )
+    if alerts is None:
+        return await running
+    receiver = Receiver(settings, alerts[2], stop.set)
+    try:
+        _say(f"alerts at http://{alerts[0]}:{await receiver.start(*alerts[:2])}/v1/alerts")
+        return await running
+    finally:
+        running.close()  # nothing, unless it was never awaited
+        await receiver.stop()
 
 
 def _say(line: str) -> None:

@@ -131,6 +131,14 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """file of declared dependencies: JSON list of {caller, callee}, or empty"""
 
 
+class Receive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    topic: str = "tocsin.external"
+    """input topic that alerts received by HTTP are put on"""
+    max_bytes: Count = 1_000_000
+    timeout_ms: Annotated[int, Meta(ge=100)] = 5_000
+    """a sender is told to try again when the broker has not confirmed by then"""
+
+
 class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str = "http://127.0.0.1:8123"
     database: str = "tocsin"
@@ -145,4 +153,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ingest: Ingest = Ingest()
     detect: Detect = Detect()
     correlate: Correlate = Correlate()
+    receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()

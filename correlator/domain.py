@@ -36,8 +36,8 @@ from streams.records.stage import Output, PartitionCore, Record
 
 MOST_HELD = 1_000_000
 """facts held back at most"""
-PATIENCE_MS = 60_000
-"""external alerts wait this long for telemetry that does not come up to them, by their sources' time"""
+LONGEST_LAG_MS = 86_400_000
+"""an external alert does not wait for telemetry that is this much older"""
 
 _decoder = msgspec.json.Decoder(
     Alert | ShardWatermark | Edges | Change | Action | ExternalAlert | OutsideTime
@@ -131,10 +131,13 @@ class DomainCore:
         if again:
             return []
         if isinstance(message, OutsideTime):
-            self.external.time_ms = max(self.external.time_ms, message.at_ms)
+            self.external.marked(message.at_ms)
             return self._advance(self.inbox.released_ms)
         if isinstance(message, ShardWatermark):
+            before = self.clock.watermark
             self.clock.observe(message)
+            if self.clock.watermark > before:
+                self.external.still_from = NO_WATERMARK
             return self._advance(self.clock.watermark)
         if isinstance(message, Change):
             return [self._incident(v) for v in self.engine.change(message)]
@@ -148,9 +151,13 @@ class DomainCore:
         """Apply facts and timers up to the watermark, in the order of event time; facts first."""
         out: list[Output] = []
         engine, inbox = self.engine, self.inbox
-        alone = watermark == NO_WATERMARK
-        timers_to = self.external.time_ms if alone else watermark
-        said_to = max(timers_to, self.external.time_ms - PATIENCE_MS, self.outside.released_ms)
+        external = self.external
+        own_time = external.time_ms if external.alone else NO_WATERMARK
+        if watermark == NO_WATERMARK:
+            timers_to, said_to = own_time, max(own_time, self.outside.released_ms)
+        else:
+            oldest = external.time_ms - LONGEST_LAG_MS
+            timers_to, said_to = watermark, max(watermark, own_time, oldest, self.outside.released_ms)
         while True:
             due = [
                 (at, rank)

@@ -25,6 +25,8 @@ from detectors.alert import SEVERITIES, Alert, alert_id
 from streams.records.messages import ExternalAlert
 from streams.records.pages import NO_WATERMARK
 
+PATIENCE_MS = 30_000
+"""what other systems say waits this long for telemetry that does not move on"""
 MOST_STANDING = 100_000
 MOST_PAST = 10_000
 KIND = "external"
@@ -58,8 +60,23 @@ class External:
         """by id, the one not heard of for longest first"""
         self.time_ms = NO_WATERMARK
         """how far time has come where the notifications come from"""
+        self.marked_ms = NO_WATERMARK
+        self.still_from = NO_WATERMARK
+        """the first time mark since telemetry last moved on"""
         self.past: Recent[Past] = Recent(MOST_PAST)
         self.counters: dict[str, int] = {"repeated": 0, "unknown": 0, "expired": 0, "evicted": 0}
+
+    @property
+    def alone(self) -> bool:
+        """Telemetry has stood still, or not come at all, for `PATIENCE_MS` by the time marks."""
+        return self.still_from != NO_WATERMARK and self.marked_ms - self.still_from >= PATIENCE_MS
+
+    def marked(self, at_ms: int) -> None:
+        """A quiet source has come to `at_ms`. Marks follow the wall clock, notifications may be old."""
+        self.time_ms = max(self.time_ms, at_ms)
+        self.marked_ms = max(self.marked_ms, at_ms)
+        if self.still_from == NO_WATERMARK:
+            self.still_from = at_ms
 
     def hear(self, said: ExternalAlert, now_ms: int) -> list[Alert]:
         """Versions of alerts that follow from a notification applied at `now_ms`, in order."""

@@ -45,7 +45,8 @@ class Memory(msgspec.Struct, array_like=True):
     answers: list[tuple[str, ActionResult]]
     counters: dict[str, int]
     evicted: list[int]
-    external_ms: int = NO_WATERMARK
+    external_times: tuple[int, int, int] = (NO_WATERMARK, NO_WATERMARK, NO_WATERMARK)
+    """time reached, newest mark, first mark since telemetry moved"""
     standing: list[tuple[str, Standing]] = []
     past_external: list[tuple[str, Past]] = []
     external_counters: dict[str, int] = {}
@@ -79,7 +80,7 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             answers=engine.answers.items(),
             counters=engine.counters,
             evicted=[book.evicted for book in _books(engine)],
-            external_ms=external.time_ms,
+            external_times=(external.time_ms, external.marked_ms, external.still_from),
             standing=list(external.standing.items()),
             past_external=external.past.items(),
             external_counters=external.counters,
@@ -114,7 +115,7 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
         engine.answers.put(key, answer)
     engine.counters.update(m.counters)
     outside.released_ms, outside.repeated, outside.forced = m.outside
-    external.time_ms = m.external_ms
+    external.time_ms, external.marked_ms, external.still_from = m.external_times
     external.standing.update(m.standing)
     for id, past in m.past_external:
         external.past.put(id, past)

@@ -180,25 +180,45 @@ def test_the_longest_silent_makes_room() -> None:
     assert book.counters["evicted"] == 1
 
 
+def marks(*ats: int) -> list[OutsideTime]:
+    return [OutsideTime(T0 + at) for at in ats]
+
+
 def test_without_any_telemetry_time_goes_on_by_the_alerts_own() -> None:
-    """Nobody waits for shards that have nothing to say."""
-    incidents, _ = play(said(at=1_000), over(at=5_000), OutsideTime(T0 + 40_000))
-    assert [i.state for i in incidents.values()] == ["resolved"]
-    incidents, _ = play(said(at=1_000), over(at=5_000), OutsideTime(T0 + 1_000_000))
+    """After half a minute nobody waits for shards that have nothing to say."""
+    incidents, _ = play(said(at=1_000), *marks(1_000, 30_999))
+    assert not incidents
+    incidents, _ = play(said(at=1_000), *marks(1_000, 31_000))
+    assert [i.state for i in incidents.values()] == ["open"]
+    incidents, _ = play(said(at=1_000), *marks(1_000, 31_000), over(at=35_000), *marks(1_000_000))
     assert [i.state for i in incidents.values()] == ["closed"]
 
 
-def test_telemetry_that_lags_far_behind_does_not_hold_an_alert_back() -> None:
-    """A minute of its source's own time is enough."""
-    waiting = (mark(-DAY), said(at=0), OutsideTime(T0 + 59_999))
+def test_telemetry_that_stands_still_does_not_hold_an_alert_back() -> None:
+    """Half a minute by the marks, however far behind it is."""
+    waiting = (mark(-50_000), said(at=0), *marks(10_000, 39_999))
     assert not play(*waiting)[1]
-    assert play(*waiting, OutsideTime(T0 + 60_000))[1]
+    assert play(*waiting, *marks(40_000))[1]
+
+
+def test_telemetry_that_catches_up_is_waited_for() -> None:
+    """A backlog moves on from mark to mark: its alerts belong before."""
+    waiting = [mark(-3_600_000), said(at=0)]
+    for step in range(10):
+        waiting += [*marks(10_000 * step), mark(-3_600_000 + 60_000 * (step + 1))]
+    assert not play(*waiting)[1]
+
+
+def test_telemetry_of_another_day_is_not_waited_for() -> None:
+    """A replay of old data has nothing to do with an alert of today."""
+    assert not play(mark(-DAY), said(at=0))[1]
+    assert play(mark(-DAY - 1), said(at=0))[1]
 
 
 def test_telemetry_that_comes_later_is_not_taken_for_a_repetition() -> None:
     """The alerts' time is not the shards'."""
     own = firing("cart", at=-DAY, severity="critical")
-    incidents, _ = play(said(at=0), own, mark(-DAY + 10_000))
+    incidents, _ = play(said(at=0), *marks(0, 30_000), own, mark(-DAY + 10_000))
     assert {s.service for i in incidents.values() for s in i.services} == {"checkout", "cart"}
 
 
