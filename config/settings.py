@@ -26,8 +26,31 @@ FORMATS = (
 )
 """names of the wire formats; what they are is known to `streams.decode.formats`"""
 
-NAMED_FORMATS = ("alerts",)
+REGISTERED_FORMATS = ("registry", "avro", "json-schema", "protobuf")
+"""formats whose values name a schema in a registry"""
+
+NAMED_FORMATS = ("alerts", *REGISTERED_FORMATS)
 """formats that `auto` never finds: a topic has to name them"""
+
+FIELDS = (
+    "ts",
+    "service",
+    "metric",
+    "value",
+    "labels",
+    "instance",
+    "unit",
+    "kind",
+    "resource",
+    "body",
+    "severity",
+    "trace_id",
+    "exception",
+    "span_id",
+    "parent_id",
+    "error",
+)
+"""fields of a Tocsin JSON line, which `fields` of a topic may rename"""
 
 
 class InputTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,6 +62,18 @@ class InputTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """labels or fields that name the service, in order; `=text` is a fixed name; empty: the format's own"""
     instance: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    fields: dict[str, str] = {}
+    """with a schema registry: our names of fields -> the record's"""
+
+
+class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str = ""
+    """of the schema registry, http(s)://HOST:PORT/PATH"""
+    user: str = ""
+    password: str = ""
+    timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    max_schemas: Count = 1_000
+    """schemas one worker remembers"""
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -150,6 +185,7 @@ class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kafka: Kafka = Kafka()
     topics: Topics = Topics()
+    registry: Registry = Registry()
     ingest: Ingest = Ingest()
     detect: Detect = Detect()
     correlate: Correlate = Correlate()

@@ -156,8 +156,9 @@ class DomainCore:
         if watermark == NO_WATERMARK:
             timers_to, said_to = own_time, max(own_time, self.outside.released_ms)
         else:
-            oldest = external.time_ms - LONGEST_LAG_MS
-            timers_to, said_to = watermark, max(watermark, own_time, oldest, self.outside.released_ms)
+            behind = external.time_ms - watermark > LONGEST_LAG_MS
+            own_time = external.time_ms if behind else own_time
+            timers_to, said_to = watermark, max(watermark, own_time, self.outside.released_ms)
         while True:
             due = [
                 (at, rank)

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from streams.decode.rules import Rules
+from streams.decode.schemas.known import Schemas
 from streams.records.digest import shard_of
 from streams.records.pages import I64, U64, Origin, Series
 
@@ -54,6 +55,7 @@ class Catalog:
         max_entries: int,
         max_labels: int = 64,
         rules: Rules = Rules(),  # noqa: B008 - frozen
+        schemas: Schemas | None = None,
     ) -> None:
         self.shards = shards
         self.max_entries = max_entries
@@ -61,6 +63,8 @@ class Catalog:
         """labels kept of one series"""
         self.rules = rules
         """who a record is taken to come from: part of what its raw bytes mean"""
+        self.schemas = schemas
+        """schemas of framed values; None where no topic has such"""
         self._said = rules
         self._by_source = rules.by_source
         self.evicted = 0

@@ -9,6 +9,7 @@ from streams.decode import correlator_json, otlp_json, otlp_protobuf, tocsin_jso
 from streams.decode.alerts import choice, events, pagerduty, webhook
 from streams.decode.columns import Decoder
 from streams.decode.look import Look
+from streams.decode.schemas import framed
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
 ALERTMANAGER, ALERTMANAGER_EVENTS = "alertmanager", "alertmanager-events"
@@ -40,7 +41,15 @@ FORMATS: tuple[Format, ...] = (
 )
 """In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
 
-NAMED: Mapping[str, Decoder] = {ALERTS: choice.decode}
+REGISTERED: Mapping[str, Decoder] = {
+    "registry": framed.any_kind,
+    "avro": framed.avro,
+    "json-schema": framed.json_schema,
+    "protobuf": framed.protobuf,
+}
+"""formats whose values name a schema in a registry"""
+
+NAMED: Mapping[str, Decoder] = {ALERTS: choice.decode, **REGISTERED}
 """formats that `auto` never finds: they are used where a topic's configuration names them"""
 
 DECODERS: Mapping[str, Decoder] = {**{each.name: each.decode for each in FORMATS}, **NAMED}

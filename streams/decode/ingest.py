@@ -22,6 +22,7 @@ from streams.decode.judge import Verdict, judge
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
+from streams.decode.schemas.known import Schemas
 from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
 
@@ -31,8 +32,13 @@ OwnSample = tuple[int, int, float]
 """slot, ts in ms, value of telemetry about ourselves"""
 
 
-def ingest_factory(settings: Settings, sources: Sequence[str]) -> Callable[[str, int], PartitionCore]:
-    """Cores for input partitions. `sources`: \"topic/partition\" of all input partitions there are."""
+def ingest_factory(
+    settings: Settings, sources: Sequence[str], schemas: Schemas | None = None
+) -> Callable[[str, int], PartitionCore]:
+    """Cores for input partitions. `sources`: \"topic/partition\" of all input partitions there are.
+
+    `schemas`: what values name by id; whoever feeds the cores puts them there before.
+    """
     inputs = {topic.name: topic for topic in settings.topics.inputs}
     telemetry = tuple(source for source in sources if _format(inputs, source) not in formats.FOR_CORRELATOR)
     label = settings.correlate.domain_label
@@ -43,7 +49,7 @@ def ingest_factory(settings: Settings, sources: Sequence[str]) -> Callable[[str,
         said = rules.of(inputs.get(topic), (label,) if label else ())
         catalog = catalogs.get(said)
         if catalog is None:
-            catalog = Catalog(limits.shards, limits.max_series, limits.max_sample_labels, said)
+            catalog = Catalog(limits.shards, limits.max_series, limits.max_sample_labels, said, schemas)
             catalogs[said] = catalog
         wire_format = _format(inputs, f"{topic}/{partition}")
         return IngestCore(settings, topic, partition, wire_format, telemetry, catalog)

@@ -19,6 +19,8 @@ class Rules(NamedTuple):
     env: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     """attributes that stay in the context under their own name"""
+    fields: tuple[tuple[str, str], ...] = ()
+    """our name of a field -> the record's, for records with a schema of their own"""
 
     @property
     def by_source(self) -> bool:
@@ -41,4 +43,6 @@ def _with(names: tuple[str, ...], source: str) -> tuple[str, ...]:
 
 def of(topic: InputTopic | None, keep: tuple[str, ...] = ()) -> Rules:
     """The rules of an input topic as configured."""
-    return Rules(keep=keep) if topic is None else Rules(topic.service, topic.instance, topic.env, keep)
+    if topic is None:
+        return Rules(keep=keep)
+    return Rules(topic.service, topic.instance, topic.env, keep, tuple(sorted(topic.fields.items())))
