@@ -24,8 +24,9 @@ from streams.agents.topics import StartError, TopicSpec, connect, ensure_topics
 from streams.decode import formats
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns
-from streams.decode.errors import BadRecord
+from streams.decode.errors import WRONG_TYPE, BadRecord
 from streams.decode.look import Look
+from streams.records.messages import ExternalAlert
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Receiver:
         self._settings = settings
         self._token = token.encode()
         self._broken = broken
+        self._format = formats.ALERTS
         self._producer: AIOKafkaProducer | None = None
         self._runner: web.AppRunner | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -58,6 +60,10 @@ class Receiver:
             raise StartError(
                 f"receive.topic is {topic!r}: expected one of topics.inputs ({', '.join(inputs)})"
             )
+        self._format = formats.ALERTS if inputs[topic].format == formats.AUTO else inputs[topic].format
+        if self._format not in formats.EXTERNAL:
+            known = ", ".join(sorted(formats.EXTERNAL))
+            raise StartError(f"receive.topic {topic!r} has format {self._format}: expected one of {known}")
         if not self._token and host not in ("127.0.0.1", "::1", "localhost"):
             raise StartError(
                 f"alerts are received at {host} only with a token: "
@@ -123,7 +129,7 @@ class Receiver:
         return web.json_response({"status": "ok" if ready else "no broker"}, status=200 if ready else 503)
 
     async def _any(self, request: web.Request) -> web.Response:
-        return await self._take(request, formats.ALERTS)
+        return await self._take(request)
 
     async def _named(self, request: web.Request) -> web.Response:
         system = request.match_info["system"]
@@ -134,7 +140,7 @@ class Receiver:
     async def _enqueue(self, request: web.Request) -> web.Response:
         return await self._take(request, formats.PAGERDUTY)
 
-    async def _take(self, request: web.Request, wire_format: str) -> web.Response:
+    async def _take(self, request: web.Request, system: str = "") -> web.Response:
         if not self._admits(request):
             return _problem(401, "a bearer token is required", {"WWW-Authenticate": "Bearer"})
         async with self._room:
@@ -143,7 +149,7 @@ class Receiver:
             except web.HTTPRequestEntityTooLarge:
                 return _problem(413, f"at most {self._settings.receive.max_bytes} bytes")
             try:
-                alerts = readable(body, wire_format)
+                alerts = readable(body, self._format, system)
             except BadRecord as bad:
                 return _problem(400, str(bad))
             return await self._produce(body, alerts)
@@ -173,15 +179,21 @@ class Receiver:
         return web.json_response(said, status=202)
 
 
-def readable(body: bytes, wire_format: str) -> int:
-    """How many alerts ingest will find in the body. Raises `BadRecord` if there is none."""
+def readable(body: bytes, wire_format: str, system: str = "") -> int:
+    """How many alerts ingest will find in the body, by the topic's format. Raises `BadRecord`.
+
+    There must be one, and they must be of `system` if it is named.
+    """
     columns = Columns(Catalog(1, 1_000))
     columns.reference_ms = 0  # whatever has no time gets one from its record
     formats.DECODERS[wire_format](body, columns)
     columns.finish()
     refused = columns.refusals.get(0, ())
-    if not columns.messages and refused:
-        raise BadRecord(refused[0].reason, refused[0].detail)
+    if not columns.messages:
+        raise BadRecord(*refused[0][:2]) if refused else BadRecord(WRONG_TYPE, "no alert in it")
+    sources = {message.source for _, message in columns.messages if isinstance(message, ExternalAlert)}
+    if system and sources != {system}:
+        raise BadRecord(WRONG_TYPE, f"of {', '.join(sorted(sources))}, not of {system}")
     return len(columns.messages)
 
 

@@ -15,16 +15,26 @@ import aiokafka
 import pytest
 
 from cli.main import main
-from config.settings import InputTopic, Kafka, Receive, Settings, Topics
+from config.settings import Ingest, InputTopic, Kafka, Receive, Settings, Topics
+from correlator import external
 from embedded.probe import free_port
+from streams.agents.process import WorkerConfig
 from streams.agents.receiver import Receiver, group_of
+from streams.agents.stages import build_plan, topic_specs
 from streams.agents.topics import StartError
+from streams.decode import onward
 from tests.agents import kit
+from tests.agents.test_worker import working
 
 GOLDEN = Path(__file__).parents[1] / "decode" / "golden"
 WEBHOOK = (GOLDEN / "alertmanager" / "firing.json").read_bytes()
 GRAFANA = (GOLDEN / "grafana" / "alerting.json").read_bytes()
 TRIGGER = (GOLDEN / "pagerduty" / "trigger.json").read_bytes()
+
+
+def webhook(*alerts: dict[str, Any]) -> bytes:
+    top = {"receiver": "r", "status": "firing", "version": "4", "groupKey": "{}", "alerts": alerts}
+    return json.dumps(top).encode()
 
 
 def settings(bootstrap: str, topic: str = "tocsin.external", **receive: Any) -> Settings:
@@ -88,9 +98,10 @@ async def test_what_cannot_be_used_is_answered_with_the_reason(bootstrap: str) -
         for path, body, status, word in (
             ("/v1/alerts", b"text", 400, "undecodable"),
             ("/v1/alerts", b'{"a": 1}', 400, "unknown-format"),
-            ("/v1/alerts/pagerduty", WEBHOOK, 400, "wrong-type"),
-            ("/v1/alerts/alertmanager", b'{"alerts": []}', 400, "without alerts"),
-            ("/v1/alerts/alertmanager", b'{"alerts": [{"status": "x", "labels": {}}]}', 400, "status"),
+            ("/v1/alerts/pagerduty", WEBHOOK, 400, "of alertmanager, not of pagerduty"),
+            ("/v1/alerts/alertmanager", webhook(), 400, "without alerts"),
+            ("/v1/alerts/alertmanager", webhook({"status": "x", "labels": {}}), 400, "status"),
+            ("/v1/alerts/alertmanager", b'{"alerts": []}', 400, "unknown-format"),
             ("/v1/alerts", b" " * 5_001, 413, "5000"),
             ("/v1/alerts/nagios", WEBHOOK, 404, "nagios"),
         ):
@@ -139,6 +150,39 @@ async def test_it_listens_elsewhere_only_with_a_token(bootstrap: str) -> None:
     unread = Settings(receive=Receive(topic="nowhere"))
     with pytest.raises(StartError, match="nowhere"):
         await Receiver(unread).start("127.0.0.1", 0)
+
+
+async def test_a_posted_alert_becomes_an_incident_without_any_telemetry(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By HTTP in, on the incident topic out; and on the alerts topic for the sinks."""
+    monkeypatch.setattr(onward, "MARK_EVERY_MS", 300)
+    monkeypatch.setattr(external, "PATIENCE_MS", 1_000)
+    name = kit.unique("t")
+    topic = InputTopic(name=f"{name}.external", format="alerts", partitions=1)
+    names = {k: f"{name}.{k}" for k in ("pages", "alerts", "incidents", "action_results", "deadletters")}
+    of = Settings(
+        kafka=Kafka(bootstrap=bootstrap),
+        topics=Topics(inputs=(topic,), **names),
+        ingest=Ingest(shards=1),
+        receive=Receive(topic=topic.name),
+    )
+    specs = topic_specs(of)
+    await kit.create(bootstrap, *specs)
+    counts = {spec.name: spec.partitions for spec in specs}
+    plans = [build_plan(stage, of, counts) for stage in ("ingest", "correlate")]
+    async with receiving(of) as call, working(WorkerConfig(bootstrap, name), plans, specs):
+        labels = {"alertname": "Down", "service": "cart", "severity": "critical"}
+        alerts = [{"status": "firing", "labels": labels, "startsAt": "", "endsAt": ""}]
+        body = webhook(*alerts)
+        assert (await call("POST", "/v1/alerts/alertmanager", body))[0] == 202
+        events = await kit.read_until(bootstrap, of.topics.incidents, bool, 60)
+        told = await kit.read_until(
+            bootstrap, of.topics.alerts, lambda s: any(m["type"] == "alert" for m in s), 20
+        )
+    assert events[0]["data"]["members"][0]["metric"] == "Down"
+    (alert,) = [m for m in told if m["type"] == "alert"]
+    assert (alert["kind"], alert["service"], alert["severity"]) == ("external", "cart", "critical")
 
 
 def test_a_bad_address_is_named(capsys: pytest.CaptureFixture[str]) -> None:
