@@ -14,15 +14,12 @@ Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
 FORMATS = (
-    "otlp",
-    "otlp-json",
-    "tocsin",
-    "changes",
-    "actions",
-    "alertmanager",
-    "alertmanager-events",
-    "grafana",
-    "pagerduty",
+    *("otlp", "otlp-json", "tocsin", "changes", "actions"),
+    *("prometheus-remote-write", "prometheus-json", "telegraf-json", "influx"),
+    *("collectd", "collectd-counters", "statsd", "vector"),
+    *("fluent-bit", "fluent-bit-msgpack", "filebeat", "gelf"),
+    *("rsyslog-json", "syslog", "syslog-file", "lines"),
+    *("alertmanager", "alertmanager-events", "grafana", "pagerduty"),
 )
 """names of the wire formats; what they are is known to `streams.decode.formats`"""
 

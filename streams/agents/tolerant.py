@@ -17,6 +17,8 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
+from streams.agents.bulk import BulkFetchResult
+
 log = logging.getLogger(__name__)
 
 
@@ -67,15 +69,23 @@ class TolerantPartitionRecords(PartitionRecords):
         try:
             yield from super()._unpack_records()
         except UnicodeDecodeError as error:
-            log.warning("%s/%s: a header name is not UTF-8: %s", *self._tp, error)
-            from_offset = self.next_fetch_offset
-            self._records: Any = _LenientRecords(self._records.raw)
-            for record in super()._unpack_records():
-                if record.offset >= from_offset:  # the rest of the fetch has been handed out already
-                    yield record
+            yield from self.leniently(error)
+
+    def leniently(self, error: UnicodeDecodeError) -> Iterator[Any]:
+        """Everything from `next_fetch_offset` on, after this error."""
+        log.warning("%s/%s: a header name is not UTF-8: %s", *self._tp, error)
+        from_offset = self.next_fetch_offset
+        self._records: Any = _LenientRecords(self._records.raw)
+        for record in super()._unpack_records():
+            if record.offset >= from_offset:  # the rest of the fetch has been handed out already
+                yield record
 
 
 def install() -> None:
-    """Have this process's consumers read tolerantly. aiokafka offers no hook, so its names are replaced."""
+    """Have this process's consumers read tolerantly, and in bulk if marked so.
+
+    aiokafka offers no hook, so its names are replaced.
+    """
     aiokafka.consumer.fetcher.MemoryRecords = KeptRecords
     aiokafka.consumer.fetcher.PartitionRecords = TolerantPartitionRecords
+    aiokafka.consumer.fetcher.FetchResult = BulkFetchResult

@@ -10,6 +10,7 @@ and agents. They override underscored methods, which is why the versions are pin
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -23,51 +24,36 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
+from streams.agents.bulk import in_bulk
 from streams.agents.ledger import PartitionLedger
-from streams.records.stage import Record
+from streams.records.batch import Records
 
 CHUNK_RECORDS = 5_000
 """Most records in one delivery; bytes are bounded by the consumer's fetch size per partition."""
 
-NO_TIMESTAMP_MS = 0
-"""Stands for a record without a usable timestamp (Kafka's -1, or none at all)."""
-
 
 class Chunk:
-    """Consecutive records of one partition, as aiokafka handed them over."""
+    """Consecutive records of one partition, as they were fetched."""
 
     __slots__ = ("records",)
 
-    def __init__(self, records: list[Any]) -> None:
+    def __init__(self, records: Records) -> None:
         self.records = records
 
     @property
     def last_offset(self) -> int:
-        return int(self.records[-1].offset)
+        return self.records.offsets[-1]
 
-    def to_records(self, from_offset: int = 0) -> list[Record]:
-        """The records at or after `from_offset` in the form the cores know."""
+    def to_records(self, from_offset: int = 0) -> Records:
+        """The records at or after `from_offset`."""
         found = self.records
-        if found[0].offset < from_offset:
-            found = [r for r in found if r.offset >= from_offset]
-        return [
-            Record(
-                r.topic,
-                r.partition,
-                r.offset,
-                r.timestamp if r.timestamp is not None and r.timestamp >= 0 else NO_TIMESTAMP_MS,
-                r.key,
-                r.value,
-                tuple((name, value or b"") for name, value in r.headers) if r.headers else (),
-            )
-            for r in found
-        ]
+        return found[bisect_left(found.offsets, from_offset) :] if found.offsets[0] < from_offset else found
 
 
 class ChunkScheduler(DefaultSchedulingStrategy):
     """Round robin over topics and partitions, a chunk at a time."""
 
-    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
+    def iterate(self, records: Mapping[TP, Records]) -> Iterator[tuple[TP, Any]]:
         chunks = {
             tp: [Chunk(found[i : i + CHUNK_RECORDS]) for i in range(0, len(found), CHUNK_RECORDS)]
             for tp, found in records.items()
@@ -118,6 +104,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         # Stock hard-codes 1500 ms: at low rates that is a p99 latency of 755 ms a hop.
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms
+        consumer._value_deserializer = in_bulk
         return consumer
 
 
@@ -136,14 +123,13 @@ class BatchConsumer(Consumer):
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _to_message(self, tp: Any, record: Any) -> ConsumerMessage:
-        last = record.records[-1]
-        stamp = last.timestamp
+        records: Records = record.records
         return ConsumerMessage(
-            last.topic,
-            last.partition,
-            last.offset,
-            stamp / 1000.0 if stamp is not None and stamp >= 0 else 0.0,
-            last.timestamp_type,
+            records.topic,
+            records.partition,
+            records.offsets[-1],
+            records.timestamps[-1] / 1000.0,
+            0,
             (),
             None,
             record,

@@ -66,7 +66,8 @@ class Catalog:
         self.schemas = schemas
         """schemas of framed values; None where no topic has such"""
         self._said = rules
-        self._by_source = rules.by_source
+        self.by_source = rules.by_source
+        """some rule asks for the source of a CloudEvent"""
         self.evicted = 0
         """entries forgotten so far"""
         self.generation = 0
@@ -81,6 +82,8 @@ class Catalog:
         """(resource, metric head) -> rest of the key -> series slot"""
         self.senders: dict[Hashable, int] = {}
         """raw resource -> origin slot"""
+        self.shortcuts: dict[str, object] = {}
+        """what the batch decoders keep beside it, by their name; bounded by them"""
         self._raw = {"": (self.groups, self.senders)}
         """by source of the CloudEvents, if the rules ask for it"""
         self.rules = self._said
@@ -91,7 +94,7 @@ class Catalog:
 
         If the rules name the service by it, the same bytes of another source are another series.
         """
-        if not self._by_source:
+        if not self.by_source:
             return
         self.rules = self._said.sent_by(source)
         if source not in self._raw:

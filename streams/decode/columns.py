@@ -8,10 +8,12 @@ no trace: the rows of the record are cut off again.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from streams.decode.catalog import Catalog
 from streams.records.messages import Action, Change, ExternalAlert
+from streams.records.pages import F64, I64
 
 Message = Change | Action | ExternalAlert
 """what bypasses detect"""
@@ -22,6 +24,17 @@ class Decoder(Protocol):
 
     def __call__(self, value: bytes, sink: Columns) -> None:
         """Append the rows of one record. Raises `BadRecord` if none of it can be read."""
+        ...
+
+
+class BatchDecoder(Protocol):
+    """A wire format that can read many records at once. What comes out must be what `Decoder` gives."""
+
+    def __call__(self, values: Sequence[bytes], sink: Columns, one: Callable[[int], None]) -> None:
+        """Append the rows of all records in order and finish each, in one of two ways: by itself, with
+        `Columns.samples` and `finish_many`, or through `one(i)`, which decodes `values[i]` by the format's `Decoder`.
+        No value is empty or oversized.
+        """
         ...
 
 
@@ -102,6 +115,25 @@ class Columns:
         self.value.append(value)
         self.slot.append(slot)
         self.ts.append(ts_ms)
+
+    def samples(self, slot: I64, ts_ms: I64, value: F64) -> None:
+        """Samples of several records, in order; `finish_many` says which has how many."""
+        self.value.frombytes(value.tobytes())
+        self.slot.frombytes(slot.tobytes())
+        self.ts.frombytes(ts_ms.tobytes())
+
+    def histograms(self, slot: I64, ts_ms: I64, total: F64, width: I64, counts: bytes) -> None:
+        """Rows of several records, in order; `finish_many` says which has how many."""
+        self.h_count += counts
+        self.h_width.frombytes(width.tobytes())
+        self.h_slot.frombytes(slot.tobytes())
+        self.h_ts.frombytes(ts_ms.tobytes())
+        self.h_sum.frombytes(total.tobytes())
+
+    def finish_many(self, counts: I64) -> None:
+        """Several records are complete; `counts` [n, 4] rows of each kind, all appended by now."""
+        self.counts.frombytes(counts.tobytes())
+        self._finished = (len(self.slot), len(self.h_slot), len(self.l_origin), len(self.s_origin))
 
     def histogram(self, slot: int, ts_ms: int, total: float, counts: bytes) -> None:
         """`counts`: u64, little-endian, one after another; `total` NaN if none was sent."""

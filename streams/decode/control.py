@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+from streams.records.batch import Records
 from streams.records.messages import MAX_MS
+from streams.records.pages import I64
 from streams.records.stage import Record
 
 NOW = "tocsin-now"
@@ -40,6 +44,18 @@ def reference_ms(record: Record) -> int:
             if found >= 0:
                 return found
     return record.timestamp_ms if 0 < record.timestamp_ms < MAX_MS else -1
+
+
+def references(records: Records) -> I64:
+    """`reference_ms` of each record."""
+    stamps = np.array(records.timestamps, dtype=np.int64)
+    if stamps.min(initial=1) <= 0 or stamps.max(initial=0) >= MAX_MS:
+        stamps[(stamps <= 0) | (stamps >= MAX_MS)] = -1
+    if records.headers is not None:
+        for i, found in enumerate(records.headers):
+            if found:
+                stamps[i] = reference_ms(records[i])
+    return stamps
 
 
 def control(record: Record) -> Control | None:

@@ -5,11 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from streams.decode import correlator_json, otlp_json, otlp_protobuf, tocsin_json
+from streams.decode import (
+    correlator_json,
+    otlp_batch,
+    otlp_json,
+    otlp_protobuf,
+    tocsin_batch,
+    tocsin_json,
+    vector,
+)
 from streams.decode.alerts import choice, events, pagerduty, webhook
-from streams.decode.columns import Decoder
+from streams.decode.columns import BatchDecoder, Decoder
+from streams.decode.logs import (
+    filebeat,
+    fluent_bit,
+    fluent_bit_msgpack,
+    gelf,
+    lines,
+    rsyslog_json,
+    syslog,
+    syslog_file,
+)
 from streams.decode.look import Look
+from streams.decode.metrics import collectd, influx, prometheus, prometheus_json, statsd, telegraf_json
 from streams.decode.schemas import framed
+from streams.records.compiled import COMPILING
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
 ALERTMANAGER, ALERTMANAGER_EVENTS = "alertmanager", "alertmanager-events"
@@ -26,14 +46,32 @@ class Format(NamedTuple):
     """Does the record have this format's shape? Never a guess: no other format may have it."""
     last_resort: bool = False
     """asked only when no other format claims the record"""
+    batch: BatchDecoder | None = None
+    """reads many records at once, with the same result as `decode`, one by one"""
 
 
 FORMATS: tuple[Format, ...] = (
-    Format(OTLP, otlp_protobuf.decode, otlp_protobuf.claims),
+    Format(OTLP, otlp_protobuf.decode, otlp_protobuf.claims, batch=otlp_batch.decode_batch),
     Format(OTLP_JSON, otlp_json.decode, otlp_json.claims),
-    Format(TOCSIN, tocsin_json.decode, tocsin_json.claims),
+    Format(TOCSIN, tocsin_json.decode, tocsin_json.claims, batch=tocsin_batch.decode_batch),
     Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
     Format(ACTIONS, correlator_json.actions, correlator_json.claims_action),
+    Format("prometheus-remote-write", prometheus.decode, prometheus.claims),
+    Format("prometheus-json", prometheus_json.decode, prometheus_json.claims),
+    Format("telegraf-json", telegraf_json.decode, telegraf_json.claims),
+    Format("influx", influx.decode, influx.claims),
+    Format("collectd", collectd.decode, collectd.claims),
+    Format("collectd-counters", collectd.decode_counters, collectd.claims_counters),
+    Format("statsd", statsd.decode, statsd.claims),
+    Format("vector", vector.decode, vector.claims),
+    Format(fluent_bit.NAME, fluent_bit.decode, fluent_bit.claims),
+    Format(fluent_bit_msgpack.NAME, fluent_bit_msgpack.decode, fluent_bit_msgpack.claims),
+    Format(filebeat.NAME, filebeat.decode, filebeat.claims),
+    Format(gelf.NAME, gelf.decode, gelf.claims),
+    Format(rsyslog_json.NAME, rsyslog_json.decode, rsyslog_json.claims),
+    Format(syslog.NAME, syslog.decode, syslog.claims),
+    Format(syslog_file.NAME, syslog_file.decode, syslog_file.claims),
+    Format(lines.NAME, lines.decode, lines.claims, last_resort=True),
     Format(ALERTMANAGER, webhook.alertmanager, webhook.claims_alertmanager),
     Format(ALERTMANAGER_EVENTS, events.decode, events.claims),
     Format(GRAFANA, webhook.grafana, webhook.claims_grafana),
@@ -53,6 +91,10 @@ NAMED: Mapping[str, Decoder] = {ALERTS: choice.decode, **REGISTERED}
 """formats that `auto` never finds: they are used where a topic's configuration names them"""
 
 DECODERS: Mapping[str, Decoder] = {**{each.name: each.decode for each in FORMATS}, **NAMED}
+
+BATCHES: Mapping[str, BatchDecoder] = {
+    each.name: each.batch for each in FORMATS if each.batch is not None and COMPILING
+}
 
 EXTERNAL = frozenset((ALERTMANAGER, ALERTMANAGER_EVENTS, GRAFANA, PAGERDUTY, ALERTS))
 """formats of other systems' alerts"""

@@ -6,7 +6,10 @@ found, the open window of its own telemetry. The catalog of series is a cache an
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -23,7 +26,8 @@ from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
 from streams.decode.schemas.known import Schemas
-from streams.records.pages import Kind, Origin, Page, SourceState, encode_page
+from streams.records.batch import Records
+from streams.records.pages import I64, Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
 
 log = logging.getLogger(__name__)
@@ -101,16 +105,19 @@ class IngestCore:
     # -- the contract ------------------------------------------------------------------------
 
     def process(self, records: Sequence[Record]) -> list[Output]:
+        found = Records.of(records)
+        if all(found.values):
+            return list(self._chunk(found))
         outputs: list[Output] = []
         start = 0
-        for i, record in enumerate(records):
-            said = headers.control(record) if not record.value else None
+        for i, value in enumerate(found.values):
+            said = headers.control(found[i]) if not value else None
             if said is None:
                 continue
-            outputs.extend(self._chunk(records[start:i]))
+            outputs.extend(self._chunk(found[start:i]))
             outputs.extend(self._begin(said) if said.what == headers.BEGIN else self._end(said))
             start = i + 1
-        outputs.extend(self._chunk(records[start:]))
+        outputs.extend(self._chunk(found[start:]))
         return outputs
 
     def tick(self, now_ms: int, at_end: bool) -> list[Output]:
@@ -190,31 +197,58 @@ class IngestCore:
 
     # -- one chunk without control records ---------------------------------------------------
 
-    def _chunk(self, records: Sequence[Record]) -> Iterator[Output]:
+    def _chunk(self, records: Records) -> Iterator[Output]:
         if not records:
             return
         self._catalog.trim()
         progress, before = self._progress, self._page()
         columns = Columns(self._catalog)
-        references = np.empty(len(records), dtype=np.int64)
+        references = headers.references(records)
         refused: dict[int, Refusal] = {}
-        for i, record in enumerate(records):
-            columns.reference_ms = reference = headers.reference_ms(record)
-            references[i] = reference
+
+        def one(i: int) -> None:
+            columns.reference_ms = int(references[i])
             mark = columns.mark()
             try:
-                self._decode(record, columns)
+                self._decode(records[i], columns)
             except BadRecord as bad:
                 columns.undo(mark)
                 refused[i] = Refusal(bad.reason, bad.detail, 0)
             columns.finish()
+
+        self._rows(records, columns, one)
         verdict = judge(columns, references, progress.clock, progress.newest, progress.floor, self._limits)
-        own = self._count(references.tolist(), refused, verdict)
+        own = self._count(references, refused, verdict)
         progress.absorb(verdict.clock, verdict.newest, int(references.max()), bool(verdict.accepted.any()))
         yield from self._letters(records, refused, verdict)
         yield from onward.outputs(self._settings, records, columns.messages, references.tolist())
         if self._paged:
             yield from self._pages(columns, verdict, own, before)
+
+    def _rows(self, records: Records, columns: Columns, one: Callable[[int], None]) -> None:
+        """The rows of all records: many at once if the format can and nothing speaks against it."""
+        n, at = len(records), 0
+        while self.format == formats.AUTO and at < n:
+            one(at)
+            at += 1
+        batch = formats.BATCHES.get(self.format)
+        if batch is None or self._catalog.by_source:
+            for i in range(at, n):
+                one(i)
+            return
+        values = [value or b"" for value in records.values]
+        sizes = np.fromiter(map(len, values), dtype=np.int64, count=n)
+        odd = np.flatnonzero((sizes == 0) | (sizes > self._limits.max_record_bytes)).tolist()
+        if records.headers is not None:
+            # What is wrapped by its bytes alone is unreadable to the batch, and so comes to `one` anyway.
+            said = (i for i, found in enumerate(records.headers) if found and envelope.wraps(found))
+            odd = sorted({*odd, *said})
+        for end in (*odd, n):
+            if end > at:
+                batch(values[at:end], columns, functools.partial(_shifted, one, at))
+            if at <= end < n:
+                one(end)
+            at = max(at, end + 1)
 
     def _decode(self, record: Record, columns: Columns) -> None:
         opened = envelope.open(record, self._limits.max_record_bytes)
@@ -255,20 +289,27 @@ class IngestCore:
                 log.info("%s: found format %s", self._source, name)
         return formats.DECODERS[name]
 
-    def _count(self, references: list[int], refused: dict[int, Refusal], verdict: Verdict) -> list[OwnSample]:
+    def _count(self, references: I64, refused: dict[int, Refusal], verdict: Verdict) -> list[OwnSample]:
+        """Count the records in their windows; a window is closed by the first record behind it."""
         window, own = self._progress.window, []
-        accepted, late = verdict.accepted.tolist(), verdict.late.tolist()
-        for i, reference in enumerate(references):
-            if reference >= 0:
-                own += self._reports(window.advance(reference))
-            if i in refused:
-                window.count(1.0, 0)
-            elif i in verdict.refusals:
-                bad = sum(refusal.rows for refusal in verdict.refusals[i])
-                window.count(bad / (bad + accepted[i] + late[i]), late[i])
-            else:
-                window.count(0.0, late[i])
+        windows_of = np.where(references >= 0, references // windows.WINDOW_MS, -1)
+        reached = np.maximum.accumulate(np.concatenate([[window.index], windows_of]))
+        opening = np.flatnonzero(np.diff(reached)).tolist()
+        troubled = sorted({*refused, *verdict.refusals})
+        for start, end in itertools.pairwise([0, *opening, len(references)]):
+            if reached[start + 1] > window.index:
+                own += self._reports(window.advance(int(references[start])))
+            window.count(0.0, int(verdict.late[start:end].sum()), end - start)
+            for i in troubled[bisect_left(troubled, start) : bisect_left(troubled, end)]:
+                window.count(self._share(i, refused, verdict), 0, 0)
         return own
+
+    @staticmethod
+    def _share(i: int, refused: dict[int, Refusal], verdict: Verdict) -> float:
+        if i in refused:
+            return 1.0
+        bad = sum(refusal.rows for refusal in verdict.refusals[i])
+        return bad / (bad + int(verdict.accepted[i]) + int(verdict.late[i]))
 
     def _reports(self, reports: Sequence[windows.Report]) -> list[OwnSample]:
         own: list[OwnSample] = []
@@ -289,15 +330,11 @@ class IngestCore:
 
     # -- outputs -----------------------------------------------------------------------------
 
-    def _letters(
-        self, records: Sequence[Record], refused: dict[int, Refusal], verdict: Verdict
-    ) -> Iterator[Output]:
-        if not refused and not verdict.refusals:
-            return
-        for i, record in enumerate(records):
-            found = [refused[i]] if i in refused else verdict.refusals.get(i, ())
-            for refusal in found:
-                yield deadletter.output(self._settings.topics.deadletters, deadletter.letter(record, refusal))
+    def _letters(self, records: Records, refused: dict[int, Refusal], verdict: Verdict) -> Iterator[Output]:
+        for i in sorted({*refused, *verdict.refusals}):
+            for refusal in [refused[i]] if i in refused else verdict.refusals[i]:
+                letter = deadletter.letter(records[i], refusal)
+                yield deadletter.output(self._settings.topics.deadletters, letter)
 
     def _page(self) -> Page:
         """A page of this source as it stands, without rows."""
@@ -322,3 +359,7 @@ class IngestCore:
 
     def _output(self, shard: int, raw: bytes) -> Output:
         return Output(self._settings.topics.pages, raw, key=self._source.encode(), partition=shard)
+
+
+def _shifted(one: Callable[[int], None], by: int, i: int) -> None:
+    one(by + i)

@@ -11,6 +11,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from streams.decode import anyvalue, exponential, otlp, thin, wire
+from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns
 from streams.decode.errors import UNDECODABLE, WRONG_TYPE, BadRecord
 from streams.decode.look import Look
@@ -44,7 +45,7 @@ def decode(value: bytes, sink: Columns) -> None:
         raise BadRecord(UNDECODABLE, f"broken protobuf: {error}"[:300]) from None
 
 
-def _sender(raw: bytes, sink: Columns) -> int:
+def sender(raw: bytes, sink: Columns) -> int:
     """Origin slot of a resource. Raises protobuf's DecodeError."""
 
     def build() -> Origin:
@@ -60,7 +61,7 @@ def metrics(value: bytes, sink: Columns) -> None:
     """An ExportMetricsServiceRequest. Raises protobuf's DecodeError."""
     for part in thin.Metrics.FromString(value).resource_metrics:
         raw = part.resource
-        origin = sink.catalog.origins.entries[_sender(raw, sink)]
+        origin = sink.catalog.origins.entries[sender(raw, sink)]
         for scope in part.scope_metrics:
             for metric in scope.metrics:
                 which = metric.WhichOneof("kind")
@@ -75,19 +76,21 @@ def metrics(value: bytes, sink: Columns) -> None:
                     )
 
 
-class _Group:
-    """Slots of one metric of one sender. A view on the catalog, made anew for every record."""
+class Group:
+    """Slots of one metric of one sender. A view on the catalog, of no use once that has forgotten."""
 
-    __slots__ = ("_head", "_known", "_origin", "_sink", "get")
+    __slots__ = ("_catalog", "_head", "_known", "_origin", "get")
 
-    def __init__(self, raw: bytes, origin: Origin, name: str, unit: str, kind: Kind, sink: Columns) -> None:
+    def __init__(
+        self, raw: bytes, origin: Origin, name: str, unit: str, kind: Kind, catalog: Catalog
+    ) -> None:
         if not name:
             raise RowFault("a metric must have a name")
-        self._known = sink.catalog.group((raw, name, unit, kind))
+        self._known = catalog.group((raw, name, unit, kind))
         self.get = self._known.get
         self._head = (name, unit, kind)
         self._origin = origin
-        self._sink = sink
+        self._catalog = catalog
 
     def add(
         self,
@@ -102,13 +105,30 @@ class _Group:
         except DecodeError as error:
             raise RowFault(f"unreadable attributes: {error}", UNDECODABLE) from None
         name, unit, kind = self._head
-        catalog = self._sink.catalog
+        catalog = self._catalog
         described = series(self._origin, name, (*labels, *extra), unit, kind, catalog.max_labels, bounds)
         return catalog.add_series(self._known, key, described)
 
 
+def number_slot(group: Group, attributes: Any) -> int:
+    """Slot of a gauge's or sum's series. Raises `RowFault` for unreadable attributes."""
+    key = tuple(attributes)
+    slot = group.get(key)
+    return group.add(key, attributes) if slot is None else slot
+
+
+def histogram_slot(group: Group, edges: bytes, attributes: Any) -> int:
+    """Slot of a histogram's series; `edges`: its bounds, packed. Raises `RowFault` if one is unreadable."""
+    key = (edges, *attributes)
+    slot = group.get(key)
+    if slot is None:
+        bounds = otlp.checked_bounds(tuple(np.frombuffer(edges, dtype="<f8").tolist()))
+        slot = group.add(key, attributes, bounds)
+    return slot
+
+
 def _numbers(raw: bytes, origin: Origin, metric: Any, points: Any, kind: Kind, sink: Columns) -> None:
-    group = _Group(raw, origin, metric.name, metric.unit, kind, sink)
+    group = Group(raw, origin, metric.name, metric.unit, kind, sink.catalog)
     find = group.get
     add_slot, add_ts, add_value = sink.slot.append, sink.ts.append, sink.value.append
     for point in points:
@@ -167,19 +187,15 @@ def _numbers_in(packed: bytes) -> int:
 
 def _histogram(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Columns) -> None:
     kind = otlp.histogram_kind(data.aggregation_temporality)
-    group = _Group(raw, origin, metric.name, metric.unit, kind, sink)
+    group = Group(raw, origin, metric.name, metric.unit, kind, sink.catalog)
     for point in data.data_points:
         try:
             if not _usable(point):
                 continue
             packed, edges = point.bucket_counts, point.explicit_bounds
             otlp.check_buckets(_numbers_in(packed), _numbers_in(edges))
-            attributes = point.attributes
-            key = (edges, *attributes)
-            slot = group.get(key)
-            if slot is None:
-                bounds = tuple(np.frombuffer(edges, dtype="<f8").tolist()) if packed else ()
-                slot = group.add(key, attributes, otlp.checked_bounds(bounds))
+            # Without counts there is one bucket, whatever bounds were sent.
+            slot = histogram_slot(group, edges if packed else b"", point.attributes)
             total = point.sum if point.HasField("sum") else math.nan
             counts = packed or otlp.packed([point.count])
             sink.histogram(slot, point.time_unix_nano // NS_PER_MS, total, counts)
@@ -189,7 +205,7 @@ def _histogram(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Columns
 
 def _exponential(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Columns) -> None:
     kind = otlp.histogram_kind(data.aggregation_temporality)
-    group = _Group(raw, origin, metric.name, metric.unit, kind, sink)
+    group = Group(raw, origin, metric.name, metric.unit, kind, sink.catalog)
     for point in data.data_points:
         try:
             if not _usable(point):
@@ -209,11 +225,11 @@ def _exponential(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Colum
 
 
 def _summary(raw: bytes, origin: Origin, metric: Any, data: Any, sink: Columns) -> None:
-    gauges = _Group(raw, origin, metric.name, metric.unit, Kind.GAUGE, sink)
-    counts = _Group(raw, origin, f"{metric.name}_count", "", Kind.COUNTER, sink)
-    sums = _Group(raw, origin, f"{metric.name}_sum", metric.unit, Kind.COUNTER, sink)
+    gauges = Group(raw, origin, metric.name, metric.unit, Kind.GAUGE, sink.catalog)
+    counts = Group(raw, origin, f"{metric.name}_count", "", Kind.COUNTER, sink.catalog)
+    sums = Group(raw, origin, f"{metric.name}_sum", metric.unit, Kind.COUNTER, sink.catalog)
 
-    def add(group: _Group, key: Any, ts: int, number: float, extra: tuple[tuple[str, str], ...] = ()) -> None:
+    def add(group: Group, key: Any, ts: int, number: float, extra: tuple[tuple[str, str], ...] = ()) -> None:
         slot = group.get(key)
         if slot is None:
             slot = group.add(key, point.attributes, extra=extra)
@@ -246,7 +262,7 @@ _POINTS = {
 def logs(value: bytes, sink: Columns) -> None:
     """An ExportLogsServiceRequest. Raises protobuf's DecodeError."""
     for part in thin.Logs.FromString(value).resource_logs:
-        origin = _sender(part.resource, sink)
+        origin = sender(part.resource, sink)
         for scope in part.scope_logs:
             for record in scope.log_records:
                 nanos = record.time_unix_nano or record.observed_time_unix_nano
@@ -270,7 +286,7 @@ def logs(value: bytes, sink: Columns) -> None:
 def traces(value: bytes, sink: Columns) -> None:
     """An ExportTraceServiceRequest. Raises protobuf's DecodeError."""
     for part in thin.Traces.FromString(value).resource_spans:
-        origin = _sender(part.resource, sink)
+        origin = sender(part.resource, sink)
         for scope in part.scope_spans:
             for span in scope.spans:
                 trace, own = span.trace_id, span.span_id

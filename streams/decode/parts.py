@@ -114,12 +114,12 @@ class LogRows:
         )
 
     def fill(self, page: Page, rows: I64) -> None:
-        used, index = np.unique(self._origin[rows], return_inverse=True)
+        used, index = _numbered(self._origin[rows])
         chosen = rows.tolist()
         columns = self._columns
         page.logs = Logs(
             [self._origins.entries[slot] for slot in used.tolist()],
-            index.astype(np.int64).tobytes(),
+            index.tobytes(),
             self._ts[rows].tobytes(),
             self._severity[rows].tobytes(),
             [columns.bodies[row] for row in chosen],
@@ -151,16 +151,25 @@ class SpanRows:
         return np.full(len(rows), 64)
 
     def fill(self, page: Page, rows: I64) -> None:
-        used, index = np.unique(self._origin[rows], return_inverse=True)
+        used, index = _numbered(self._origin[rows])
         page.spans = Spans(
             [self._origins.entries[slot].service for slot in used.tolist()],
-            index.astype(np.int64).tobytes(),
+            index.tobytes(),
             self._ts[rows].tobytes(),
             self._trace[rows].tobytes(),
             self._span[rows].tobytes(),
             self._parent[rows].tobytes(),
             self._failed[rows].tobytes(),
         )
+
+
+def _numbered(origin: I64) -> tuple[I64, I64]:
+    """Origins in the order of their first rows, whatever their slots; each row's place among them."""
+    used, first, index = np.unique(origin, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return used[order], place[index]
 
 
 def samples(

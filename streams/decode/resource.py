@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from streams.decode.rules import Rules
+from streams.decode.units import ucum
 from streams.records.digest import digest_hex, fingerprint
 from streams.records.pages import Kind, Origin, Series
 
@@ -94,7 +95,8 @@ def series(
     max_labels: int,
     bounds: tuple[float, ...] = (),
 ) -> Series:
-    """The series' description. Labels beyond `max_labels` (in order of their names) are left out."""
+    """The series' description, its unit in one spelling (`units`). Labels beyond `max_labels` (in order of
+    their names) are left out."""
     named = {clip(key): clip(value) for key, value in labels}
     if sender.instance:
         named.setdefault("instance", sender.instance)
@@ -105,7 +107,7 @@ def series(
         sender.service,
         name,
         kept,
-        unit[:MAX_VALUE],
+        ucum(unit)[:MAX_VALUE],
         kind,
         bounds,
         sender.resource,

@@ -11,12 +11,12 @@ a number never changes its meaning).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _F = descriptor_pb2.FieldDescriptorProto
-_PACKAGE = "tocsin.thin"
 
 _STRING, _BYTES = _F.TYPE_STRING, _F.TYPE_BYTES
 _FIXED64, _SFIXED64, _DOUBLE = _F.TYPE_FIXED64, _F.TYPE_SFIXED64, _F.TYPE_DOUBLE
@@ -118,9 +118,12 @@ _MESSAGES: dict[str, tuple[_Field, ...]] = {
 }
 
 
-def _build() -> dict[str, Any]:
-    file = descriptor_pb2.FileDescriptorProto(name="tocsin/thin.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
+def build(
+    package: str, messages: Mapping[str, tuple[_Field, ...]], roots: tuple[str, ...]
+) -> tuple[Any, ...]:
+    """Message classes of the `roots` of a schema given as fields by message name."""
+    file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
+    for name, fields in messages.items():
         message = file.message_type.add(name=name)
         if any(shape == "oneof" for *_, shape in fields):
             message.oneof_decl.add(name="kind")
@@ -128,7 +131,7 @@ def _build() -> dict[str, Any]:
             field = message.field.add(name=field_name, number=number)
             field.label = _F.LABEL_REPEATED if shape == "repeated" else _F.LABEL_OPTIONAL
             if isinstance(kind, str):
-                field.type, field.type_name = _F.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
+                field.type, field.type_name = _F.TYPE_MESSAGE, f".{package}.{kind}"
             else:
                 field.type = _F.Type.ValueType(kind)
             if shape == "oneof":
@@ -140,13 +143,12 @@ def _build() -> dict[str, Any]:
                 message.oneof_decl.add(name=f"_{message.field[index].name}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-        for name in ("Metrics", "Logs", "Traces")
-    }
+    return tuple(
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in roots
+    )
 
 
-_CLASSES = _build()
-Metrics: Any = _CLASSES["Metrics"]
-Logs: Any = _CLASSES["Logs"]
-Traces: Any = _CLASSES["Traces"]
+Metrics: Any
+Logs: Any
+Traces: Any
+Metrics, Logs, Traces = build("tocsin.thin", _MESSAGES, ("Metrics", "Logs", "Traces"))

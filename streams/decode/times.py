@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from streams.decode.otlp import RowFault
 from streams.records.messages import MAX_MS
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _MS = MAX_MS
 """seconds up to 2100 are below it / 1000, ms below it, µs below it * 1000, ns below it * 1,000,000"""
 
@@ -41,7 +42,7 @@ def rfc3339_ms(text: str) -> int:
         found = found.replace(tzinfo=UTC)
     try:
         # Exact: a float of seconds would be off by one ms now and then.
-        since = found - datetime.fromtimestamp(0, UTC)
+        since = found - _EPOCH
     except OverflowError:
         raise RowFault(f"not a time: {text[:60]!r}") from None
     return since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000

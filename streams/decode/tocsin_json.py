@@ -99,7 +99,8 @@ def take(line: Line, sink: Columns) -> None:
     elif not -(2**62) < ts < 2**62:
         raise RowFault("ts must be milliseconds since 1970")
     if line.metric is not None:
-        _sample(line, ts, sink)
+        slot, value = _slot(line, sink)
+        sink.sample(slot, ts, value)
     elif line.body is not None:
         number, name = (line.severity, "") if isinstance(line.severity, int) else (0, line.severity)
         severity = otlp.severity_number(number, name)
@@ -136,7 +137,16 @@ def _plain(value: float | bool) -> str:
     return repr(value)
 
 
-def _sample(line: Line, ts: int, sink: Columns) -> None:
+def slot_of(raw: bytes, sink: Columns) -> int:
+    """Slot of the series of a line that is a sample. Raises `RowFault` or one of `UNREADABLE_JSON`."""
+    line = _line.decode(raw)
+    if not line.service or line.metric is None:
+        raise RowFault("not a sample")
+    return _slot(line, sink)[0]
+
+
+def _slot(line: Line, sink: Columns) -> tuple[int, float]:
+    """Slot and value of a sample."""
     if not line.metric or line.value is None:
         raise RowFault("a metric line needs a name and a value")
     group = sink.catalog.group((line.service, line.instance, line.metric, line.unit, line.kind))
@@ -150,7 +160,7 @@ def _sample(line: Line, ts: int, sink: Columns) -> None:
         labels = _labels(line.labels, "labels")
         described = series(sender, line.metric, labels, line.unit, kind, sink.catalog.max_labels)
         slot = sink.catalog.add_series(group, key, described)
-    sink.sample(slot, ts, line.value)
+    return slot, line.value
 
 
 def _span(line: Line, ts: int, sink: Columns) -> None:

@@ -71,8 +71,8 @@ class Window(msgspec.Struct, array_like=True):
     def _open(self, index: int) -> None:
         self.index, self.records, self.refused, self.late = index, 0, 0.0, 0
 
-    def count(self, refused: float, late: int) -> None:
-        """One record: the share of it that was refused, and its late rows."""
-        self.records += 1
+    def count(self, refused: float, late: int, records: int = 1) -> None:
+        """One record (or several): the share of it that was refused, and its late rows."""
+        self.records += records
         self.refused += refused
         self.late += late

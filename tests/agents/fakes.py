@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 
 from faust.types import TP
 
+from streams.agents.bulk import columns_of
 from streams.agents.checkpoints import Checkpoint
 from streams.agents.transport import Chunk
 from streams.records.stage import Output
@@ -29,7 +30,8 @@ class RawRecord:
 
 def chunk(tp: TP, offsets: Sequence[int], value: bytes | None = None) -> Chunk:
     """Records at these offsets; the value is the offset unless given."""
-    return Chunk([RawRecord(tp.topic, tp.partition, at, value or str(at).encode()) for at in offsets])
+    raw = [RawRecord(tp.topic, tp.partition, at, value or str(at).encode()) for at in offsets]
+    return Chunk(columns_of(tp.topic, tp.partition, raw))
 
 
 class Broker:

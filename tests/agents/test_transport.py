@@ -12,7 +12,8 @@ from faust.types.tuples import ConsumerMessage
 
 from streams.agents import transport
 from streams.agents.app import QUEUED_CHUNKS, AppConfig, StageApp, build_app
-from streams.agents.transport import NO_TIMESTAMP_MS, BatchConsumer, Chunk, ChunkScheduler, check_overrides
+from streams.agents.bulk import NO_TIMESTAMP_MS, columns_of
+from streams.agents.transport import BatchConsumer, Chunk, ChunkScheduler, check_overrides
 from tests.agents.fakes import RawRecord, chunk
 
 HERE = TP("in", 0)
@@ -178,7 +179,9 @@ async def test_draining_finishes_commits_and_only_then_forgets(monkeypatch: pyte
 def test_the_scheduler_yields_bounded_chunks_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backlog of one partition does not starve the other, and every record comes once, in order."""
     monkeypatch.setattr(transport, "CHUNK_RECORDS", 3)
-    records = {tp: [RawRecord(tp.topic, tp.partition, i) for i in range(7)] for tp in (HERE, THERE)}
+    records = {
+        tp: columns_of(*tp, [RawRecord(tp.topic, tp.partition, i) for i in range(7)]) for tp in (HERE, THERE)
+    }
     got = [(tp, [r.offset for r in found.records]) for tp, found in ChunkScheduler().iterate(records)]
     assert [tp for tp, _ in got[:4]] == [HERE, THERE, HERE, THERE]
     for tp in records:
@@ -187,13 +190,11 @@ def test_the_scheduler_yields_bounded_chunks_in_turn(monkeypatch: pytest.MonkeyP
 
 def test_odd_timestamps_and_headers_become_plain_values() -> None:
     """Kafka allows -1, none at all, and headers without a value."""
-    odd = Chunk(
-        [
-            RawRecord("in", 0, 0, timestamp=-1, headers=[("a", None), ("b", b"x")]),
-            RawRecord("in", 0, 1, timestamp=None, value=None),
-        ]
-    )
-    first, second = odd.to_records()
+    odd = [
+        RawRecord("in", 0, 0, timestamp=-1, headers=[("a", None), ("b", b"x")]),
+        RawRecord("in", 0, 1, timestamp=None, value=None),
+    ]
+    first, second = Chunk(columns_of("in", 0, odd)).to_records()
     assert (first.timestamp_ms, first.headers) == (NO_TIMESTAMP_MS, (("a", b""), ("b", b"x")))
     assert (second.timestamp_ms, second.value, second.headers) == (NO_TIMESTAMP_MS, None, ())
 
@@ -201,7 +202,7 @@ def test_odd_timestamps_and_headers_become_plain_values() -> None:
 async def test_an_odd_timestamp_does_not_stop_a_chunk_from_being_delivered() -> None:
     """The message Faust carries gets a timestamp of its own."""
     books = Books()
-    message = books.consumer._to_message(HERE, Chunk([RawRecord("in", 0, 0, timestamp=None)]))
+    message = books.consumer._to_message(HERE, Chunk(columns_of("in", 0, [RawRecord("in", 0, 0, timestamp=None)])))
     assert message.timestamp == 0.0
 
 

@@ -36,7 +36,7 @@ METRIC = json.dumps({"ts": T0, "service": "a", "metric": "m", "value": 1})
         (b'{"ts":1,"service":"a","incident":"i"}', None),
         (b'{"nonsense":1}', None),
         (b"[]", None),
-        (b"plain text", None),
+        (b"plain text", "lines"),
         (b"\n", None),
         (b"\x00", None),
     ],
@@ -84,7 +84,7 @@ def test_records_are_refused_until_one_decides_and_that_one_is_read() -> None:
     chosen = core(settings("auto"))
     found = read(
         chosen.process(
-            numbered(["?", '{"ts":1,"service":"a"}', METRIC, producers.metrics().SerializeToString()])
+            numbered(['{"a":1}', '{"ts":1,"service":"a"}', METRIC, producers.metrics().SerializeToString()])
         )
     )
     assert [letter.reason for letter in found.letters] == ["unknown-format", "unknown-format", "undecodable"]
@@ -95,7 +95,7 @@ def test_records_are_refused_until_one_decides_and_that_one_is_read() -> None:
 def test_a_topic_on_which_nothing_fits_has_every_record_in_the_dead_letters() -> None:
     """And its format stays open."""
     chosen = core(settings("auto"))
-    found = read(chosen.process(numbered(["<132>1 syslog", "12 34", '{"nonsense": 1}'])))
+    found = read(chosen.process(numbered(["[1, 2]", "\x02", '{"nonsense": 1}'])))
     assert [(letter.offset, letter.reason) for letter in found.letters] == [
         (i, "unknown-format") for i in range(3)
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from streams.decode.resource import resolve
+from streams.decode.resource import origin, resolve, series
 from streams.decode.rules import Rules
+from streams.records.pages import Kind
 
 UUID = "627CC493-f310-47de-96bd-71410b7dec09"
 
@@ -61,3 +62,10 @@ def test_a_topic_may_say_which_attribute_names_its_service() -> None:
     assert (found.service, found.instance, found.resource) == ("blue", "p-1", (("env", "test"),))
     assert resolve(attributes, Rules(service=("squad", "=shop"))).service == "shop"
     assert resolve(attributes, Rules(service=("squad",))).service == "pay"
+
+
+def test_the_unit_of_a_series_has_one_spelling_and_no_part_in_its_identity() -> None:
+    """So that two producers of a quantity are read alike, whatever the wire format."""
+    sent = [series(origin("a", "", {}), "m", (), unit, Kind.GAUGE, 64) for unit in ("seconds", "s", "Sec")]
+    assert {each.unit for each in sent} == {"s"}
+    assert len({each.fp for each in sent}) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams.decode.envelope import cloudevents, packing
@@ -44,12 +45,21 @@ def open(record: Record, limit: int) -> Opened:
     return _open(value, said or {}, limit)
 
 
+def wraps(headers: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether some header speaks of a wrapping."""
+    return any(_speaks(name.lower()) for name, _ in headers)
+
+
+def _speaks(name: str) -> bool:
+    return name in _WANTED or name.startswith(cloudevents.ATTRIBUTE)
+
+
 def _headers(record: Record) -> dict[str, str]:
     """Headers about the wrapping, by name in lower case and without prefix."""
     found: dict[str, str] = {}
     for name, raw in record.headers:
         lower = name.lower()
-        if lower in _WANTED or lower.startswith(cloudevents.ATTRIBUTE):
+        if _speaks(lower):
             found[lower.removeprefix(cloudevents.ATTRIBUTE)] = raw.decode("utf-8", "replace")
     return found
 

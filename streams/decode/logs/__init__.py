@@ -1,0 +1,1 @@
+"""Wire formats of logs: JSON in the shapes of the common shippers, syslog, plain lines."""

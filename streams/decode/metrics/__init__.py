@@ -1,0 +1,1 @@
+"""Wire formats of metrics: one module a format."""
