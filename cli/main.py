@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "Start a small shop, break it three times, and watch the incidents come in.",
     "worker": "Run the pipeline: Kafka in, incidents out.",
     "top": "Watch the workers: rates, lag, delays, dead letters.",
+    "receive": "Receive alerts of other systems by HTTP.",
     "incidents": "List incidents.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
     "report": "MTTD, MTTA, MTTR and noise reduction.",

@@ -15,10 +15,12 @@ import typer
 
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
+from cli.receive import address, token
 from config.settings import Settings
 from streams.agents import footprint, logs
 from streams.agents.observe import ObserveConfig
 from streams.agents.process import WorkerConfig, run_worker, use_fast_loop
+from streams.agents.receiver import Receiver
 from streams.agents.stages import STAGES, StagePlan, build_plan, topic_specs
 from streams.agents.topics import StartError
 
@@ -52,6 +54,16 @@ def worker(
             help="Address the health port listens on; 0.0.0.0: all of this machine.",
         ),
     ] = "127.0.0.1",
+    receive: Annotated[
+        str | None,
+        typer.Option(
+            "--receive",
+            envvar="TOCSIN_RECEIVE",
+            metavar="HOST:PORT",
+            help="Also receive alerts by HTTP there, as tocsin receive does.",
+            show_default=False,
+        ),
+    ] = None,
     log_level: Annotated[
         str, typer.Option("--log-level", envvar="TOCSIN_LOG_LEVEL", help=" | ".join(logs.LEVELS))
     ] = "warning",
@@ -87,9 +99,11 @@ def worker(
         raise CliError(f"--log-format is {log_format!r}", f"use one of {', '.join(logs.FORMATS)}")
     say = _teller(logs.set_up(log_level, log_format))
     settings = settings_from(config, kafka, clickhouse)
+    alerts = None if receive is None else (*address(receive, "--receive"), token())
     try:
         use_fast_loop()
-        code = asyncio.run(_run(settings, chosen, None if health_port < 0 else health_port, health_bind, say))
+        port = None if health_port < 0 else health_port
+        code = asyncio.run(_run(settings, chosen, port, health_bind, alerts, say))
     except StartError as error:
         raise CliError(str(error)) from None
     sys.exit(code)
@@ -108,6 +122,7 @@ async def _run(
     stages: list[str],
     health_port: int | None,
     health_bind: str,
+    alerts: tuple[str, int, str] | None,
     say: Callable[[str], None],
 ) -> int:
     footprint.keep_small()
@@ -138,7 +153,7 @@ async def _run(
         health_port=health_port,
         observe=ObserveConfig(health_host=health_bind, **msgspec.structs.asdict(settings.telemetry)),
     )
-    return await run_worker(
+    running = run_worker(
         worker_config,
         stages,
         topic_specs(settings),
@@ -146,6 +161,15 @@ async def _run(
         stop,
         announce=say,
     )
+    if alerts is None:
+        return await running
+    receiver = Receiver(settings, alerts[2], stop.set)
+    try:
+        say(f"alerts at http://{alerts[0]}:{await receiver.start(*alerts[:2])}/v1/alerts")
+        return await running
+    finally:
+        running.close()  # nothing, unless it was never awaited
+        await receiver.stop()
 
 
 def _teller(form: str) -> Callable[[str], None]:

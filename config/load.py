@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 import yaml
 
-from config.settings import FORMATS, Settings
+from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings
 
 ENVIRONMENT = {
     "TOCSIN_KAFKA": ("kafka", "bootstrap"),
     "TOCSIN_GROUP_PREFIX": ("kafka", "group_prefix"),
+    "TOCSIN_REGISTRY": ("registry", "url"),
+    "TOCSIN_REGISTRY_USER": ("registry", "user"),
+    "TOCSIN_REGISTRY_PASSWORD": ("registry", "password"),
     "TOCSIN_CLICKHOUSE": ("clickhouse", "url"),
     "TOCSIN_CLICKHOUSE_DATABASE": ("clickhouse", "database"),
     "TOCSIN_CLICKHOUSE_USER": ("clickhouse", "user"),
@@ -100,13 +103,29 @@ def _check(settings: Settings, source: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")
-    known = ("auto", *FORMATS)
+    known = ("auto", *FORMATS, *NAMED_FORMATS)
     for index, topic in enumerate(topics.inputs):
         if topic.format not in known:
             raise ConfigError(
                 f"{source}: topics.inputs[{index}].format is {topic.format!r}: "
                 f"expected one of {', '.join(known)}"
             )
+        if topic.format in REGISTERED_FORMATS and not settings.registry.url:
+            raise ConfigError(
+                f"{source}: topics.inputs[{index}].format is {topic.format!r}, but registry.url is empty: "
+                "expected the address of the schema registry"
+            )
+        for name in topic.fields:
+            if name not in FIELDS:
+                raise ConfigError(
+                    f"{source}: topics.inputs[{index}].fields names {name!r}: "
+                    f"expected one of {', '.join(FIELDS)}"
+                )
+    url = settings.registry.url
+    if url and not url.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{source}: registry.url is {url!r}: expected http://HOST:PORT or https://HOST:PORT"
+        )
     telemetry = settings.telemetry
     if telemetry.self_topic in names[len(topics.inputs) :]:
         raise ConfigError(

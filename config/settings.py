@@ -19,19 +19,58 @@ FORMATS = (
     *("collectd", "collectd-counters", "statsd", "vector"),
     *("fluent-bit", "fluent-bit-msgpack", "filebeat", "gelf"),
     *("rsyslog-json", "syslog", "syslog-file", "lines"),
+    *("alertmanager", "alertmanager-events", "grafana", "pagerduty"),
 )
 """names of the wire formats; what they are is known to `streams.decode.formats`"""
+
+REGISTERED_FORMATS = ("registry", "avro", "json-schema", "protobuf")
+"""formats whose values name a schema in a registry"""
+
+NAMED_FORMATS = ("alerts", *REGISTERED_FORMATS)
+"""formats that `auto` never finds: a topic has to name them"""
+
+FIELDS = (
+    "ts",
+    "service",
+    "metric",
+    "value",
+    "labels",
+    "instance",
+    "unit",
+    "kind",
+    "resource",
+    "body",
+    "severity",
+    "trace_id",
+    "exception",
+    "span_id",
+    "parent_id",
+    "error",
+)
+"""fields of a Tocsin JSON line, which `fields` of a topic may rename"""
 
 
 class InputTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: str
     format: str = "auto"
-    """auto, or one of `FORMATS`"""
+    """auto, or one of `FORMATS` or `NAMED_FORMATS`"""
     partitions: Count = 4
     service: tuple[str, ...] = ()
     """labels or fields that name the service, in order; `=text` is a fixed name; empty: the format's own"""
     instance: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    fields: dict[str, str] = {}
+    """with a schema registry: our names of fields -> the record's"""
+
+
+class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str = ""
+    """of the schema registry, http(s)://HOST:PORT/PATH"""
+    user: str = ""
+    password: str = ""
+    timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    max_schemas: Count = 1_000
+    """schemas one worker remembers"""
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,6 +89,7 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         InputTopic(name="tocsin.in"),
         InputTopic(name="tocsin.changes", format="changes", partitions=1),
         InputTopic(name="tocsin.actions", format="actions", partitions=1),
+        InputTopic(name="tocsin.external", format="alerts", partitions=1),
     )
     pages: str = "tocsin.pages"
     alerts: str = "tocsin.alerts"
@@ -119,8 +159,18 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     max_open: Count = 10_000
     max_members: Count = 2_000
     edge_memory_ms: Millis = 86_400_000
+    external_ttl_ms: Annotated[int, Meta(ge=60_000)] = 86_400_000
+    """an external alert of which nothing was heard for this long is taken for over"""
     topology: str = ""
     """file of declared dependencies: JSON list of {caller, callee}, or empty"""
+
+
+class Receive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    topic: str = "tocsin.external"
+    """input topic that alerts received by HTTP are put on"""
+    max_bytes: Count = 1_000_000
+    timeout_ms: Annotated[int, Meta(ge=100)] = 5_000
+    """a sender is told to try again when the broker has not confirmed by then"""
 
 
 class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -147,9 +197,11 @@ class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kafka: Kafka = Kafka()
     topics: Topics = Topics()
+    registry: Registry = Registry()
     ingest: Ingest = Ingest()
     detect: Detect = Detect()
     correlate: Correlate = Correlate()
+    receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()
     telemetry: Telemetry = Telemetry()
 

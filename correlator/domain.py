@@ -1,7 +1,10 @@
 """The correlate stage: one core per partition of the alerts topic.
 
 Alerts and edges wait in the inbox for their event time; timers run in the same order of time;
-changes and actions are applied where they stand in the log.
+changes and actions are applied where they stand in the log. What other systems say waits in a second
+inbox for the time at which it was said, so that it takes its place among our own alerts; what comes too
+late for that is applied where it stands in the log. Where no telemetry has ever come, the times of
+external alerts are all the time there is.
 """
 
 from __future__ import annotations
@@ -11,20 +14,36 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from config.settings import Settings
-from correlator import render, snapshot
+from correlator import render
 from correlator.engine import Engine, Version
+from correlator.external import KIND as EXTERNAL_KIND
+from correlator.external import External
 from correlator.inbox import FIRING, Inbox, ShardClock
+from correlator.snapshot import Parts, dump, load
+from correlator.snapshot import telemetry as telemetry_of
 from correlator.topology import declared_edges
 from detectors.alert import Alert
-from streams.records.messages import Action, Change, DeadLetter, Edges, ShardWatermark
+from streams.records.messages import (
+    Action,
+    Change,
+    DeadLetter,
+    Edges,
+    ExternalAlert,
+    OutsideTime,
+    ShardWatermark,
+)
 from streams.records.pages import NO_WATERMARK
 from streams.records.stage import Output, PartitionCore, Record
 from streams.records.telemetry import DEAD, CoreTelemetry, Tally
 
 MOST_HELD = 1_000_000
 """facts held back at most"""
+LONGEST_LAG_MS = 86_400_000
+"""an external alert does not wait for telemetry that is this much older"""
 
-_decoder = msgspec.json.Decoder(Alert | ShardWatermark | Edges | Change | Action)
+_decoder = msgspec.json.Decoder(
+    Alert | ShardWatermark | Edges | Change | Action | ExternalAlert | OutsideTime
+)
 _encoder = msgspec.json.Encoder()
 
 
@@ -38,7 +57,7 @@ def domain_factory(
     declared = declared_edges(settings.correlate.topology) if edges is None else list(edges)
 
     def core(topic: str, partition: int) -> PartitionCore:
-        return DomainCore(settings, declared)
+        return DomainCore(settings, declared, partition)
 
     return core
 
@@ -46,13 +65,20 @@ def domain_factory(
 class DomainCore:
     """State is a function of the partition's log alone (see docs/determinism.md)."""
 
-    def __init__(self, settings: Settings, declared: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, settings: Settings, declared: Sequence[tuple[str, str]], partition: int = 0) -> None:
         self._settings = settings
         self._declared = declared
-        self.engine = Engine(settings.correlate, declared)
+        self._partition = partition
+        self._begin()
+
+    def _begin(self) -> None:
+        self.engine = Engine(self._settings.correlate, self._declared)
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
         self._tally = Tally()
+        self.external = External(self._settings.correlate.external_ttl_ms)
+        self.outside = Inbox(MOST_HELD)
+        """what other systems said"""
         self._next_offset = 0
         self._held_before: set[int] = set()
         """offsets below `_next_offset` that a restored snapshot held, not yet read again"""
@@ -77,24 +103,25 @@ class DomainCore:
         return min([next_offset, *self._held()])
 
     def _held(self) -> list[int]:
-        return sorted([*self.inbox.offsets(), *self._held_before])
+        return sorted([*self.inbox.offsets(), *self.outside.offsets(), *self._held_before])
 
     def snapshot(self) -> bytes:
         """Everything but the held facts, which are read again from their offsets."""
-        return snapshot.dump(self.engine, self.clock, self.inbox, self._next_offset, self._held())
+        return dump(self._parts(), self._next_offset, self._held())
 
     def restore(self, blob: bytes) -> None:
-        self.engine = Engine(self._settings.correlate, self._declared)
-        self.clock = ShardClock()
-        self.inbox = Inbox(MOST_HELD)
-        self._next_offset, held = snapshot.load(blob, self.engine, self.clock, self.inbox)
+        self._begin()
+        self._next_offset, held = load(blob, self._parts())
         self._held_before = set(held)
 
     def telemetry(self) -> CoreTelemetry:
         """See `streams.records.telemetry`."""
-        totals, levels = snapshot.telemetry(self.engine, self.inbox)
+        totals, levels = telemetry_of(self.engine, self.inbox)
         mark = self.clock.watermark
         return CoreTelemetry({**self._tally, **totals}, levels, {}, None if mark == NO_WATERMARK else mark)
+
+    def _parts(self) -> Parts:
+        return Parts(self.engine, self.clock, self.inbox, self.external, self.outside)
 
     def _record(self, record: Record, value: bytes, again: bool) -> list[Output]:
         try:
@@ -102,12 +129,24 @@ class DomainCore:
         except msgspec.DecodeError as error:
             return [self._dead(record, error)]
         if isinstance(message, Alert | Edges):
+            if isinstance(message, Alert) and message.kind == EXTERNAL_KIND:
+                return []  # our own words, written here for the sinks
             self.inbox.put(message, value, record.offset)
+            return self._advance(self.inbox.released_ms)
+        if isinstance(message, ExternalAlert):
+            self.outside.hold(message, value, record.offset)
+            self.external.time_ms = max(self.external.time_ms, message.seen_at)
             return self._advance(self.inbox.released_ms)
         if again:
             return []
+        if isinstance(message, OutsideTime):
+            self.external.marked(message.at_ms)
+            return self._advance(self.inbox.released_ms)
         if isinstance(message, ShardWatermark):
+            before = self.clock.watermark
             self.clock.observe(message)
+            if self.clock.watermark > before:
+                self.external.still_from = NO_WATERMARK
             return self._advance(self.clock.watermark)
         if isinstance(message, Change):
             return [self._incident(v) for v in self.engine.change(message)]
@@ -119,26 +158,60 @@ class DomainCore:
 
     def _advance(self, watermark: int) -> list[Output]:
         """Apply facts and timers up to the watermark, in the order of event time; facts first."""
-        versions: list[Version] = []
+        out: list[Output] = []
         engine, inbox = self.engine, self.inbox
+        external = self.external
+        own_time = external.time_ms if external.alone else NO_WATERMARK
+        if watermark == NO_WATERMARK:
+            timers_to, said_to = own_time, max(own_time, self.outside.released_ms)
+        else:
+            behind = external.time_ms - watermark > LONGEST_LAG_MS
+            own_time = external.time_ms if behind else own_time
+            timers_to, said_to = watermark, max(watermark, own_time, self.outside.released_ms)
         while True:
-            fact_at, timer_at = inbox.next_at(), engine.next_due()
-            fact_due = fact_at is not None and fact_at <= watermark
-            timer_due = timer_at is not None and timer_at <= watermark
-            if fact_due and (not timer_due or fact_at <= timer_at):  # type: ignore[operator]
+            due = [
+                (at, rank)
+                for rank, (at, limit) in enumerate(
+                    (
+                        (inbox.next_at(), watermark),
+                        (self.outside.next_at(), said_to),
+                        (engine.next_due(), timers_to),
+                        (self.external.next_due(), timers_to),
+                    )
+                )
+                if at is not None and at <= limit
+            ]
+            if not due:
+                break
+            at_ms, rank = min(due)
+            if rank == 0:
                 key, fact = inbox.pop()
                 if isinstance(fact, Edges):
-                    versions += engine.edges(fact)
-                elif key.kind == FIRING:
-                    versions += engine.firing(fact, key.at_ms)
-                else:
-                    versions += engine.renewed(fact, key.at_ms)
-            elif timer_due:
-                versions += engine.fire()
+                    engine.edges(fact)
+                elif isinstance(fact, Alert):
+                    apply = engine.firing if key.kind == FIRING else engine.renewed
+                    out += map(self._incident, apply(fact, key.at_ms))
+            elif rank == 1:
+                key, fact = self.outside.pop()
+                now_ms = max(key.at_ms, inbox.released_ms)
+                if isinstance(fact, ExternalAlert):
+                    out += self._outside(self.external.hear(fact, now_ms), now_ms)
+            elif rank == 2:
+                out += map(self._incident, engine.fire())
             else:
-                break
+                out += self._outside([self.external.expire()], at_ms)
         inbox.released_ms = max(inbox.released_ms, watermark)
-        return [self._incident(v) for v in versions]
+        return out
+
+    def _outside(self, alerts: Sequence[Alert], now_ms: int) -> list[Output]:
+        """Versions of external alerts: to the sinks through our own topic, and into the groups."""
+        out: list[Output] = []
+        for alert in alerts:
+            value, key = _encoder.encode(alert), alert.fingerprint.encode()
+            out.append(Output(self._settings.topics.alerts, value, key, self._partition))
+            apply = self.engine.firing if alert.version == 1 else self.engine.renewed
+            out += map(self._incident, apply(alert, now_ms))
+        return out
 
     def _incident(self, version: Version) -> Output:
         return Output(

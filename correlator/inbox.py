@@ -11,11 +11,14 @@ from typing import NamedTuple
 
 from detectors.alert import Alert
 from streams.records.digest import digest_hex
-from streams.records.messages import Edges, ShardWatermark
+from streams.records.messages import Edges, ExternalAlert, ShardWatermark
 from streams.records.pages import NO_WATERMARK
 
-EDGES, FIRING, RENEWED = range(3)
+EDGES, FIRING, RENEWED, SAID = range(4)
 """kinds of facts, in the order they are applied at equal times"""
+
+
+Fact = Alert | Edges | ExternalAlert
 
 
 class Key(NamedTuple):
@@ -27,8 +30,14 @@ class Key(NamedTuple):
     version: int
 
 
-def key_of(fact: Alert | Edges, raw: bytes) -> Key:
-    """When a fact counts: when it was decided, which for a resolve may be after `resolved_at`."""
+def key_of(fact: Fact, raw: bytes) -> Key:
+    """When a fact counts: when it was decided, which for a resolve may be after `resolved_at`.
+
+    What another system says counts from when it was said.
+    """
+    if isinstance(fact, ExternalAlert):
+        over = int(fact.state == "resolved")
+        return Key(fact.seen_at, SAID, f"{fact.id}/{over}/{digest_hex(raw.decode('utf-8', 'replace'))}", 0)
     if isinstance(fact, Edges):
         return Key(fact.at_ms, EDGES, f"{fact.shard:06d}/{digest_hex(raw.decode('utf-8', 'replace'))}", 0)
     if fact.resolved_at is not None:
@@ -66,13 +75,20 @@ class Inbox:
         """everything up to here has been applied"""
         self.repeated = 0
         self.forced = 0
-        self._heap: list[tuple[Key, int, Alert | Edges]] = []
+        self._heap: list[tuple[Key, int, Fact]] = []
         self._offsets: dict[Key, int] = {}
 
-    def put(self, fact: Alert | Edges, raw: bytes, offset: int) -> None:
+    def put(self, fact: Fact, raw: bytes, offset: int) -> None:
         """Hold a fact. One at or before what was released is a repetition (watermarks follow facts)."""
+        if key_of(fact, raw).at_ms <= self.released_ms:
+            self.repeated += 1
+            return
+        self.hold(fact, raw, offset)
+
+    def hold(self, fact: Fact, raw: bytes, offset: int) -> None:
+        """Hold a fact however late it is; the same one only once."""
         key = key_of(fact, raw)
-        if key.at_ms <= self.released_ms or key in self._offsets:
+        if key in self._offsets:
             self.repeated += 1
             return
         self._offsets[key] = offset
@@ -85,7 +101,7 @@ class Inbox:
         """Time of the earliest held fact."""
         return self._heap[0][0].at_ms if self._heap else None
 
-    def pop(self) -> tuple[Key, Alert | Edges]:
+    def pop(self) -> tuple[Key, Fact]:
         key, _, fact = heapq.heappop(self._heap)
         del self._offsets[key]
         return key, fact

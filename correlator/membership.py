@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from correlator.external import KIND as EXTERNAL
+from correlator.external import NO_NEWS
 from correlator.group import Group, Held, Span
 from correlator.grouping import domain_labels
 from correlator.incident import Reason, TimelineEntry
@@ -68,12 +70,18 @@ def renew(group: Group, alert: Alert, now_ms: int) -> bool:
             group,
             alert.resolved_at,
             "resolved",
-            f"{alert.service}: {alert.metric} is back to normal",
+            f"{alert.service}: {alert.metric} {_ending(alert)}",
             alert.id,
         )
         if not group.active:
             group.calm_since = max(h.alert.resolved_at or 0 for h in group.held)
     return True
+
+
+def _ending(alert: Alert) -> str:
+    if alert.kind != EXTERNAL:
+        return "is back to normal"
+    return NO_NEWS if alert.summary.endswith(NO_NEWS) else "is over, says its source"
 
 
 def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, most: int) -> None:

@@ -22,6 +22,8 @@ WAITING = 0.35
 """client-side, but nobody knows for whom"""
 SHARED = 0.3
 """of the machine, not of the service alone"""
+SAID = {"info": 0.1, "warning": 0.4, "error": 0.6, "critical": 0.8}
+"""an external alert by its severity: how far off things are, its source does not say"""
 FULL_STRENGTH = 50.0
 """deviation (in normal spreads) from which on stronger says no more"""
 
@@ -56,13 +58,14 @@ def read(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
         pointing = tuple(Signal(POINTING, name, 0.7, alert) for name in named)
         return (Signal(LOG, alert.service, 0.3 if named else 0.8, alert), *pointing)
     m = measures.meaning(alert.service, alert.metric, dict(alert.labels), known)
+    strong = SAID[alert.severity] if alert.kind == "external" else force(alert.strength)
     if _harmless(m.kind, alert.strength):
-        return (Signal(STARVED, alert.service, 0.3 * force(alert.strength), alert),)
+        return (Signal(STARVED, alert.service, 0.3 * strong, alert),)
     if m.callee is not None:
-        return (Signal(POINTING, m.callee, _POINTING.get(m.kind, 0.5) * force(alert.strength), alert),)
+        return (Signal(POINTING, m.callee, _POINTING.get(m.kind, 0.5) * strong, alert),)
     trust = SHARED if m.shared else WAITING if m.client else _TRUST.get(m.kind, 1.0)
     role = USED if m.kind == measures.RESOURCE and not m.shared else OWN
-    return (Signal(role, alert.service, trust * force(alert.strength), alert),)
+    return (Signal(role, alert.service, trust * strong, alert),)
 
 
 def _harmless(kind: str, strength: float) -> bool:

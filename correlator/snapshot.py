@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from correlator.engine import Engine
+from correlator.external import External, Past, Standing
 from correlator.group import Group
 from correlator.inbox import Inbox, ShardClock
 from correlator.topology import Link
 from streams.records.messages import ActionResult, Change
+from streams.records.pages import NO_WATERMARK
 from streams.records.telemetry import DROPPED, EVICTED, Tally
+
+
+class Parts(NamedTuple):
+    """What is remembered."""
+
+    engine: Engine
+    clock: ShardClock
+    inbox: Inbox
+    external: External
+    outside: Inbox
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -34,14 +46,22 @@ class Memory(msgspec.Struct, array_like=True):
     answers: list[tuple[str, ActionResult]]
     counters: dict[str, int]
     evicted: list[int]
+    external_times: tuple[int, int, int] = (NO_WATERMARK, NO_WATERMARK, NO_WATERMARK)
+    """time reached, newest mark, first mark since telemetry moved"""
+    standing: list[tuple[str, Standing]] = []
+    past_external: list[tuple[str, Past]] = []
+    external_counters: dict[str, int] = {}
+    outside: tuple[int, int, int] = (NO_WATERMARK, 0, 0)
+    """released, repeated, forced"""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Memory)
 
 
-def dump(engine: Engine, clock: ShardClock, inbox: Inbox, next_offset: int, held: list[int]) -> bytes:
-    """Snapshot; of the inbox only the offsets `held`, since its facts are read again."""
+def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
+    """Snapshot; of the inboxes only the offsets `held`, since their facts are read again."""
+    engine, clock, inbox, external, outside = parts
     return _encoder.encode(
         Memory(
             next_offset=next_offset,
@@ -61,12 +81,18 @@ def dump(engine: Engine, clock: ShardClock, inbox: Inbox, next_offset: int, held
             answers=engine.answers.items(),
             counters=engine.counters,
             evicted=[book.evicted for book in _books(engine)],
+            external_times=(external.time_ms, external.marked_ms, external.still_from),
+            standing=list(external.standing.items()),
+            past_external=external.past.items(),
+            external_counters=external.counters,
+            outside=(outside.released_ms, outside.repeated, outside.forced),
         )
     )
 
 
-def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[int, list[int]]:
+def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     """Fill fresh objects; returns the next offset and the earlier offsets to hold again."""
+    engine, clock, inbox, external, outside = parts
     m = _decoder.decode(blob)
     clock.shards, clock.at_ms = m.shards, m.marks
     inbox.released_ms, inbox.repeated, inbox.forced = m.released_ms, m.repeated, m.forced
@@ -89,6 +115,12 @@ def load(blob: bytes, engine: Engine, clock: ShardClock, inbox: Inbox) -> tuple[
     for key, answer in m.answers:
         engine.answers.put(key, answer)
     engine.counters.update(m.counters)
+    outside.released_ms, outside.repeated, outside.forced = m.outside
+    external.time_ms, external.marked_ms, external.still_from = m.external_times
+    external.standing.update(m.standing)
+    for id, past in m.past_external:
+        external.past.put(id, past)
+    external.counters.update(m.external_counters)
     for book, evicted in zip(_books(engine), m.evicted, strict=True):
         book.evicted = evicted
     return m.next_offset, m.held

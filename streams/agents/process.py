@@ -82,7 +82,9 @@ class Stage:
                 if checkpoints
                 else None
             )
-            self.runner = CoreRunner(runner_config, plan.factory, self.send, store, fail)
+            self.runner = CoreRunner(
+                runner_config, plan.factory, self.send, store, fail, prefetch=plan.prefetch
+            )
         elif plan.handler is not None:
             self.runner = SinkRunner(runner_config, plan.handler, fail)
         else:

@@ -20,7 +20,7 @@ from streams.agents.checkpoints import Checkpoint
 from streams.agents.measures import Histogram, add_to, grown
 from streams.agents.placed import InFlight, PlacedPartition, Sent, Snapshot
 from streams.agents.transport import Chunk
-from streams.records.stage import Output, PartitionCore
+from streams.records.stage import Output, PartitionCore, Record
 from streams.records.telemetry import totals_of
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,17 @@ Send = Callable[[Output], Awaitable[Awaitable[object]]]
 
 SNAPSHOT_SHARE = 0.05
 """At most this share of a worker's time goes into taking one partition's snapshots."""
+
+
+class Prefetch(Protocol):
+    """Gets what the cores need beforehand because of the records they are about to see."""
+
+    topics: frozenset[str]
+    """where such records are"""
+
+    async def prepare(self, records: Sequence[Record]) -> None:
+        """Return when all is there."""
+        ...
 
 
 class CheckpointLog(Protocol):
@@ -94,7 +105,9 @@ class CoreRunner:
         checkpoints: CheckpointLog | None,
         fail: Callable[[BaseException], None],
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        prefetch: Prefetch | None = None,
     ) -> None:
+        """`prefetch` is waited for before a chunk is processed, as long as it takes."""
         self.config = config
         self.counters = Counters()
         self.partitions: dict[TP, PlacedPartition] = {}
@@ -103,6 +116,7 @@ class CoreRunner:
         self._checkpoints = checkpoints
         self._fail = fail
         self._clock_ms = clock_ms
+        self._prefetch = prefetch
         self.inflight = InFlight(config.max_inflight_chunks, config.max_inflight_bytes)
         self._kept: dict[TP, PlacedPartition] = {}
         """what was ours before the rebalance under way, finished and safe to the last record"""
@@ -230,6 +244,9 @@ class CoreRunner:
         epoch = self._epoch
         await self.inflight.wait()
         try:
+            if self._prefetch is not None and tp.topic in self._prefetch.topics:
+                # Outside of the turn: a partition may leave us while this waits for somebody else's server.
+                await self._prefetch.prepare(chunk.to_records())
             async with self._turn:
                 placed = self.partitions.get(tp)
                 # Otherwise it left us while this chunk waited: its next owner reads it.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from config.settings import Settings
-from streams.agents.runner import CoreFactory
+from streams.agents.runner import CoreFactory, Prefetch
 from streams.agents.sinkrunner import SinkHandler
 from streams.agents.topics import TopicSpec
 
@@ -26,6 +26,7 @@ class StagePlan:
     factory: CoreFactory | None = None
     handler: SinkHandler | None = None
     fetch_max_wait_ms: int = INTERNAL_FETCH_WAIT_MS
+    prefetch: Prefetch | None = None
 
     def stateful(self) -> bool:
         """True if the cores keep checkpoints (asked of a core of the first input)."""
@@ -73,12 +74,17 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
     """The real thing. Imports a stage's code only when the stage is run."""
     inputs = stage_inputs(stage, settings)
     if stage == "ingest":
+        from streams.agents.registry import prefetch_of
         from streams.decode.formats import warm
         from streams.decode.ingest import ingest_factory
+        from streams.decode.schemas.known import Schemas
 
         warm()  # before the group is joined: compiling would stall the event loop for seconds
-        factory = ingest_factory(settings, source_ids(settings, counts))
-        return StagePlan(stage, inputs, factory, fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms)
+        schemas = Schemas(settings.registry.max_schemas)
+        factory = ingest_factory(settings, source_ids(settings, counts), schemas)
+        prefetch = prefetch_of(settings, schemas)
+        wait = settings.kafka.fetch_max_wait_ms
+        return StagePlan(stage, inputs, factory, fetch_max_wait_ms=wait, prefetch=prefetch)
     if stage == "detect":
         from detectors.bank import warm
         from detectors.shard import shard_factory

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from streams.decode.rules import Rules
+from streams.decode.schemas.known import Schemas
 from streams.records.digest import shard_of
 from streams.records.pages import I64, U64, Origin, Series
 
@@ -58,6 +59,7 @@ class Catalog:
         max_entries: int,
         max_labels: int = 64,
         rules: Rules = Rules(),  # noqa: B008 - frozen
+        schemas: Schemas | None = None,
     ) -> None:
         self.shards = shards
         self.max_entries = max_entries
@@ -65,6 +67,11 @@ class Catalog:
         """labels kept of one series"""
         self.rules = rules
         """who a record is taken to come from: part of what its raw bytes mean"""
+        self.schemas = schemas
+        """schemas of framed values; None where no topic has such"""
+        self._said = rules
+        self.by_source = rules.by_source
+        """some rule asks for the source of a CloudEvent"""
         self.evicted = 0
         """entries forgotten so far"""
         self.generation = 0
@@ -81,7 +88,23 @@ class Catalog:
         """raw resource -> origin slot"""
         self.shortcuts: dict[str, object] = {}
         """what the batch decoders keep beside it, by their name; bounded by them"""
+        self._raw = {"": (self.groups, self.senders)}
+        """by source of the CloudEvents, if the rules ask for it"""
+        self.rules = self._said
         self._entries = 0
+
+    def sent_by(self, source: str) -> None:
+        """What follows came in a CloudEvent from this source; empty: in none, or from nobody.
+
+        If the rules name the service by it, the same bytes of another source are another series.
+        """
+        if not self.by_source:
+            return
+        self.rules = self._said.sent_by(source)
+        if source not in self._raw:
+            self._raw[source] = ({}, {})
+            self._entries += 1
+        self.groups, self.senders = self._raw[source]
 
     def trim(self) -> int:
         """Forget everything if there is too much; how much that was. Call between chunks only."""

@@ -13,11 +13,14 @@ from typing import NamedTuple, Protocol
 
 from streams.decode.catalog import Catalog
 from streams.decode.otlp import MAX_BODY
-from streams.records.messages import Action, Change
+from streams.records.messages import Action, Change, ExternalAlert
 from streams.records.pages import F64, I64
 
 MAX_EXCEPTION, MAX_TRACE_ID = 200, 64
 """characters kept of what stands beside a log body"""
+
+Message = Change | Action | ExternalAlert
+"""what bypasses detect"""
 
 
 class Decoder(Protocol):
@@ -54,6 +57,7 @@ class _Mark(NamedTuple):
     logs: int
     spans: int
     messages: int
+    refused: dict[str, Refusal]
 
 
 class Columns:
@@ -91,7 +95,7 @@ class Columns:
         self.s_span = bytearray()
         self.s_parent = bytearray()
         self.s_failed = array("B")
-        self.messages: list[tuple[int, Change | Action]] = []
+        self.messages: list[tuple[int, Message]] = []
         """(record number, message)"""
         self.counts: array[int] = array("q")
         self._finished = (0, 0, 0, 0)
@@ -165,7 +169,7 @@ class Columns:
         self.s_parent += parent_id
         self.s_failed.append(failed)
 
-    def message(self, message: Change | Action) -> None:
+    def message(self, message: Message) -> None:
         """Something for the correlator, which bypasses detect."""
         self.messages.append((self.records, message))
 
@@ -178,10 +182,11 @@ class Columns:
             len(self.l_origin),
             len(self.s_origin),
             len(self.messages),
+            dict(self._refused),
         )
 
     def undo(self, mark: _Mark) -> None:
-        """Forget everything since `mark`: the record turned out to be bad."""
+        """Forget everything since `mark`: the record, or a part of it, turned out to be bad."""
         for column in (self.slot, self.ts, self.value):
             del column[mark.samples :]
         for column in (self.h_slot, self.h_ts, self.h_sum, self.h_width):
@@ -197,7 +202,7 @@ class Columns:
         del self.s_span[8 * mark.spans :]
         del self.s_parent[8 * mark.spans :]
         del self.messages[mark.messages :]
-        self._refused.clear()
+        self._refused = dict(mark.refused)
 
     def finish(self) -> None:
         """The current record is complete."""

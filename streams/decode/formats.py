@@ -14,6 +14,7 @@ from streams.decode import (
     tocsin_json,
     vector,
 )
+from streams.decode.alerts import choice, events, pagerduty, webhook
 from streams.decode.catalog import Catalog
 from streams.decode.columns import BatchDecoder, Columns, Decoder
 from streams.decode.logs import (
@@ -28,9 +29,12 @@ from streams.decode.logs import (
 )
 from streams.decode.look import Look
 from streams.decode.metrics import collectd, influx, prometheus, prometheus_json, statsd, telegraf_json
+from streams.decode.schemas import framed
 from streams.records.compiled import COMPILING
 
 OTLP, OTLP_JSON, TOCSIN, CHANGES, ACTIONS = "otlp", "otlp-json", "tocsin", "changes", "actions"
+ALERTMANAGER, ALERTMANAGER_EVENTS = "alertmanager", "alertmanager-events"
+GRAFANA, PAGERDUTY, ALERTS = "grafana", "pagerduty", "alerts"
 AUTO = "auto"
 
 
@@ -69,16 +73,34 @@ FORMATS: tuple[Format, ...] = (
     Format(syslog.NAME, syslog.decode, syslog.claims),
     Format(syslog_file.NAME, syslog_file.decode, syslog_file.claims),
     Format(lines.NAME, lines.decode, lines.claims, last_resort=True),
+    Format(ALERTMANAGER, webhook.alertmanager, webhook.claims_alertmanager),
+    Format(ALERTMANAGER_EVENTS, events.decode, events.claims),
+    Format(GRAFANA, webhook.grafana, webhook.claims_grafana),
+    Format(PAGERDUTY, pagerduty.decode, pagerduty.claims),
 )
 """In the order of docs/formats.md; `config.settings.FORMATS` has the same names."""
 
-DECODERS: Mapping[str, Decoder] = {each.name: each.decode for each in FORMATS}
+REGISTERED: Mapping[str, Decoder] = {
+    "registry": framed.any_kind,
+    "avro": framed.avro,
+    "json-schema": framed.json_schema,
+    "protobuf": framed.protobuf,
+}
+"""formats whose values name a schema in a registry"""
+
+NAMED: Mapping[str, Decoder] = {ALERTS: choice.decode, **REGISTERED}
+"""formats that `auto` never finds: they are used where a topic's configuration names them"""
+
+DECODERS: Mapping[str, Decoder] = {**{each.name: each.decode for each in FORMATS}, **NAMED}
 
 BATCHES: Mapping[str, BatchDecoder] = {
     each.name: each.batch for each in FORMATS if each.batch is not None and COMPILING
 }
 
-FOR_CORRELATOR = frozenset((CHANGES, ACTIONS))
+EXTERNAL = frozenset((ALERTMANAGER, ALERTMANAGER_EVENTS, GRAFANA, PAGERDUTY, ALERTS))
+"""formats of other systems' alerts"""
+
+FOR_CORRELATOR = frozenset((CHANGES, ACTIONS)) | EXTERNAL
 """formats that carry no telemetry: their topics have no part in the shards' watermarks"""
 
 

@@ -17,14 +17,15 @@ import numpy as np
 
 from config.settings import InputTopic, Settings
 from streams.decode import control as headers
-from streams.decode import deadletter, formats, rules, windows
+from streams.decode import deadletter, envelope, formats, onward, rules, windows
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns, Decoder, Refusal
-from streams.decode.errors import EMPTY, FUTURE, OVERSIZED, UNKNOWN_FORMAT, BadRecord
+from streams.decode.errors import UNKNOWN_FORMAT, BadRecord
 from streams.decode.judge import Verdict, judge
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
+from streams.decode.schemas.known import Schemas
 from streams.records.batch import Records
 from streams.records.pages import I64, NO_WATERMARK, Kind, Origin, Page, SourceState, encode_page
 from streams.records.stage import Output, PartitionCore, Record
@@ -32,14 +33,17 @@ from streams.records.telemetry import DEAD, EVICTED, LATE, ROWS, CoreTelemetry, 
 
 log = logging.getLogger(__name__)
 
-_messages = msgspec.json.Encoder()
-
 OwnSample = tuple[int, int, float]
 """slot, ts in ms, value of telemetry about ourselves"""
 
 
-def ingest_factory(settings: Settings, sources: Sequence[str]) -> Callable[[str, int], PartitionCore]:
-    """Cores for input partitions. `sources`: \"topic/partition\" of all input partitions there are."""
+def ingest_factory(
+    settings: Settings, sources: Sequence[str], schemas: Schemas | None = None
+) -> Callable[[str, int], PartitionCore]:
+    """Cores for input partitions. `sources`: \"topic/partition\" of all input partitions there are.
+
+    `schemas`: what values name by id; whoever feeds the cores puts them there before.
+    """
     inputs = {topic.name: topic for topic in settings.inputs}
     telemetry = tuple(source for source in sources if _format(inputs, source) not in formats.FOR_CORRELATOR)
     label = settings.correlate.domain_label
@@ -50,7 +54,7 @@ def ingest_factory(settings: Settings, sources: Sequence[str]) -> Callable[[str,
         said = rules.of(inputs.get(topic), (label,) if label else ())
         catalog = catalogs.get(said)
         if catalog is None:
-            catalog = Catalog(limits.shards, limits.max_series, limits.max_sample_labels, said)
+            catalog = Catalog(limits.shards, limits.max_series, limits.max_sample_labels, said, schemas)
             catalogs[said] = catalog
         wire_format = _format(inputs, f"{topic}/{partition}")
         return IngestCore(settings, topic, partition, wire_format, telemetry, catalog)
@@ -94,6 +98,8 @@ class IngestCore:
         self._said: tuple[int, int, str] | None = None
         """watermark, state and epoch of the last page to every shard"""
         self._said_at = 0
+        self._marked_at = 0
+        """wall clock of the last time mark, for external alerts"""
 
     @property
     def format(self) -> str:
@@ -119,13 +125,20 @@ class IngestCore:
         return outputs
 
     def tick(self, now_ms: int, at_end: bool) -> list[Output]:
-        if not self._paged:
-            return []
         progress = self._progress
         progress.seen_wall(now_ms)
         if not at_end:
             progress.unsure(now_ms)
-        if not at_end or progress.ended:
+        outside: list[Output] = []
+        if at_end and self.format in formats.EXTERNAL and now_ms - self._marked_at >= onward.MARK_EVERY_MS:
+            self._marked_at = now_ms
+            outside = onward.time_marks(self._settings, progress.virtual_reference(now_ms))
+        return [*outside, *(self._quiet(now_ms) if self._paged and at_end else ())]
+
+    def _quiet(self, now_ms: int) -> list[Output]:
+        """What a partition says that has been read to its end."""
+        progress = self._progress
+        if progress.ended:
             return []
         if progress.epoch:
             if now_ms - progress.still_since < ABANDONED_MS:
@@ -223,7 +236,7 @@ class IngestCore:
         own = self._count(references, refused, verdict)
         progress.absorb(verdict.clock, verdict.newest, int(references.max()), bool(verdict.accepted.any()))
         yield from self._letters(records, refused, verdict)
-        yield from self._forward(records, columns, references)
+        yield from onward.outputs(self._settings, records, columns.messages, references.tolist(), self._tally)
         if self._paged:
             yield from self._pages(columns, verdict, own, before)
 
@@ -239,13 +252,17 @@ class IngestCore:
             one(at)
             at += 1
         batch = formats.BATCHES.get(self.format)
-        if batch is None:
+        if batch is None or self._catalog.by_source:
             for i in range(at, n):
                 one(i)
             return
         values = [value or b"" for value in records.values]
         sizes = np.fromiter(map(len, values), dtype=np.int64, count=n)
         odd = np.flatnonzero((sizes == 0) | (sizes > self._limits.max_record_bytes)).tolist()
+        if records.headers is not None:
+            # What is wrapped by its bytes alone is unreadable to the batch, and so comes to `one` anyway.
+            said = (i for i, found in enumerate(records.headers) if found and envelope.wraps(found))
+            odd = sorted({*odd, *said})
         for end in (*odd, n):
             if end > at:
                 batch(values[at:end], columns, functools.partial(_shifted, one, at))
@@ -254,12 +271,29 @@ class IngestCore:
             at = max(at, end + 1)
 
     def _decode(self, record: Record, columns: Columns) -> None:
-        value = record.value
-        if not value:
-            raise BadRecord(EMPTY, "a record without a value")
-        if len(value) > self._limits.max_record_bytes:
-            raise BadRecord(OVERSIZED, f"{len(value)} bytes, at most {self._limits.max_record_bytes}")
-        self._decoder(value)(value, columns)
+        opened = envelope.open(record, self._limits.max_record_bytes)
+        if not opened.more:
+            self._read(opened, columns)
+            return
+        faults: list[BadRecord] = []
+        for part in (opened, *opened.more):
+            mark = columns.mark()
+            try:
+                self._read(part, columns)
+            except BadRecord as bad:
+                columns.undo(mark)
+                faults.append(bad)
+        if len(faults) == 1 + len(opened.more):
+            raise faults[0]
+        for fault in faults:
+            columns.refuse(fault.reason, fault.detail)
+
+    def _read(self, opened: envelope.Opened, columns: Columns) -> None:
+        """Append the rows of one value."""
+        if opened.reference_ms >= 0:
+            columns.reference_ms = opened.reference_ms
+        self._catalog.sent_by(opened.source)
+        self._decoder(opened.value)(opened.value, columns)
 
     def _decoder(self, value: bytes) -> Decoder:
         name = self._configured
@@ -322,24 +356,6 @@ class IngestCore:
                 self._tally.count(DEAD, refusal.reason, max(1, refusal.rows))
                 letter = deadletter.letter(records[i], refusal)
                 yield deadletter.output(self._settings.topics.deadletters, letter)
-
-    def _forward(self, records: Records, columns: Columns, references: I64) -> Iterator[Output]:
-        """Changes and actions go to the correlator, in every domain: it knows what concerns it."""
-        topics = self._settings.topics
-        for i, message in columns.messages:
-            reference = int(references[i])
-            if reference >= 0 and message.ts > reference + self._limits.max_future_ms:
-                refusal = Refusal(
-                    FUTURE,
-                    f"ts {message.ts} is {message.ts - reference} ms after its record ({reference})",
-                    0,
-                )
-                self._tally.count(DEAD, refusal.reason)
-                yield deadletter.output(topics.deadletters, deadletter.letter(records[i], refusal))
-                continue
-            raw = _messages.encode(message)
-            for domain in range(self._settings.correlate.partitions):
-                yield Output(topics.alerts, raw, key=message.id.encode(), partition=domain)
 
     def _page(self) -> Page:
         """A page of this source as it stands, without rows."""

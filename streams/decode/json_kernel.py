@@ -209,9 +209,7 @@ def line(
 
 
 @part
-def record(
-    raw: Any, at: int, end: int, names: Any, scratch: Any, keys: Any, out: Any, filled: Any
-) -> int:
+def record(raw: Any, at: int, end: int, names: Any, scratch: Any, keys: Any, out: Any, filled: Any) -> int:
     """All lines of one record."""
     lines = 0
     while at < end:

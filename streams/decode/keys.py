@@ -87,7 +87,9 @@ class Keys:
         count, entries = len(self), 2 * len(self.above)
         for name in ("above", "start", "size", "hashes", "meaning"):
             old = getattr(self, name)
-            new = np.full(entries, UNRESOLVED, np.int64) if name == "meaning" else np.zeros(entries, old.dtype)
+            new = (
+                np.full(entries, UNRESOLVED, np.int64) if name == "meaning" else np.zeros(entries, old.dtype)
+            )
             new[:count] = old[:count]
             setattr(self, name, new)
         held = int(self.used[ARENA])

@@ -191,7 +191,9 @@ def histogram_point(raw: Any, at: int, end: int, head: int, keys: Any, out: Any,
     width = (counts_end - counts_at) >> 3
     if nanos == np.uint64(0) or width > MAX_BUCKETS:
         return LEFT
-    if (width == 0 and bounds_end != bounds_at) or (width > 0 and width != ((bounds_end - bounds_at) >> 3) + 1):
+    if (width == 0 and bounds_end != bounds_at) or (
+        width > 0 and width != ((bounds_end - bounds_at) >> 3) + 1
+    ):
         return LEFT
     edges = entry_of(keys, head * 16 + BOUNDS, raw, bounds_at, bounds_end - bounds_at)
     if edges < 0:

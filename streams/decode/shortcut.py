@@ -61,7 +61,6 @@ class Shortcut:
             self.kept.append(kept)
         return good
 
-
     def more_room(self, ends: I64, record: int) -> None:
         """Make room for the keys of a record that ends at `ends[record]`."""
         self.keys.grow(int(ends[record] - (ends[record - 1] if record else 0)))

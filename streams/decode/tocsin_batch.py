@@ -9,7 +9,7 @@ import numpy as np
 
 from streams.decode import json_kernel, tocsin_json
 from streams.decode.columns import Columns
-from streams.decode.json_kernel import UNSURE, ROWS, TAKEN
+from streams.decode.json_kernel import ROWS, TAKEN, UNSURE
 from streams.decode.rawbytes import handle
 from streams.decode.shortcut import Shortcut, in_runs, joined
 from streams.records.pages import F64, I64

@@ -18,7 +18,7 @@ KINDS = {"gauge": Kind.GAUGE, "counter": Kind.COUNTER, "delta": Kind.DELTA}
 _EMPTY = msgspec.Raw(b"{}")
 
 
-class _Line(msgspec.Struct):
+class Line(msgspec.Struct):
     """All fields of all three kinds of line; `metric`, `body` or `span_id` says which it is."""
 
     ts: int | float
@@ -39,7 +39,7 @@ class _Line(msgspec.Struct):
     error: bool = False
 
 
-_line = msgspec.json.Decoder(_Line)
+_line = msgspec.json.Decoder(Line)
 _texts = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 _anything = msgspec.json.Decoder()
 
@@ -61,7 +61,7 @@ def decode(value: bytes, sink: Columns) -> None:
         return
     for line in lines:
         try:
-            _take(line, sink)
+            take(line, sink)
         except RowFault as fault:
             sink.refuse(fault.reason, fault.detail)
 
@@ -73,7 +73,7 @@ def _one_by_one(value: bytes, sink: Columns) -> None:
         if not raw.strip():
             continue
         try:
-            _take(_line.decode(raw), sink)
+            take(_line.decode(raw), sink)
             good += 1
         except UNREADABLE_JSON as error:
             fault = json_fault(error)
@@ -87,7 +87,8 @@ def _one_by_one(value: bytes, sink: Columns) -> None:
         raise BadRecord(*(first or (UNDECODABLE, "no JSON line in it")))
 
 
-def _take(line: _Line, sink: Columns) -> None:
+def take(line: Line, sink: Columns) -> None:
+    """Append one line. Raises `RowFault`."""
     if not line.service:
         raise RowFault("a line needs a service")
     ts = line.ts
@@ -111,7 +112,7 @@ def _take(line: _Line, sink: Columns) -> None:
         raise RowFault("a line needs metric and value, or body, or trace_id and span_id")
 
 
-def _sender(line: _Line, sink: Columns) -> int:
+def _sender(line: Line, sink: Columns) -> int:
     def build() -> Origin:
         return origin(line.service, line.instance, dict(_labels(line.resource, "resource")))
 
@@ -144,7 +145,7 @@ def slot_of(raw: bytes, sink: Columns) -> int:
     return _slot(line, sink)[0]
 
 
-def _slot(line: _Line, sink: Columns) -> tuple[int, float]:
+def _slot(line: Line, sink: Columns) -> tuple[int, float]:
     """Slot and value of a sample."""
     if not line.metric or line.value is None:
         raise RowFault("a metric line needs a name and a value")
@@ -162,7 +163,7 @@ def _slot(line: _Line, sink: Columns) -> tuple[int, float]:
     return slot, line.value
 
 
-def _span(line: _Line, ts: int, sink: Columns) -> None:
+def _span(line: Line, ts: int, sink: Columns) -> None:
     if not line.trace_id or not line.span_id:
         raise RowFault("a span line needs trace_id and span_id")
     parent = id_bytes(line.parent_id, 8) if line.parent_id else bytes(8)

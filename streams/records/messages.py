@@ -59,6 +59,36 @@ class Action(msgspec.Struct, frozen=True, tag="action"):
     note: str = ""
 
 
+class ExternalAlert(msgspec.Struct, frozen=True, tag="external", kw_only=True):
+    """What another system says of one of its alerts, as often as it says it. Times are ms UTC."""
+
+    id: str
+    """digest of the system and its own name for the alert: the same each time it fires"""
+    source: str
+    """alertmanager | grafana | pagerduty"""
+    state: str
+    """firing | acknowledged | resolved"""
+    seen_at: int
+    """reference time of the record that said so"""
+    started_at: int | None = None
+    ended_at: int | None = None
+    service: str = ""
+    name: str = ""
+    severity: str = "warning"
+    """info | warning | error | critical"""
+    summary: str = ""
+    value: float | None = None
+    instance: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    resource: tuple[tuple[str, str], ...] = ()
+
+
+class OutsideTime(msgspec.Struct, frozen=True, tag="outside"):
+    """A quiet source of external alerts has come to `at_ms`: time goes on there without telemetry, too."""
+
+    at_ms: int
+
+
 class ActionResult(msgspec.Struct, frozen=True, tag="action_result"):
     """Answer to an action on `tocsin.action-results`."""
 

@@ -11,12 +11,20 @@ from config.settings import Correlate, Settings
 from correlator.domain import DomainCore
 from correlator.incident import Incident
 from detectors.alert import Alert, alert_id
-from streams.records.messages import Action, ActionResult, Change, Edges, ShardWatermark
+from streams.records.messages import (
+    Action,
+    ActionResult,
+    Change,
+    Edges,
+    ExternalAlert,
+    OutsideTime,
+    ShardWatermark,
+)
 from streams.records.stage import Output, Record
 
 T0 = 1_700_000_000_000
 EDGES = (("gateway", "checkout"), ("checkout", "payment"), ("gateway", "cart"), ("cart", "store"))
-Message = Alert | ShardWatermark | Edges | Change | Action
+Message = Alert | ShardWatermark | Edges | Change | Action | ExternalAlert | OutsideTime
 
 
 def firing(
