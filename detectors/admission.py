@@ -37,7 +37,7 @@ MOST_REFUSED = 100_000
 SHOWN_LABELS = 3
 NO_ROW = 2**62
 LEAST_WAITING = 1_000
-"""series of one service that may wait, however low its limit"""
+"""series that may wait, however low the limits"""
 
 
 class Waiting(msgspec.Struct):
@@ -71,7 +71,7 @@ class Admission:
 
     def __init__(self, limit: int, most_waiting: int) -> None:
         self.limit = limit
-        self.most_waiting = most_waiting
+        self.most_waiting = max(most_waiting, LEAST_WAITING)
         self.waiting: dict[int, Waiting] = {}
         self.counters: dict[str, int] = dict.fromkeys(
             ("refused_series", "limited_rows", "freed_series", "evicted_refused"), 0
@@ -115,7 +115,9 @@ class Admission:
 
     def wait(self, series: Series, after_ms: int, bounded: bool = True) -> bool:
         """Keep a new series until its first row is due; False when there is no room to wait either."""
-        if series.fp in self.waiting:
+        known = self.waiting.get(series.fp)
+        if known is not None:
+            known.after_ms = min(known.after_ms, after_ms)
             return True
         if bounded and self._full(series.service):
             return False

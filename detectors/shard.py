@@ -165,9 +165,9 @@ class ShardCore:
     def _describe(self, series: list[Series], fps: U64, ts: I64) -> list[Series]:
         """Descriptions take effect at their first row in the page, in event time.
 
-        A series not seen before is expected from now on, so that no row of it is lost to another source
-        being ahead; which of several differing descriptions holds, and whether there is room for it, is
-        decided by event time alone. Returns new series whose first row is decided already, or missing.
+        A series not seen before is expected from the step of that row on; which of several differing
+        descriptions holds, and whether there is room for it, is decided by event time alone. Returns
+        new series whose first row is decided already, or missing.
         """
         overdue = []
         order = np.lexsort((ts, fps))
@@ -176,12 +176,12 @@ class ShardCore:
         for one, i in zip(series, at.tolist(), strict=True):
             has_rows = i < len(order) and sorted_fps[i] == one.fp
             first = int(ts[order[i]]) if has_rows else NOTHING
-            if self.engine.known(one.fp) is None:
+            if self.engine.known(one.fp) is None or self.engine.expected(one.fp):
                 if first > self._barrier:
-                    lateness = self.settings.ingest.allowed_lateness_ms
-                    if not self.engine.expect(one, max(self._barrier, first - lateness), first):
+                    after = max(self._barrier, step_floor(first - 1, self.settings.detect.step_ms))
+                    if not self.engine.expect(one, after, first):
                         continue
-                else:
+                elif not self.engine.expected(one.fp):
                     overdue.append(one)
             if first > self._barrier:
                 heapq.heappush(self._pending, (first, msgspec.msgpack.encode(one)))
@@ -201,7 +201,8 @@ class ShardCore:
         while self._pending and self._pending[0][0] <= to_ms:
             at, raw = heapq.heappop(self._pending)
             series = msgspec.msgpack.decode(raw, type=Series)
-            if self.engine.known(series.fp) != series or self.engine.expected(series.fp):
+            # While anything waits, series may come and go before `at`: only then is it clear what holds.
+            if self.engine.admission.waiting or self.engine.known(series.fp) != series:
                 decided += self._run_to(step_floor(at - 1, step))
                 if self.engine.known(series.fp) is None:
                     self.engine.expect(series, self.released, at, again=True)
