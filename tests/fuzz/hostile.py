@@ -81,9 +81,7 @@ def _all(
                 try:
                     cost = cost_of(wire_format, value, seed.ts, size)
                     if before is not None and _steep(before, cost):
-                        again = cost_of(
-                            wire_format, value, seed.ts, size
-                        )  # somebody else may have had the machine
+                        again = cost_of(wire_format, value, seed.ts, size)
                         if _steep(before, again):
                             failed(value, seed.ts, f"steep: {name}: {before} then {again}")
                             break
