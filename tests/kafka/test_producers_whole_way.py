@@ -87,7 +87,7 @@ def some(worker: Fed, what: str, look: Callable[[], Any], ended: Ended | None = 
         assert reason is None, reason
         return look()
 
-    return wait_for(what, condition, log=worker.workers[-1].log)
+    return wait_for(what, condition, 200, log=worker.workers[-1].log)
 
 
 @pytest.fixture(scope="module")
