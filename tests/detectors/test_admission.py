@@ -49,8 +49,7 @@ def said(core: ShardCore, pages: list[Page]) -> list[tuple[int, str, float]]:
 
     def spy(fps, ts, values):  # type: ignore[no-untyped-def]
         for fp, at, value in zip(fps.tolist(), ts.tolist(), values.tolist(), strict=True):
-            slot = core.engine.bank.slot_of(fp)
-            assert slot is not None
+            (slot,) = core.engine.bank.slots_of([fp])
             found = core.engine.bank.series_at(slot)
             if found.service == "tocsin":
                 heard.append(((at - T0) // 1_000, dict(found.labels)["service"], value))
