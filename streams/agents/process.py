@@ -31,7 +31,7 @@ from streams.records.stage import Output
 try:
     import uvloop
 except ImportError:  # it has no Windows
-    uvloop = None
+    uvloop = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 

@@ -157,7 +157,7 @@ def entry_of(keys: Any, above: int, raw: Any, at: int, size: int) -> int:
         probes += 1
         if probes == MOST_PROBES:
             return REFUSED
-    entry = int_at(used, ENTRIES)
+    entry: int = int_at(used, ENTRIES)
     start = int_at(used, ARENA)
     if entry == int_at(used, MOST_ENTRIES) or start + size > int_at(used, MOST_ARENA):
         return FULL
