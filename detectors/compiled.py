@@ -1,4 +1,4 @@
-"""Kernels of the detectors: compiled with numba, or the very same functions as plain Python with a warning."""
+"""Kernels of the detectors: compiled with numba, or as plain Python with a warning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.records.compiled import kernel, part
 
 __all__ = ["kernel", "part", "source_digest"]
 
-if compiled.numba is None:
+if not compiled.HAVE_NUMBA:
     logging.getLogger(__name__).warning(
         "numba is not installed: detectors run as plain Python, about 100 times slower"
     )

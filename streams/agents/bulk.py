@@ -29,14 +29,14 @@ class BulkFetchResult(FetchResult):
     """In place of aiokafka's `FetchResult`: hands out columns if the consumer is marked so."""
 
     def getall(self, max_records: int | None = None) -> Sequence[Any]:
-        source = self._partition_records
+        source: Any = self._partition_records
         if max_records is not None or source is None or source._value_deserializer is not in_bulk:
             records: Sequence[Any] = super().getall(max_records)
             return records
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return ()
         # Forgotten first: after an error the rest is fetched again from where we are, not skipped.
-        self._partition_records = None
+        self._partition_records: Any = None
         found = unpacked(source)
         self._assignment.state_value(self._topic_partition).consumed_to(source.next_fetch_offset)
         return found
@@ -48,7 +48,7 @@ def unpacked(source: Any) -> Records:
     Raises aiokafka's `CorruptRecordException` for a damaged batch.
     """
     if source._isolation_level != READ_UNCOMMITTED:
-        return columns_of(*source._tp, list(source))  # transactions are aiokafka's business
+        return columns_of(source._tp, list(source))  # transactions are aiokafka's business
     batches, records, at = [], source._records, source.next_fetch_offset
     try:
         while records.has_next():
@@ -62,13 +62,13 @@ def unpacked(source: Any) -> Records:
                 batches += found
             at = batch.next_offset
     except UnicodeDecodeError as error:
-        return columns_of(*source._tp, list(source.leniently(error)))
+        return columns_of(source._tp, list(source.leniently(error)))
     source.next_fetch_offset = at
-    return columns_of(*source._tp, batches)
+    return columns_of(source._tp, batches)
 
 
-def columns_of(topic: str, partition: int, found: Sequence[Any]) -> Records:
-    """A Kafka client's records as ours."""
+def columns_of(tp: Any, found: Sequence[Any]) -> Records:
+    """A Kafka client's records of a topic and partition as ours."""
     timestamps = [record.timestamp for record in found]
     if None in timestamps or min(timestamps, default=0) < 0:
         timestamps = [NO_TIMESTAMP_MS if at is None or at < 0 else at for at in timestamps]
@@ -78,8 +78,8 @@ def columns_of(topic: str, partition: int, found: Sequence[Any]) -> Records:
     else:
         headers = None
     return Records(
-        topic,
-        partition,
+        tp.topic,
+        tp.partition,
         [record.offset for record in found],
         timestamps,
         [record.key for record in found],

@@ -36,8 +36,8 @@ class BatchDecoder(Protocol):
 
     def __call__(self, values: Sequence[bytes], sink: Columns, one: Callable[[int], None]) -> None:
         """Append the rows of all records in order and finish each, in one of two ways: by itself, with
-        `Columns.samples` and `finish_many`, or through `one(i)`, which decodes `values[i]` by the format's `Decoder`.
-        No value is empty or oversized.
+        `Columns.samples`, `histograms` and `finish_many`, or through `one(i)`, which decodes `values[i]` by
+        the format's `Decoder`. No value is empty or oversized.
         """
         ...
 

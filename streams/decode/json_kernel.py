@@ -35,7 +35,7 @@ LEAST_LINE = 18
 
 @part
 def number(raw: Any, at: int, end: int) -> tuple[int, float, bool]:
-    """A JSON number at `at`: where it ends (-1: not one to be taken), its value, and whether that is certain."""
+    """A JSON number at `at`: where it ends (-1: not to be taken), its value, and if that is certain."""
     negative = byte_at(raw, at) == 0x2D
     if negative:
         at += 1
@@ -249,7 +249,8 @@ def _build(sources: int) -> Callable[..., int]:
         rows are filled in. Returns the first record that was not looked at for want of room for its keys,
         else `n`.
         """
-        assert sources >= 0
+        if sources < 0:
+            return -1  # never; but closing over it has a change in any part compile this anew
         for i in range(first, n):
             row, unsure = int_at(filled, ROWS), int_at(filled, UNSURE)
             start = int_at(ends, i - 1) if i else 0

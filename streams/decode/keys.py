@@ -157,17 +157,17 @@ def entry_of(keys: Any, above: int, raw: Any, at: int, size: int) -> int:
         probes += 1
         if probes == MOST_PROBES:
             return REFUSED
-    entry = int_at(used, ENTRIES)
+    added: int = int_at(used, ENTRIES)
     start = int_at(used, ARENA)
-    if entry == int_at(used, MOST_ENTRIES) or start + size > int_at(used, MOST_ARENA):
+    if added == int_at(used, MOST_ENTRIES) or start + size > int_at(used, MOST_ARENA):
         return FULL
     copied(raw, at, at + size, arena, start)
-    put_int(aboves, entry, above)
-    put_int(starts, entry, start)
-    put_int(sizes, entry, size)
-    put_unsigned(hashes, entry, h)
-    put_int(meanings, entry, UNRESOLVED)
-    put_small(places, place, entry)
-    put_int(used, ENTRIES, entry + 1)
+    put_int(aboves, added, above)
+    put_int(starts, added, start)
+    put_int(sizes, added, size)
+    put_unsigned(hashes, added, h)
+    put_int(meanings, added, UNRESOLVED)
+    put_small(places, place, added)
+    put_int(used, ENTRIES, added + 1)
     put_int(used, ARENA, start + size)
-    return entry
+    return added

@@ -371,7 +371,8 @@ def _build(sources: int) -> Callable[..., int]:
         Their states and (first two of four) numbers of rows are filled in. Returns the first record that
         was not looked at for want of room for its keys, else `n`.
         """
-        assert sources >= 0
+        if sources < 0:
+            return -1  # never; but closing over it has a change in any part compile this anew
         for i in range(first, n):
             row, h_row, bucket = int_at(filled, ROWS), int_at(filled, H_ROWS), int_at(filled, BUCKETS)
             start = int_at(ends, i - 1) if i else 0

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator,call-arg,misc"
 """Memory as compiled kernels read and write it: bytes, words, protobuf varints.
 
 Kernels get *handles* of arrays, not arrays: numba counts references to an array in every function it is
@@ -18,7 +19,7 @@ from streams.records.compiled import COMPILING, part
 Raw = npt.NDArray[np.uint8]
 
 if COMPILING:
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped]
     from numba.core import types
     from numba.extending import intrinsic
 
@@ -121,12 +122,16 @@ if COMPILING:
 
 else:
 
+    def _check(array: Any, at: int, size: int = 1) -> None:
+        if not 0 <= at <= len(array) - size:
+            raise IndexError(f"{size} at {at} of {len(array)}")
+
     def _load(array: Any, at: int) -> Any:
-        assert 0 <= at < len(array)
+        _check(array, at)
         return int(array[at])
 
     def _store(array: Any, at: int, value: Any) -> None:
-        assert 0 <= at < len(array)
+        _check(array, at)
         array[at] = value
 
     def unsigned_at(array: Any, at: int) -> Any:
@@ -138,7 +143,7 @@ else:
 
     def word_at(raw: Raw, at: int) -> Any:
         """(u8 handle, byte) -> eight bytes from there as u64, little-endian."""
-        assert 0 <= at <= len(raw) - 8
+        _check(raw, at, 8)
         return np.uint64(int.from_bytes(raw[at : at + 8].tobytes(), "little"))
 
     def double_of(word: int) -> float:

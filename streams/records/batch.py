@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import overload
 
 from streams.records.stage import Record
 
@@ -64,11 +64,26 @@ class Records(Sequence[Record]):
     def __getitem__(self, at: slice) -> Records: ...
 
     def __getitem__(self, at: int | slice) -> Record | Records:
-        columns: tuple[Any, ...] = (self.offsets[at], self.timestamps[at], self.keys[at], self.values[at])
         headers = self.headers
         if isinstance(at, slice):
-            return Records(self.topic, self.partition, *columns, None if headers is None else headers[at])
-        return Record(self.topic, self.partition, *columns, () if headers is None else headers[at])
+            return Records(
+                self.topic,
+                self.partition,
+                self.offsets[at],
+                self.timestamps[at],
+                self.keys[at],
+                self.values[at],
+                None if headers is None else headers[at],
+            )
+        return Record(
+            self.topic,
+            self.partition,
+            self.offsets[at],
+            self.timestamps[at],
+            self.keys[at],
+            self.values[at],
+            () if headers is None else headers[at],
+        )
 
     def __iter__(self) -> Iterator[Record]:
         for i in range(len(self)):

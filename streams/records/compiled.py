@@ -24,6 +24,8 @@ except ImportError:
     numba = None
     COMPILING = False
 
+HAVE_NUMBA = numba is not None
+
 
 def part(function: F) -> F:
     """A function that kernels call. Its machine code is cached with the kernel that uses it."""

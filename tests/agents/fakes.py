@@ -31,7 +31,7 @@ class RawRecord:
 def chunk(tp: TP, offsets: Sequence[int], value: bytes | None = None) -> Chunk:
     """Records at these offsets; the value is the offset unless given."""
     raw = [RawRecord(tp.topic, tp.partition, at, value or str(at).encode()) for at in offsets]
-    return Chunk(columns_of(tp.topic, tp.partition, raw))
+    return Chunk(columns_of(tp, raw))
 
 
 class Broker:

@@ -203,7 +203,7 @@ def test_the_scheduler_yields_bounded_chunks_in_turn(monkeypatch: pytest.MonkeyP
     """A backlog of one partition does not starve the other, and every record comes once, in order."""
     monkeypatch.setattr(transport, "CHUNK_RECORDS", 3)
     records = {
-        tp: columns_of(*tp, [RawRecord(tp.topic, tp.partition, i) for i in range(7)]) for tp in (HERE, THERE)
+        tp: columns_of(tp, [RawRecord(tp.topic, tp.partition, i) for i in range(7)]) for tp in (HERE, THERE)
     }
     got = [(tp, [r.offset for r in found.records]) for tp, found in ChunkScheduler().iterate(records)]
     assert [tp for tp, _ in got[:4]] == [HERE, THERE, HERE, THERE]
@@ -217,7 +217,7 @@ def test_odd_timestamps_and_headers_become_plain_values() -> None:
         RawRecord("in", 0, 0, timestamp=-1, headers=[("a", None), ("b", b"x")]),
         RawRecord("in", 0, 1, timestamp=None, value=None),
     ]
-    first, second = Chunk(columns_of("in", 0, odd)).to_records()
+    first, second = Chunk(columns_of(HERE, odd)).to_records()
     assert (first.timestamp_ms, first.headers) == (NO_TIMESTAMP_MS, (("a", b""), ("b", b"x")))
     assert (second.timestamp_ms, second.value, second.headers) == (NO_TIMESTAMP_MS, None, ())
 
@@ -226,7 +226,7 @@ async def test_an_odd_timestamp_does_not_stop_a_chunk_from_being_delivered() -> 
     """The message Faust carries gets a timestamp of its own."""
     books = Books()
     message = books.consumer._to_message(
-        HERE, Chunk(columns_of("in", 0, [RawRecord("in", 0, 0, timestamp=None)]))
+        HERE, Chunk(columns_of(HERE, [RawRecord("in", 0, 0, timestamp=None)]))
     )
     assert message.timestamp == 0.0
 

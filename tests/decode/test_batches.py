@@ -75,7 +75,15 @@ def test_batches_give_what_single_records_give(
         values.insert(dice.randrange(len(values)), dice.choice([b"", b"x" * 30_000]))
     with pytest.MonkeyPatch.context() as patch:
         single, batch = in_both_ways(values, wire_format, sizes, patch, 5 if few else 1_000)
-    assert batch == single
+    if not few:
+        assert batch == single
+        return
+    # The catalog may forget at other times, and then series are described again at other times.
+    one, many = (support.read([output for chunk in found for output in chunk]) for found in (single, batch))
+    assert many.rows() == one.rows()
+    assert many.letters == one.letters
+    assert many.watermarks == one.watermarks
+    assert not many.undescribed
 
 
 def test_real_requests_are_taken_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +231,7 @@ def test_records_are_read_once_the_format_is_known(monkeypatch: pytest.MonkeyPat
     line = b'{"ts":%d,"service":"a","metric":"m","value":1}' % T0
     with monkeypatch.context() as patch:
         patch.setattr(formats, "BATCHES", BATCHES)
-        found = support.core().process([record(b"?", 0), *support.numbered([line] * 9)])
+        found = support.core().process([record(b"\xff\xfe", 0), *support.numbered([line] * 9)])
     read = support.read(found)
     assert len(read.samples) == 9
     assert len(read.letters) == 1
