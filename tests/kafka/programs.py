@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+Ended = Callable[[], str | None]
+"""why a program ended, or None"""
+
 COLLECTD_PLUGIN = Path("/usr/lib/collectd/write_kafka.so")
 RSYSLOG_PLUGINS = (Path("/usr/lib/x86_64-linux-gnu/rsyslog/omkafka.so"), Path("/usr/lib/rsyslog/omkafka.so"))
 COLLECTOR = Path(__file__).parent / "collector"
@@ -42,7 +45,7 @@ def collector() -> str:
 
 
 @contextmanager
-def running(argv: Sequence[str], log: Path) -> Iterator[Callable[[], str | None]]:
+def running(argv: Sequence[str], log: Path) -> Iterator[Ended]:
     """Run a daemon in the foreground; yields a question that answers why it ended, or None."""
     with log.open("wb") as out:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
@@ -164,13 +167,14 @@ remote_write: [{{url: "{remote_write}", queue_config: {{batch_send_deadline: 1s}
     return config
 
 
-def alertmanager_config(folder: Path, hook: str) -> Path:
-    """One webhook, told at once. Returns the configuration's path."""
+def alertmanager_config(folder: Path, *hooks: str) -> Path:
+    """These webhooks are told at once. Returns the configuration's path."""
     config = folder / "alertmanager.yml"
+    told = ", ".join(f'{{url: "{hook}", send_resolved: true}}' for hook in hooks)
     config.write_text(f"""
 route: {{receiver: hook, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}
 receivers:
   - name: hook
-    webhook_configs: [{{url: "{hook}", send_resolved: true}}]
+    webhook_configs: [{told}]
 """)
     return config

@@ -33,6 +33,7 @@ from tests.e2e.pipeline import wait_for
 from tests.kafka import programs
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.fed import WAYS, Fed, fed
+from tests.kafka.programs import Ended
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -73,10 +74,6 @@ def stack() -> Iterator[ExitStack]:
     """Programs that run until the module is done."""
     with ExitStack() as running:
         yield running
-
-
-Ended = Callable[[], str | None]
-"""why a producer ended, or None"""
 
 
 def some(worker: Fed, what: str, look: Callable[[], Any], ended: Ended | None = None) -> Any:

@@ -6,6 +6,7 @@ Prometheus knows no Kafka: what it writes remotely is put on a topic as it came,
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,12 +21,15 @@ from streams.records.pages import Kind
 from tests.e2e.pipeline import wait_for
 from tests.kafka import programs
 from tests.kafka.cluster import KafkaCluster
-from tests.kafka.fed import NAMED, WAYS, Fed, fed
+from tests.kafka.fed import AUTO, NAMED, WAYS, Fed, fed
 from tests.kafka.hook import Hook, hook
+from tests.kafka.programs import Ended
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
-FORMATS = {"remote-write": "prometheus-remote-write"}
+FORMATS = {"remote-write": "prometheus-remote-write", "alerts": "alerts"}
+PREFIX = "prom"
+MORE = {"receive": {"topic": f"{PREFIX}.alerts.{NAMED}"}}
 REMOTE_WRITE, ALERTS = "/api/v1/write", "/v1/alerts/alertmanager"
 
 
@@ -52,10 +56,8 @@ class Rig(NamedTuple):
     shop: Shop
     hook: Hook
     logs: Path
-
-    def alerts(self) -> list[dict[str, Any]]:
-        """What Alertmanager posted so far."""
-        return [json.loads(body) for body in self.hook.posted.get(ALERTS, [])]
+    receiver: int
+    """port Alertmanager's other webhook goes to"""
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +67,12 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     alertmanager = programs.program("prometheus-alertmanager", "prometheus-alertmanager")
     folder = tmp_path_factory.mktemp("prometheus")
     own, to = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    receiver = free_port()
     with ExitStack() as running:
         server = running.enter_context(hook())
         shop = Shop(server)
-        config = programs.alertmanager_config(folder, f"http://{server.address}{ALERTS}")
+        hooks = (f"{server.address}{ALERTS}", f"127.0.0.1:{receiver}{ALERTS}")
+        config = programs.alertmanager_config(folder, *(f"http://{each}" for each in hooks))
         argv = [alertmanager, f"--config.file={config}", f"--storage.path={folder}/alerts"]
         argv += [f"--web.listen-address={to}", "--cluster.listen-address="]
         running.enter_context(programs.running(argv, folder / "alertmanager.log"))
@@ -79,7 +83,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         running.enter_context(
             programs.running([*argv, f"--web.listen-address={own}"], folder / "prometheus.log")
         )
-        yield Rig(shop, server, folder / "prometheus.log")
+        yield Rig(shop, server, folder / "prometheus.log", receiver)
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +92,18 @@ def worker(real_kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("fed")
     with (
         Stack(folder / "stack", kafka=False) as stack,
-        fed(folder, real_kafka.bootstrap, stack.clickhouse, "prom", FORMATS) as started,
+        fed(folder, real_kafka.bootstrap, stack.clickhouse, PREFIX, FORMATS, **MORE) as started,
     ):
         yield started
+
+
+@pytest.fixture(scope="module")
+def receiver(worker: Fed, rig: Rig) -> Iterator[Ended]:
+    """`tocsin receive`, where Alertmanager posts to."""
+    argv = [sys.executable, "-m", "cli.main", "receive", "--listen", f"127.0.0.1:{rig.receiver}"]
+    argv += ["--config", str(worker.config)]
+    with programs.running(argv, worker.folder / "receive.log") as ended:
+        yield ended
 
 
 @pytest.fixture(scope="module")
@@ -127,20 +140,41 @@ def test_nothing_of_remote_write_is_refused(worker: Fed, written: None) -> None:
     assert [(dead["reason"], dead["detail"]) for dead in worker.dead_letters()] == []
 
 
-def test_alertmanager_posts_what_prometheus_found(rig: Rig) -> None:
-    """The rule fires, the webhook is called; it is called again when all is well."""
+def alerts_in(worker: Fed) -> list[tuple[str, str, str, str]]:
+    """(state, kind, service, metric) of every alert in ClickHouse, newest version."""
+    client = worker.clickhouse()
+    try:
+        found = client.query("SELECT state, kind, service, metric FROM alerts ORDER BY id")
+        return [(row[0], row[1], row[2], row[3]) for row in found.result_rows]
+    finally:
+        client.close()
+
+
+def test_an_alert_reaches_clickhouse_and_ends_there(worker: Fed, rig: Rig, receiver: Ended) -> None:
+    """Prometheus' rule fires, Alertmanager posts it to our receiver; and again when all is well."""
     rig.shop.errors(0.5)
-    firing = wait_for("a firing alert", rig.alerts, log=rig.logs)[0]
-    assert firing["version"] == "4"
-    (alert,) = firing["alerts"]
-    assert (alert["status"], alert["labels"]["alertname"], alert["labels"]["service"]) == (
-        "firing",
-        "HighErrorRatio",
-        "checkout",
-    )
+    log = worker.workers[-1].log
+
+    def state(wanted: str) -> bool:
+        assert receiver() is None, receiver()
+        return (wanted, "external", "checkout", "HighErrorRatio") in alerts_in(worker)
+
+    wait_for("the firing alert in ClickHouse", lambda: state("firing"), log=log)
     rig.shop.errors(0.0)
+    wait_for("its end in ClickHouse", lambda: state("resolved"), log=log)
+    assert len(alerts_in(worker)) == 1
+
+
+def test_auto_knows_what_alertmanager_posts(worker: Fed, rig: Rig, receiver: Ended) -> None:
+    """The same bodies on a topic without a format are read, and are the same alert."""
+    bodies = rig.hook.posted[ALERTS]
+    assert {json.loads(body)["status"] for body in bodies} == {"firing", "resolved"}
+    before = len(worker.read(worker.settings.topics.alerts))
+    worker.publish(worker.topic("alerts", AUTO), list(bodies))
     wait_for(
-        "the end of it",
-        lambda: any(each["status"] == "resolved" for each in rig.alerts()),
-        log=rig.logs,
+        "external alerts",
+        lambda: len(worker.read(worker.settings.topics.alerts)) > before,
+        log=worker.workers[-1].log,
     )
+    assert len(alerts_in(worker)) == 1
+    assert worker.dead_letters() == []
