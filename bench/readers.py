@@ -47,8 +47,9 @@ async def bare(kafka: str, topic: str, meter: Meter) -> None:
 
 
 async def decoder(kafka: str, topic: str, meter: Meter) -> None:
-    from streams.agents.transport import CHUNK_RECORDS, Chunk
+    from streams.agents.transport import CHUNK_RECORDS
     from streams.decode.ingest import ingest_factory
+    from streams.records.stage import Record
 
     reader = await _consumer(kafka, topic)
     partitions = sorted(reader.partitions_for_topic(topic) or ())
@@ -59,9 +60,12 @@ async def decoder(kafka: str, topic: str, meter: Meter) -> None:
     while not meter.finished:
         for tp, records in (await reader.getmany(timeout_ms=200)).items():
             for at in range(0, len(records), CHUNK_RECORDS):
-                chunk = Chunk(records[at : at + CHUNK_RECORDS])
-                made += len(cores[tp.partition].process(chunk.to_records()))
-                meter.count(len(chunk.records))
+                chunk = [
+                    Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+                    for r in records[at : at + CHUNK_RECORDS]
+                ]
+                made += len(cores[tp.partition].process(chunk))
+                meter.count(len(chunk))
     assert made
     await reader.stop()
 

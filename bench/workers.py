@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
-import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +18,14 @@ import psutil
 import yaml
 
 from embedded.probe import free_port
+
+PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """In the child: a benchmark that is killed takes its workers with it (Linux)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Reading(NamedTuple):
@@ -42,7 +52,11 @@ class Worker:
         self.log = folder / f"{self.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*argv, "--health-port", str(self.port)], stdout=log, stderr=log, env=clean | environment
+                [*argv, "--health-port", str(self.port)],
+                stdout=log,
+                stderr=log,
+                env=clean | environment,
+                preexec_fn=_end_with_parent,
             )
         self._ps = psutil.Process(self.process.pid)
 
@@ -151,9 +165,3 @@ def settings_for(
     for section, keys in sections.items():
         found[section] = {**found.get(section, {}), **keys}
     return found
-
-
-def number_of(text: str, pattern: str) -> float:
-    """The first number a pattern finds, 0 if none."""
-    found = re.search(pattern, text)
-    return float(found[1]) if found else 0.0
