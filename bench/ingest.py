@@ -4,8 +4,8 @@
 
 Every case feeds the same records, in chunks as the worker does (up to 5,000 records or a fetch of 1 MiB), to
 one core and encodes the pages. Beside each stands the plain way to read that format, in the same run on the
-same bytes: `json.loads` of every line for JSON; for protobuf a parse with the published messages that reads each
-item's time, value and attributes. The ratio is time of ours to time of that.
+same bytes: `json.loads` of every line for JSON; for protobuf a parse with the published messages that
+reads each item's time, value and attributes. The ratio is time of ours to time of that.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def shared(workers: list[Worker], timeout_s: float = 90) -> None:
         for stage in ("ingest", "detect"):
             counts = [found.get(stage, 0) for worker, found in zip(workers, held, strict=True)
                       if stage in worker.stages.split(",")]  # fmt: skip
-            even = even and sum(counts) == PARTITIONS and max(counts) - min(counts) <= 1
+            even = even and sum(counts) >= PARTITIONS and max(counts) - min(counts) <= 1
         if even:
             return
         time.sleep(0.2)

@@ -120,10 +120,13 @@ class Worker:
         before: Reading | None = None
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.process.poll() is None:
+            # Clocks first: on a busy machine the answer may be old by the time it is here.
+            wall, cpu = time.perf_counter(), self.cpu()
             found = self.reading(stage)
             if found is not None and found.records:
                 return before or found
-            before = found or before
+            if found is not None:
+                before = Reading(wall, cpu, found.records)
             time.sleep(0.01)
         raise SystemExit(
             f"{self.name}: {stage} read nothing:\n{self.log.read_text(errors='replace')[-2000:]}"
