@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUNS := 100
+BROKER := embedded
 BENCHES := transport throughput ingest shard detect latency memory scale nab kpi rootcause
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka fuzz check lock bench clean
+.PHONY: help setup demo test test-kafka fuzz chaos check lock bench clean
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -32,6 +34,9 @@ test-kafka: setup ## Run the tests against a real Apache Kafka (needs Java 17 an
 
 fuzz: setup ## A million damaged records a format through the ingest core, and hostile ones
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+chaos: setup ## Break things on purpose in 100 seeded runs and count every id (BROKER=kafka, RUNS=10, ARGS="--seed 7")
+	@$(BIN)/python -m tests.chaos --runs $(RUNS) --broker $(BROKER) $(ARGS)
 
 check: setup ## Lint, types and import layers
 	@$(BIN)/ruff check .

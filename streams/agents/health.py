@@ -93,8 +93,9 @@ class HealthServer:
             await self._runner.cleanup()
 
     async def _livez(self, _: web.Request) -> web.Response:
-        # That it answers at all says most: the loop turns. A target that is away is no reason to restart.
-        stall = stalled_for(self._views, time.monotonic())
+        # That it answers at all says most: the loop turns. A target or broker that is away is no reason to
+        # restart.
+        stall = stalled_for(self._views, time.monotonic(), outage_counts=False)
         reasons = [str(stall)] if stall is not None and stall.seconds > self._exit_after_s else []
         return _answer("alive", "stalled", reasons)
 

@@ -81,6 +81,19 @@ def test_an_absent_broker_makes_a_worker_unhealthy_but_is_no_reason_to_end_it() 
     assert found.seconds == 13.0
 
 
+async def test_a_probe_does_not_restart_a_worker_whose_broker_is_away() -> None:
+    """It says so elsewhere."""
+    server = HealthServer([view(done=70, high=100, progress_at=-1e6)], unhealthy_after_s=30.0)
+    port = await server.start(0)
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+            for path, status in (("/livez", 200), ("/readyz", 503), ("/healthz", 503)):
+                async with http.get(path) as answer:
+                    assert answer.status == status
+    finally:
+        await server.stop()
+
+
 async def test_the_endpoint_answers_health_lag_and_metrics() -> None:
     """200 while well, 503 when stalled; every metric of metric_names is exposed."""
     views = [view(done=70, high=100, progress_at=0.0)]
