@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from aiohttp import ClientError
 
 from config.load import load as load_settings
 from config.settings import Settings
@@ -29,6 +29,8 @@ from tests.chaos.workload import EDGES, SOURCES, Fed, Workload
 
 DEADLINE_S = 90.0
 """After data and faults are over, everything must have come right within this many seconds."""
+START_S = 300.0
+"""Workers may have to compile their kernels first."""
 
 
 @dataclass(slots=True)
@@ -108,7 +110,7 @@ class Chaos:
             await worker.open()
             worker.start()
         tasks += [asyncio.create_task(self.watch.run()), asyncio.create_task(self.crew.watch())]
-        await self._until("every partition in the hands of a worker", self._all_held)
+        await self._until("every partition in the hands of a worker", self._all_held, START_S)
         async with self.ground.producer() as producer:
             await self._feed(producer, self.work.changes)
         # A change counts from where it stands in the log: before the data, as in the reference.
@@ -224,8 +226,10 @@ class Chaos:
         ours = [spec for spec in topic_specs(self.settings) if spec.name not in inputs]
         found = findings_of(self.settings, await self.ground.read(ours))
         self.verdict.audit = audit_topics(self.work, found)
-        with contextlib.suppress(OSError):
+        try:
             await audit_clickhouse(self.verdict.audit, self.settings, self.work, self.ground)
+        except (OSError, ClientError) as why:
+            self.verdict.problems.append(f"ClickHouse could not be asked: {why}")
         for number, code in self.crew.restarts:
             # 2: it could not start because a service was away, and its supervisor tries again.
             if code != 2:
