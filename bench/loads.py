@@ -57,7 +57,7 @@ def otlp_records(points: int, series: int) -> Iterator[Message]:
         yield Message(block % PARTITIONS, None, data.SerializeToString())
 
 
-def json_lines(lines: int, series: int) -> Iterator[Message]:
+def json_lines(lines: int, series: int, partitions: int = PARTITIONS) -> Iterator[Message]:
     """Single samples in Tocsin JSON, keyed by series."""
     begin = begin_ms(lines, series)
     for number in range(lines):
@@ -67,7 +67,7 @@ def json_lines(lines: int, series: int) -> Iterator[Message]:
             b'{"ts":%d,"service":"service-%04d","metric":"queue.length","value":%d.5,"labels":{"queue":"queue-%02d"}}'
             % (begin + step * STEP_MS, service, 100 + (number * 7) % 13, queue)
         )
-        yield Message(which % PARTITIONS, b"%04d/%02d" % (service, queue), value)
+        yield Message(which % partitions, b"%04d/%02d" % (service, queue), value)
 
 
 async def fill(kafka: str, topic: str, messages: Iterator[Message], partitions: int = PARTITIONS) -> int:

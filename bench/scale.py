@@ -94,7 +94,7 @@ def work(
         idle = (sum(cpu) - before) / (time.perf_counter() - at)
         of_broker = sum(broker.cpu_times()[:2]) if broker else 0.0
         began = time.perf_counter()
-        asyncio.run(fill(kafka, f"{prefix}.in", json_lines(samples, SERIES), PARTITIONS))
+        asyncio.run(fill(kafka, f"{prefix}.in", json_lines(samples, SERIES, PARTITIONS), PARTITIONS))
         _await(lambda: sum(_total(workers, "ingest")) >= samples)
         pages = asyncio.run(ends(kafka, f"{prefix}.pages", SHARDS))
         _await(lambda: sum(_total(workers, "detect")) >= pages)

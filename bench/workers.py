@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -115,22 +116,21 @@ class Worker:
         records = self.sample("tocsin_records_total", stage=stage)
         return None if records is None else Reading(time.perf_counter(), self.cpu(), int(records))
 
-    def beginning(self, stage: str, timeout_s: float = 60) -> Reading:
-        """The last reading before the stage's first record: joining the group is not counted."""
+    def beginning(self, stage: str, timeout_s: float = 90) -> Reading:
+        """The last reading before the stage was given partitions: joining the group is not counted."""
         before: Reading | None = None
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.process.poll() is None:
             # Clocks first: on a busy machine the answer may be old by the time it is here.
             wall, cpu = time.perf_counter(), self.cpu()
-            found = self.reading(stage)
-            if found is not None and found.records:
-                return before or found
-            if found is not None:
-                before = Reading(wall, cpu, found.records)
+            placed = self.text("/lag")
+            if placed is not None:
+                if any(row["stage"] == stage for row in json.loads(placed)):
+                    return before or Reading(wall, cpu, 0)
+                before = Reading(wall, cpu, 0)
             time.sleep(0.01)
-        raise SystemExit(
-            f"{self.name}: {stage} read nothing:\n{self.log.read_text(errors='replace')[-2000:]}"
-        )
+        tail = self.log.read_text(errors="replace")[-2000:]
+        raise SystemExit(f"{self.name}: {stage} was given nothing to read; its log ends\n{tail}")
 
     def until(self, stage: str, records: int, timeout_s: float = 600, every_s: float = 0.05) -> Reading:
         """The reading at which `stage` has `records`. Ends the program with the log's end if it does not."""
