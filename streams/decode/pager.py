@@ -27,6 +27,7 @@ class Describer:
         self._every_ms = every_ms
         self._generation = -1
         self._last: I64 = np.empty(0, dtype=np.int64)
+        self._place: I64 = np.empty(0, dtype=np.int64)
 
     def due(self, catalog: Catalog, slot: I64, ts: I64) -> I64:
         """Positions of the rows with which their series must be described: the first of each that was
@@ -41,11 +42,17 @@ class Describer:
         wanting = np.flatnonzero(ts >= self._last[slot] + self._every_ms)
         if not len(wanting):
             return wanting
-        slots, first = np.unique(slot[wanting], return_index=True)
-        at = wanting[first]
-        self._last[slots] = ts[at]
-        at.sort()
+        at = wanting[self.firsts(slot[wanting], size)]
+        self._last[slot[at]] = ts[at]
         return at
+
+    def firsts(self, slot: I64, size: int) -> I64:
+        """Positions of the rows whose slot no earlier row has; all slots are below `size`."""
+        if size > len(self._place):
+            self._place = np.empty(max(size, 2 * len(self._place)), dtype=np.int64)
+        position = np.arange(len(slot))
+        self._place[slot[::-1]] = position[::-1]  # of equal slots the last one stays: the first row
+        return np.flatnonzero(self._place[slot] == position)
 
 
 class Piece(NamedTuple):
@@ -142,7 +149,7 @@ class Pager:
         if not len(due):
             return []
         fps = self._catalog.fps
-        used = np.unique(slot)
+        used = slot[self._describer.firsts(slot, len(self._catalog.series.entries))]
         shared, count = np.unique(fps[used], return_counts=True)
         if len(shared) == len(used):
             return []

@@ -197,7 +197,9 @@ def samples(
     columns: Columns, passed: Mask, own: Sequence[tuple[int, int, float]], catalog: Catalog
 ) -> SampleRows:
     """The accepted samples followed by `own`: (slot, ts in ms, value) of telemetry about ourselves."""
-    slot, ts, value = ints(columns.slot)[passed], ints(columns.ts)[passed], floats(columns.value)[passed]
+    slot, ts, value = ints(columns.slot), ints(columns.ts), floats(columns.value)
+    if not passed.all():
+        slot, ts, value = slot[passed], ts[passed], value[passed]
     if own:
         slot = np.concatenate([slot, ints(array("q", [row[0] for row in own]))])
         ts = np.concatenate([ts, ints(array("q", [row[1] for row in own]))])
