@@ -171,6 +171,32 @@ def test_what_the_registry_did_not_have_can_be_asked_for_again() -> None:
     assert schemas.missing((1, 2, 3, 4)) == [4]
 
 
+@pytest.mark.parametrize(
+    "items",
+    [
+        "null",
+        {"type": "null"},
+        {"type": "fixed", "name": "f", "size": 0},
+        {"type": "record", "name": "e", "fields": []},
+        {"type": "record", "name": "e", "fields": [{"name": "n", "type": "null"}]},
+        {"type": "map", "values": {"type": "array", "items": "null"}},
+    ],
+)
+def test_an_avro_array_of_nothing_is_refused(items: object) -> None:
+    """Five bytes would be billions of items."""
+    field = {"name": "x", "type": ["null", {"type": "array", "items": items}]}
+    with pytest.raises(compiling.Uncompilable, match="take no bytes"):
+        compiling.avro(json.dumps({"type": "record", "name": "a", "fields": [field]}))
+
+
+def test_an_avro_record_may_hold_itself() -> None:
+    """A tree; its items do take bytes."""
+    children = {"type": "array", "items": "a"}
+    fields = [{"name": "n", "type": "int"}, {"name": "x", "type": children}]
+    schema = compiling.avro(json.dumps({"type": "record", "name": "a", "fields": fields}))
+    assert schema.read(b"\x02\x02\x04\x00\x00") == {"n": 1, "x": [{"n": 2, "x": []}]}
+
+
 def test_an_avro_schema_may_refer_to_others() -> None:
     """By name, in the order they need each other."""
     inner = {"type": "record", "name": "x.Inner", "fields": [{"name": "n", "type": "long"}]}

@@ -9,8 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from streams.decode import formats
 from tests.fuzz import chunks, hostile, runner
+from tests.fuzz.families import names
 from tests.fuzz.feed import MAX_SERIES, Feeder, Tally
 
 _MIB = 1 << 20
@@ -18,10 +18,10 @@ _MIB = 1 << 20
 
 def main() -> int:
     """0 if nothing was found."""
-    names = [each.name for each in formats.FORMATS]
+    every = names()
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--records", type=int, default=1_000_000, help="damaged records a format")
-    parser.add_argument("--format", action="append", choices=names, metavar="NAME", help="only this one")
+    parser.add_argument("--format", action="append", choices=every, metavar="NAME", help="only this one")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same records")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--chunk", type=int, help="only this chunk, in this process: to look at a failure")
@@ -32,7 +32,7 @@ def main() -> int:
         "--into", type=Path, help="where failures are saved; a new temporary folder if not given"
     )
     args = parser.parse_args()
-    wanted = args.format or names
+    wanted = args.format or every
     folder = args.into or Path(tempfile.mkdtemp(prefix="tocsin-fuzz-"))
     if args.chunk is not None:
         found = [chunks.run_chunk(Feeder(name), args.seed, args.chunk, folder)[0] for name in wanted]

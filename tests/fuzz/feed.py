@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from config.settings import Ingest, InputTopic, Settings, Topics
+from config.settings import Ingest, Settings
 from streams.decode import deadletter, judge, windows
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns, Refusal
@@ -23,6 +23,7 @@ from streams.decode.ingest import ingest_factory
 from streams.records.messages import MAX_MS, DeadLetter
 from streams.records.pages import Page, decode_page, f64, i64, u64
 from streams.records.stage import Output, Record
+from tests.fuzz.families import schemas, settings_for
 from tests.fuzz.times import when
 
 TOPIC = "fuzz"
@@ -92,15 +93,13 @@ def _mixed(fps: Any, ts: Any, values: Any) -> int:
 
 
 def settings_of(wire_format: str, lateness_ms: int, max_record_bytes: int) -> Settings:
-    return Settings(
-        topics=Topics(inputs=(InputTopic(name=TOPIC, format=wire_format, partitions=1),)),
-        ingest=Ingest(
-            shards=SHARDS,
-            allowed_lateness_ms=lateness_ms,
-            max_series=MAX_SERIES,
-            max_record_bytes=max_record_bytes,
-        ),
+    limits = Ingest(
+        shards=SHARDS,
+        allowed_lateness_ms=lateness_ms,
+        max_series=MAX_SERIES,
+        max_record_bytes=max_record_bytes,
     )
+    return settings_for(wire_format, TOPIC, Settings(ingest=limits))
 
 
 class Feeder:
@@ -110,9 +109,9 @@ class Feeder:
         self.format = wire_format
         # Nothing is late here, so that every row must be accounted for.
         self.settings = settings_of(wire_format, 2 * MAX_MS, max_record_bytes)
-        self._make = ingest_factory(self.settings, [f"{TOPIC}/0"])
+        self._make = ingest_factory(self.settings, [f"{TOPIC}/0"], schemas())
         # Its way for a single record and its catalog, for the books.
-        self._single: Any = ingest_factory(self.settings, [f"{TOPIC}/0"])(TOPIC, 0)
+        self._single: Any = ingest_factory(self.settings, [f"{TOPIC}/0"], schemas())(TOPIC, 0)
         self._plain: Catalog = self._single._catalog
         self.tally = Tally()
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import cramjam
 
-from streams.decode import formats
 from streams.decode.ingest import ingest_factory
 from streams.records.stage import Record
 from tests.fuzz import memory
 from tests.fuzz.chunks import Failure, TooSlow, limited, saved
 from tests.fuzz.enlarge import ways
+from tests.fuzz.families import names, schemas
 from tests.fuzz.feed import TOPIC, Unbalanced, check_outputs, settings_of
 from tests.fuzz.seeds import T0, Seed, seeds
 from tests.fuzz.shapes import varint
@@ -109,7 +109,7 @@ def cost_of(wire_format: str, value: bytes, ts: int, size: int = 0, *, most_byte
     """
     size = max(size, len(value))
     settings = settings_of(wire_format, 5_000, MAX_RECORD_BYTES)
-    core = ingest_factory(settings, [f"{TOPIC}/0"])(TOPIC, 0)
+    core = ingest_factory(settings, [f"{TOPIC}/0"], schemas())(TOPIC, 0)
     memory.forget_peak()
     base, begun = memory.resident(), time.process_time()
     with limited(max(5.0, SECONDS_PER_MB * size / 1e6)):
@@ -159,4 +159,4 @@ def _nested_gzip(depth: int) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(bool(run([each.name for each in formats.FORMATS], Path("fuzz-failures"))))
+    sys.exit(bool(run(names(), Path("fuzz-failures"))))

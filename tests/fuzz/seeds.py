@@ -15,6 +15,7 @@ from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns
 from streams.decode.errors import BadRecord
 from tests.decode.test_golden import GOLDEN
+from tests.fuzz.families import families
 from tests.fuzz.shapes import Field, JsonShape, Span, json_shape, marks, proto_shape
 from tests.fuzz.times import when
 
@@ -60,7 +61,7 @@ class Seed(NamedTuple):
 
 @cache
 def seeds() -> dict[str, tuple[Seed, ...]]:
-    """format -> its golden records."""
+    """format or family -> its records."""
     found: dict[str, list[Seed]] = {each.name: [] for each in formats.FORMATS}
     for path in sorted(path for path in GOLDEN.glob("*/*") if path.is_file()):
         value, name = path.read_bytes(), path.parent.name
@@ -69,16 +70,25 @@ def seeds() -> dict[str, tuple[Seed, ...]]:
     missing = [name for name, records in found.items() if not records]
     if missing:
         raise SystemExit(f"no golden record of {', '.join(missing)} under {GOLDEN}")
+    for name, family in families().items():
+        found[name] = [_seed(name, each, value, family.ts) for each, value in family.records]
     return {name: tuple(records) for name, records in found.items()}
 
 
-def _seed(wire_format: str, name: str, value: bytes) -> Seed:
+def _seed(wire_format: str, name: str, value: bytes, ts: int = -1) -> Seed:
     raw, wrap = _unwrapped(value)
     shape = json_shape(raw)
     proto = () if shape else proto_shape(raw)
     is_text = not re.search(rb"[\x00-\x08\x0e-\x1f]", raw)
     return Seed(
-        wire_format, name, raw, wrap, _newest(wire_format, value), shape, proto, marks(raw) if is_text else ()
+        wire_format,
+        name,
+        raw,
+        wrap,
+        ts if ts >= 0 else _newest(wire_format, value),
+        shape,
+        proto,
+        marks(raw) if is_text else (),
     )
 
 

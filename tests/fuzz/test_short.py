@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from streams.decode import formats
 from tests.fuzz import chunks, hostile
 from tests.fuzz.enlarge import ways
+from tests.fuzz.families import names
 from tests.fuzz.feed import Feeder
 from tests.fuzz.seeds import Seed, seeds
 
-NAMES = [each.name for each in formats.FORMATS]
+NAMES = names()
 CHUNKS = 6
 JSON_SEEDS = [seed for name in NAMES for seed in seeds()[name] if seed.json is not None]
 

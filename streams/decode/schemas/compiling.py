@@ -15,6 +15,8 @@ from streams.decode.schemas.known import Schema
 
 AVRO, JSON, PROTOBUF = "avro", "json-schema", "protobuf"
 
+Names = frozenset[str]
+
 _anything = msgspec.json.Decoder()
 
 
@@ -35,6 +37,9 @@ def avro(text: str, references: Sequence[str] = ()) -> Schema:
     except (SchemaParseException, UnknownType, ValueError, KeyError, TypeError) as error:
         raise Uncompilable(f"not an Avro schema: {error}"[:300]) from None
 
+    if _has_weightless_items(parsed, named):
+        raise Uncompilable("an array whose items take no bytes: five bytes could say there are billions")
+
     def read(data: bytes) -> object:
         source = io.BytesIO(data)
         try:
@@ -47,6 +52,45 @@ def avro(text: str, references: Sequence[str] = ()) -> Schema:
         return found
 
     return Schema(AVRO, read)
+
+
+def _has_weightless_items(
+    schema: Any, named: Mapping[str, Any], within: frozenset[str] = frozenset()
+) -> bool:
+    """Is there an array, anywhere in it, of items whose data are empty?"""
+    if isinstance(schema, list):
+        return any(_has_weightless_items(each, named, within) for each in schema)
+    if isinstance(schema, str):
+        if schema in within or schema not in named:
+            return False
+        return _has_weightless_items(named[schema], named, within | {schema})
+    inner = schema.get("type")
+    if inner == "array":
+        items = schema["items"]
+        return _weightless(items, named) or _has_weightless_items(items, named, within)
+    if inner == "map":
+        return _has_weightless_items(schema["values"], named, within)
+    if inner in ("record", "error"):
+        known = within | {schema["name"]}
+        return any(_has_weightless_items(field["type"], named, known) for field in schema["fields"])
+    return isinstance(inner, dict | list) and _has_weightless_items(inner, named, within)
+
+
+def _weightless(schema: Any, named: Mapping[str, Any], within: Names = frozenset()) -> bool:
+    """Are its data always empty? A union is not: it says which branch it is."""
+    if isinstance(schema, str):
+        if schema in within:
+            return True  # a record in itself without end has no data at all
+        return schema == "null" or (schema in named and _weightless(named[schema], named, within | {schema}))
+    if not isinstance(schema, dict):
+        return False
+    inner = schema.get("type")
+    if inner in ("record", "error"):
+        known = within | {schema["name"]}
+        return all(_weightless(field["type"], named, known) for field in schema["fields"])
+    if inner == "fixed":
+        return schema.get("size") == 0
+    return inner == "null" or (isinstance(inner, dict) and _weightless(inner, named, within))
 
 
 def json_schema() -> Schema:
