@@ -176,7 +176,7 @@ async def _run(
 
 
 def _ending(code: int) -> int:
-    """The exit code; the process ends soon, also if something in a client still waits for a service that is away.
+    """The exit code. The process ends soon, also if something in a client waits for a service that is away.
 
     All that can be saved has been by now; what clients have left to say goes with them.
     """

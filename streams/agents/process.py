@@ -282,7 +282,7 @@ async def _watch(
                 error = failed.exception()
                 log.critical("worker ends after an error: %r", error, exc_info=error)
                 return EXIT_CRASHED
-            stuck = stalled_for(views, time.monotonic())
+            stuck = stalled_for(views, time.monotonic(), outage_counts=False)
             if stuck is not None and stuck.seconds > config.exit_after_s:
                 where = {"stage": stuck.stage, "topic": stuck.topic, "partition": stuck.partition}
                 log.critical("worker ends: %s", stuck, extra=where | {"lag": stuck.lag})
