@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
@@ -26,6 +27,8 @@ from streams.agents.topics import StartError
 
 log = logging.getLogger(__name__)
 
+LEAVE_S = 5.0
+"""after everything has been stopped, what is still waiting for something gets this much more time"""
 SETTLE_AGAIN_S = 20.0
 
 
@@ -162,14 +165,25 @@ async def _run(
         announce=say,
     )
     if alerts is None:
-        return await running
+        return _ending(await running)
     receiver = Receiver(settings, alerts[2], stop.set)
     try:
         say(f"alerts at http://{alerts[0]}:{await receiver.start(*alerts[:2])}/v1/alerts")
-        return await running
+        return _ending(await running)
     finally:
         running.close()  # nothing, unless it was never awaited
         await receiver.stop()
+
+
+def _ending(code: int) -> int:
+    """The exit code. The process ends soon, also if something in a client waits for a service that is away.
+
+    All that can be saved has been by now; what clients have left to say goes with them.
+    """
+    timer = threading.Timer(LEAVE_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+    return code
 
 
 def _teller(form: str) -> Callable[[str], None]:

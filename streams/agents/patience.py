@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import aiokafka
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+import aiokafka.conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers.aiokafka import Producer
 
@@ -58,3 +59,25 @@ async def patiently(what: str, call: Callable[[], Awaitable[T]]) -> T:
                 log.warning("%s: waiting for the broker: %r", what, error)
                 told = True
             await asyncio.sleep(PAUSE_S)
+
+
+class SteadyConnection(AIOKafkaConnection):
+    """In place of aiokafka's connection: one that is gone is said to be gone, whatever the event loop says.
+
+    A write to a closed transport is an error of another kind under uvloop, which aiokafka takes for a bug
+    of its own; its consumer, and so the worker, would end.
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        try:
+            return super().send(request, expect_response)
+        except RuntimeError as error:
+            if self._writer is None or not self._writer.is_closing():
+                raise
+            self.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"Connection at {self._host}:{self._port} broken: {error}") from error
+
+
+def install() -> None:
+    """Have this process's connections behave so. aiokafka offers no hook, so its name is replaced."""
+    aiokafka.conn.AIOKafkaConnection = SteadyConnection

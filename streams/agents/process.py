@@ -14,11 +14,10 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.agents import tolerant
+from streams.agents import patience, tolerant
 from streams.agents.app import AppConfig, StageApp, build_app
 from streams.agents.checkpoints import CheckpointStore
 from streams.agents.observe import ObserveConfig, Observer
-from streams.agents.patience import patiently
 from streams.agents.placed import PlacedPartition
 from streams.agents.runner import CoreRunner, RunnerConfig
 from streams.agents.sinkrunner import SinkRunner, start_handler
@@ -104,7 +103,7 @@ class Stage:
     async def send(self, output: Output) -> Awaitable[object]:
         """Hand one output to the producer; waits while its buffers are full."""
         topic, value, key, partition, headers = output
-        delivery: Awaitable[object] = await patiently(
+        delivery: Awaitable[object] = await patience.patiently(
             self.name,
             lambda: self.app.producer.send(topic, key, value, partition, None, list(headers) or None),
         )
@@ -190,6 +189,7 @@ async def run_worker(
     if missing:
         raise StartError(f"this Faust lacks {', '.join(missing)}: install the pinned faust-streaming")
     tolerant.install()
+    patience.install()
     preparing = asyncio.create_task(_prepare(config, stages, specs, plan_for))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -243,6 +243,13 @@ async def _prepare(
         }
         if checkpoints:
             await ensure_topics(admin, list(checkpoints.values()), config.replication)
+    except (KafkaError, OSError) as error:
+        if not patience.passing(error):
+            raise
+        raise StartError(
+            f"the Kafka broker at {config.bootstrap} went away while its topics were looked at ({error}): "
+            "start the worker again when it is back"
+        ) from error
     finally:
         await admin.close()
     for plan in plans:
@@ -275,7 +282,7 @@ async def _watch(
                 error = failed.exception()
                 log.critical("worker ends after an error: %r", error, exc_info=error)
                 return EXIT_CRASHED
-            stuck = stalled_for(views, time.monotonic())
+            stuck = stalled_for(views, time.monotonic(), outage_counts=False)
             if stuck is not None and stuck.seconds > config.exit_after_s:
                 where = {"stage": stuck.stage, "topic": stuck.topic, "partition": stuck.partition}
                 log.critical("worker ends: %s", stuck, extra=where | {"lag": stuck.lag})

@@ -27,7 +27,7 @@ from mode.utils.futures import notify
 
 from streams.agents.bulk import in_bulk
 from streams.agents.ledger import PartitionLedger
-from streams.agents.patience import PatientProducer
+from streams.agents.patience import PatientProducer, SteadyConnection
 from streams.records.batch import Records
 
 CHUNK_RECORDS = 5_000
@@ -254,6 +254,7 @@ OVERRIDDEN: tuple[tuple[type, tuple[str, ...]], ...] = (
     (faust.Schema, ("loads_key", "loads_value")),
     (AIOKafkaConsumerThread, ("_create_worker_consumer",)),
     (PatientProducer, ("_new_producer",)),
+    (SteadyConnection, ("send", "close")),
     (
         Consumer,
         (

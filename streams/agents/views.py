@@ -87,12 +87,14 @@ def partitions_health(views: Sequence[StageView], now: float) -> list[PartitionH
     ]
 
 
-def stalled_for(views: Sequence[StageView], now: float, retrying_counts: bool = False) -> Stall | None:
+def stalled_for(
+    views: Sequence[StageView], now: float, retrying_counts: bool = False, outage_counts: bool = True
+) -> Stall | None:
     """The partition that has stood still longest while it has lag, if any.
 
     A sink that is retrying its target, and everyone while the broker does not answer, stand still for a
-    known reason that a restart would not cure: it counts as unhealthy (`retrying_counts`), but not as a
-    reason to end the worker.
+    known reason that a restart would not cure: it counts as unhealthy (`retrying_counts`, `outage_counts`),
+    but not as a reason to end the worker.
     """
     retrying = {
         v.name for v in views if isinstance(v.runner, SinkRunner) and v.runner.retrying_since is not None
@@ -103,7 +105,7 @@ def stalled_for(views: Sequence[StageView], now: float, retrying_counts: bool = 
             p.topic,
             p.partition,
             p.lag,
-            p.progress_age_s if retrying_counts else min(p.progress_age_s, p.broker_answers_s),
+            p.progress_age_s if outage_counts else min(p.progress_age_s, p.broker_answers_s),
         )
         for p in partitions_health(views, now)
         if p.lag > 0 and (retrying_counts or p.stage not in retrying)

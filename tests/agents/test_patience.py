@@ -60,6 +60,45 @@ async def test_what_does_not_pass_is_raised(error: Exception) -> None:
         await patience.patiently("test", call)
 
 
+class Gone:
+    """A stream whose transport uvloop has closed, or that has a bug."""
+
+    def __init__(self, closing: bool) -> None:
+        self.closing = closing
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(("closing", "raised"), [(True, KafkaConnectionError), (False, RuntimeError)])
+async def test_a_write_to_a_closed_connection_says_that_it_is_closed(
+    closing: bool, raised: type[Exception]
+) -> None:
+    """aiokafka retries that; anything else would end its consumer, and the worker."""
+    connection = patience.SteadyConnection("127.0.0.1", 1)
+    connection._writer = Gone(closing)
+    connection._versions = {}
+    request = type("Request", (), {"prepare": lambda self, versions: Encoded()})()
+    with pytest.raises(raised):
+        connection.send(request)
+    connection._writer = connection._reader = None
+
+
+class Encoded:
+    """A request, ready for the wire."""
+
+    def build_request_header(self, **_: object) -> Encoded:
+        return self
+
+    def encode(self) -> bytes:
+        return b""
+
+
 async def test_a_batch_is_tried_for_ever_and_a_request_only_for_seconds() -> None:
     """aiokafka has one timeout for both."""
     app = build_app(AppConfig("group", "127.0.0.1:1", ("in",)), Idle())

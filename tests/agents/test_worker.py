@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from cli.main import main
@@ -219,3 +220,16 @@ def test_records_of_our_own_topics_are_stamped_by_the_broker(internal: bool, sta
     """A worker's clock two hours ahead would be refused, one in the past would shorten retention."""
     configs = topics._configs(TopicSpec("name", 1, internal=internal))
     assert configs.get("message.timestamp.type") == stamped_by
+
+
+async def test_a_broker_that_goes_away_during_the_start_is_said_in_one_line(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a traceback: whoever started the worker starts it again."""
+
+    async def gone(*_: object) -> Mapping[str, int]:
+        raise KafkaConnectionError("closed")
+
+    monkeypatch.setattr(process, "ensure_topics", gone)
+    with pytest.raises(StartError, match="went away while its topics were looked at"):
+        await run_worker(WorkerConfig(bootstrap), [], [], lambda stage, counts: None, asyncio.Event())  # type: ignore[arg-type,return-value]

@@ -17,7 +17,7 @@ from tests.chaos.ground import Ground
 from tests.chaos.proxy import Mode, Proxy
 from tests.chaos.schedule import Fault
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 """how long a fault waits for something to hit"""
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from streams.agents.stages import topic_specs
 from tests.chaos.ground import Ground, ground
+from tests.chaos.proxy import Mode
 from tests.chaos.report import line
-from tests.chaos.run import Chaos
+from tests.chaos.run import START_S, Chaos
 from tests.chaos.schedule import ALL, Fault, Plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -40,3 +43,21 @@ async def test_nothing_is_lost_or_doubled_and_the_incidents_are_equal(
     verdict = await Chaos(embedded, RUNS[name], tmp_path, f"t{RUNS[name].seed}").run()
     assert verdict.passed, line(verdict, tmp_path)
     assert len(verdict.proofs) == len(RUNS[name].faults)
+
+
+async def test_a_worker_told_to_stop_stops_although_its_broker_does_not_answer(
+    embedded: Ground, tmp_path: Path
+) -> None:
+    """Clients wait for ever on purpose; a process that was told to end must not."""
+    chaos = Chaos(embedded, Plan(4, (ALL,), ()), tmp_path, "t4")
+    (worker,) = chaos.crew.workers
+    await embedded.create(topic_specs(chaos.settings))
+    try:
+        await worker.open()
+        worker.start()
+        await chaos.until("its partitions", chaos.all_held, START_S)
+        worker.kafka.set(Mode.BLACKHOLE)
+        worker.signal(signal.SIGTERM)
+        assert await worker.gone(40) == 0
+    finally:
+        await worker.close()
