@@ -177,7 +177,10 @@ async def test_records_wait_for_their_schema_and_none_is_lost(
         of = settings(url, bootstrap, topic)
         specs = topic_specs(of)
         await kit.create(bootstrap, *specs)
-        plan, now = build_plan("ingest", of, {spec.name: spec.partitions for spec in specs}), datetime.datetime.now(datetime.UTC)
+        plan, now = (
+            build_plan("ingest", of, {spec.name: spec.partitions for spec in specs}),
+            datetime.datetime.now(datetime.UTC),
+        )
         async with kit.producer(bootstrap) as client:
             for _ in range(50):
                 await client.send_and_wait(topic, framed(1, avro({**ROW, "event_time": now})))
