@@ -288,3 +288,11 @@ def test_the_time_of_an_event_stands_in_for_a_missing_one() -> None:
     sent = event(data={"event_action": "trigger", "dedup_key": "k", "payload": {"summary": "s"}})
     ((_, found),) = read(core(of).process([record(sent, ts=rfc3339_ms(EVENT["time"]) + 5)]), of=of).messages
     assert found["seen_at"] == rfc3339_ms(EVENT["time"])
+
+
+def test_gzip_of_many_members_is_read_up_to_a_bound() -> None:
+    """Log shippers append members; a stream of nothing but members is refused before it costs time."""
+    assert envelope.open(wrapped(b"".join(map(gzip.compress, (b"{", b"}")))), LIMIT).value == b"{}"
+    with pytest.raises(BadRecord, match="more than 10000 members") as caught:
+        envelope.open(wrapped(gzip.compress(b"") * 400_000), 10_000_000)
+    assert caught.value.reason in REASONS

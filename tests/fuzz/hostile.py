@@ -18,7 +18,7 @@ import cramjam
 from streams.decode.ingest import ingest_factory
 from streams.records.stage import Record
 from tests.fuzz import memory
-from tests.fuzz.chunks import Failure, TooSlow, limited, saved
+from tests.fuzz.chunks import Failure, TooSlow, limited, saved, warm_up
 from tests.fuzz.enlarge import ways
 from tests.fuzz.families import names, schemas
 from tests.fuzz.feed import TOPIC, Unbalanced, check_outputs, settings_of
@@ -51,6 +51,7 @@ def run(wire_formats: Sequence[str], folder: Path, sizes: Sequence[int] = SIZES)
     print("\nhostile               records  worst s/MB                 most bytes/byte", flush=True)
     failures: list[Failure] = []
     for wire_format in wire_formats:
+        warm_up(wire_format)
         found: list[Failure] = []
         count, slowest, largest = 0, (0.0, ""), (0.0, "")
         for name, cost in _all(wire_format, folder, sizes, found):

@@ -17,7 +17,7 @@ from tests.fuzz.feed import Feeder
 from tests.fuzz.seeds import Seed, seeds
 
 NAMES = names()
-CHUNKS = 6
+CHUNKS = 4
 JSON_SEEDS = [seed for name in NAMES for seed in seeds()[name] if seed.json is not None]
 
 anything = st.recursive(

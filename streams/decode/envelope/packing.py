@@ -17,6 +17,10 @@ GZIP, ZSTD, LZ4, SNAPPY = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x
 """how their streams begin; a snappy block without frames has no such mark"""
 FIRST_BYTES = frozenset(magic[0] for magic in (GZIP, ZSTD, LZ4, SNAPPY))
 
+_STEP = 1 << 14
+_MOST_MEMBERS = 10_000
+"""of a gzip stream"""
+
 _FULL = ("failed to write whole buffer", "is smaller than required")
 """what cramjam says when the output does not fit"""
 
@@ -60,21 +64,30 @@ def _deflate(value: bytes, limit: int) -> bytes:
 
 
 def _inflate(value: bytes, limit: int, wbits: int, name: str) -> bytes:
-    found, rest, room = [], value, limit
-    while rest:
+    found: list[bytes] = []
+    at, room, members = 0, limit, 0
+    while at < len(value):
         stream = zlib.decompressobj(wbits)
-        try:
-            part = stream.decompress(rest, room + 1)
-        except zlib.error as error:
-            raise BadRecord(UNDECODABLE, f"not {name}: {error}") from None
-        room -= len(part)
-        if room < 0:
-            raise _too_large(name, limit)
-        if not stream.eof:
-            raise BadRecord(UNDECODABLE, f"{name} that ends too early")
-        found.append(part)
+        while not stream.eof:
+            # In steps: what follows a member is handed back as a copy, which must not be all the rest.
+            piece = value[at : at + _STEP]
+            if not piece:
+                raise BadRecord(UNDECODABLE, f"{name} that ends too early")
+            try:
+                part = stream.decompress(piece, room + 1)
+            except zlib.error as error:
+                raise BadRecord(UNDECODABLE, f"not {name}: {error}") from None
+            room -= len(part)
+            if room < 0:
+                raise _too_large(name, limit)
+            found.append(part)
+            at += len(piece) - len(stream.unused_data)
+        members += 1
         # Whatever follows the last member without being one is padding, as gzip itself takes it.
-        rest = stream.unused_data if wbits == 31 and stream.unused_data.startswith(GZIP) else b""
+        if wbits != 31 or not value.startswith(GZIP, at):
+            break
+        if members == _MOST_MEMBERS:
+            raise BadRecord(UNDECODABLE, f"{name} of more than {_MOST_MEMBERS} members")
     return found[0] if len(found) == 1 else b"".join(found)
 
 
