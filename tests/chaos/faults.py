@@ -262,6 +262,10 @@ async def _disk(fault: Fault, scene: Scene) -> Done:
             with contextlib.suppress(Exception):
                 await asyncio.to_thread(ground.cluster.kill)
             await asyncio.to_thread(ground.start_broker)
+        else:
+            # A merge that ran out of space has been seen to leave a part without marks, which cannot be read
+            # any more; at a start the engine takes up the parts it was made of.
+            await asyncio.to_thread(ground.supervisor.restart, "clickhouse")
     return Done(f"{fault.how} had no space", time.monotonic())
 
 
