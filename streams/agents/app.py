@@ -47,6 +47,7 @@ class StageApp(faust.App):
     """One stage. Its attributes are read by the batch transport."""
 
     placement: ChunkRunner
+    bootstrap: str
     fetch_max_wait_ms: int
     producer_patience_s: float
 
@@ -86,6 +87,7 @@ def build_app(config: AppConfig, runner: ChunkRunner) -> StageApp:
         worker_redirect_stdouts=False,
     )
     app.placement = runner
+    app.bootstrap = config.bootstrap
     app.fetch_max_wait_ms = config.fetch_max_wait_ms
     app.producer_patience_s = config.producer_patience_s
     app.transport = BatchTransport(app.conf.broker_consumer, app)

@@ -149,7 +149,7 @@ class CoreRunner:
             self.partitions[tp] = self._again(tp, was)
         for tp in cores:
             start, saved = base[tp], found.get(tp)
-            if saved is not None and saved.offset > ends[tp]:
+            if saved is not None and saved.offset > max(ends[tp], start):
                 log.warning("%s: ignoring a checkpoint beyond the end of %s/%s", self.config.stage, *tp)
                 saved = None
             if saved is None and tp in stateful and start > 0:

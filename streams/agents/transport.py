@@ -26,6 +26,7 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
 from streams.agents.bulk import in_bulk
+from streams.agents.ends import behind
 from streams.agents.ledger import PartitionLedger
 from streams.agents.patience import PatientProducer, SteadyConnection
 from streams.records.batch import Records
@@ -225,6 +226,9 @@ class BatchConsumer(Consumer):
                 return
             committed = {ensure_TP(tp): offset for tp, offset in (await self.seek_to_committed()).items()}
             ends = {ensure_TP(tp): end for tp, end in (await self.highwaters(*committed)).items()}
+            doubtful = {tp: ends[tp] for tp, at in committed.items() if (at or 0) > ends[tp]}
+            if doubtful:
+                ends.update(await behind(self.app.bootstrap, doubtful))
             # A commit beyond the end is of an earlier topic of that name: it would skip what is new.
             base = {tp: at for tp, at in committed.items() if at is not None and 0 <= at <= ends[tp]}
             unread = [tp for tp in committed if tp not in base]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faust.types import TP
 
+from streams.agents.ends import behind
 from streams.agents.topics import TopicSpec
 from tests.agents import kit
 
@@ -157,3 +159,12 @@ async def test_a_worker_that_slept_through_its_session_spoils_nothing(bootstrap:
     assert_counts_exact(said, ids)
     assert sleeper.alive()
     assert heir.alive()
+
+
+async def test_the_end_of_a_partition_is_where_its_last_record_is(bootstrap: str, crew: Crew) -> None:
+    """Whatever the broker answers after a large last batch: the next worker goes on there and reads nothing."""
+    await crew.topics()
+    await kit.produce(bootstrap, crew.source, 1, range(500))
+    tp = TP(crew.source, 0)
+    assert await behind(bootstrap, {tp: 0}) == {tp: 500}
+    assert await behind(bootstrap, {tp: 500}) == {tp: 500}
