@@ -20,6 +20,7 @@ from typing import NamedTuple
 import aiokafka
 import cramjam
 import msgspec
+from aiokafka.errors import OffsetOutOfRangeError
 from faust.types import TP
 
 from streams.records.stage import Output
@@ -32,6 +33,11 @@ PART_BYTES = 900_000
 SLOTS = 2
 TAIL = 64
 """Records looked at first, from the end of a checkpoint partition; grows fourfold until found."""
+
+MORE_MS = 100
+"""at what is said to be the end of a checkpoint partition, this long for more"""
+REACH_MS = 10_000
+"""A broker that has just been started may take a while until it hands out the end of its logs."""
 
 
 class CheckpointError(RuntimeError):
@@ -186,6 +192,22 @@ class CheckpointStore:
         finally:
             await reader.stop()
 
+    async def reaches(self, tp: TP, offset: int) -> bool:
+        """Whether the log of a partition holds records right before `offset`; waits a while for an answer."""
+        home = aiokafka.TopicPartition(tp.topic, tp.partition)
+        reader = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap.split(","), enable_auto_commit=False, auto_offset_reset="none"
+        )
+        await reader.start()
+        try:
+            reader.assign([home])
+            reader.seek(home, offset - 1)
+            return bool(await reader.getmany(home, timeout_ms=REACH_MS, max_records=1))
+        except OffsetOutOfRangeError:
+            return False
+        finally:
+            await reader.stop()
+
     async def _read(self, reader: aiokafka.AIOKafkaConsumer, wanted: set[TP]) -> Mapping[TP, Checkpoint]:
         homes: dict[aiokafka.TopicPartition, set[TP]] = {}
         for tp in wanted:
@@ -200,13 +222,15 @@ class CheckpointStore:
             missing = [
                 home
                 for home, tps in homes.items()
-                if not tps <= assembler.found() and until[home] > begins[home]
+                if not tps <= assembler.found() and (until[home] > begins[home] or depth == TAIL)
             ]
             if not missing:
                 return assembler.best(wanted)
             for home in missing:
                 start = max(begins[home], until[home] - depth)
-                await _read_range(reader, home, start, until[home], assembler)
+                # The first time as far as it goes: a broker may understate the end.
+                end = None if depth == TAIL else until[home]
+                await _read_range(reader, home, start, until[home], end, assembler)
                 until[home] = start
             depth *= 4
 
@@ -215,15 +239,23 @@ async def _read_range(
     reader: aiokafka.AIOKafkaConsumer,
     home: aiokafka.TopicPartition,
     start: int,
-    end: int,
+    least: int,
+    end: int | None,
     assembler: Assembler,
 ) -> None:
-    """Feed records [start, end) of one checkpoint partition to the assembler."""
+    """Feed records [start, end) of one checkpoint partition to the assembler; without `end`, at least up to
+    `least` and on until nothing more comes."""
     reader.pause(*reader.assignment())
     reader.seek(home, start)
     reader.resume(home)
-    while await reader.position(home) < end:
-        for records in (await reader.getmany(home, timeout_ms=500)).values():
+    while True:
+        reached = await reader.position(home) >= least
+        if reached and end is not None:
+            return
+        batches = await reader.getmany(home, timeout_ms=MORE_MS if reached else 500)
+        if reached and not batches:
+            return
+        for records in batches.values():
             for record in records:
-                if record.offset < end:
+                if end is None or record.offset < end:
                     assembler.add(record.value)

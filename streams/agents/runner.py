@@ -54,6 +54,8 @@ class CheckpointLog(Protocol):
 
     async def read(self, wanted: set[TP]) -> Mapping[TP, Checkpoint]: ...
 
+    async def reaches(self, tp: TP, offset: int) -> bool: ...
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunnerConfig:
@@ -143,21 +145,32 @@ class CoreRunner:
         cores = {tp: self._factory(tp.topic, tp.partition) for tp in base if tp not in kept}
         stateful = {tp for tp, core in cores.items() if core.snapshot() is not None}
         found = await self._checkpoints.read(stateful) if self._checkpoints and stateful else {}
+        earlier = {tp for tp, saved in found.items() if await self._of_earlier(saved, ends[tp])}
         if epoch != self._epoch:
             return {}
         for tp, was in kept.items():
             self.partitions[tp] = self._again(tp, was)
         for tp in cores:
             start, saved = base[tp], found.get(tp)
-            if saved is not None and saved.offset > max(ends[tp], start):
+            if tp in earlier:
                 log.warning("%s: ignoring a checkpoint beyond the end of %s/%s", self.config.stage, *tp)
-                saved = None
+                saved, start = None, 0  # what was committed is of that earlier topic, too
             if saved is None and tp in stateful and start > 0:
                 log.warning("%s: no checkpoint of %s/%s, starting empty at %s", self.config.stage, *tp, start)
             self.partitions[tp] = self._placed(tp, cores[tp], start, tp in stateful, saved)
         self.counters.rebalances += 1
         self._open = True
         return {tp: placed.next_offset for tp, placed in self.partitions.items()}
+
+    async def _of_earlier(self, saved: Checkpoint, end: int) -> bool:
+        """Whether a checkpoint is of an earlier topic of that name.
+
+        A broker may understate the end of a log: one that has just been restarted, and the embedded one.
+        So the log itself is asked.
+        """
+        if saved.offset <= end or self._checkpoints is None:
+            return False
+        return not await self._checkpoints.reaches(saved.tp, saved.offset)
 
     def _placed(
         self, tp: TP, core: PartitionCore, start: int, stateful: bool, saved: Checkpoint | None

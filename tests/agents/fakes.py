@@ -62,6 +62,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.kept: dict[TP, Checkpoint] = {}
+        self.log_reaches = False
+        """what the log says when it is asked whether it goes as far as a checkpoint"""
 
     async def write(self, checkpoint: Checkpoint) -> int:
         self.kept[checkpoint.tp] = checkpoint
@@ -69,6 +71,9 @@ class Memory:
 
     async def read(self, wanted: set[TP]) -> Mapping[TP, Checkpoint]:
         return {tp: self.kept[tp] for tp in wanted if tp in self.kept}
+
+    async def reaches(self, tp: TP, offset: int) -> bool:
+        return self.log_reaches
 
 
 class Idle:

@@ -106,3 +106,35 @@ async def test_the_store_finds_a_checkpoint_far_behind_the_end_of_its_topic(boot
     assert found[quiet] == Checkpoint(quiet, 5, 3, large)
     assert found[busy].blob == b"299"
     assert never not in found
+
+
+async def test_the_only_checkpoint_there_is_is_found(bootstrap: str) -> None:
+    """The embedded broker says that a topic with one batch ends where it begins."""
+    topic = kit.unique("cp")
+    await kit.create(bootstrap, TopicSpec(topic, 4, compacted=True))
+    async with kit.producer(bootstrap) as client:
+
+        async def send(output: Output) -> Awaitable[object]:
+            found: Awaitable[object] = await client.send(
+                output.topic, output.value, key=output.key, partition=output.partition
+            )
+            return found
+
+        store = CheckpointStore(bootstrap, topic, 4, send)
+        await store.write(Checkpoint(HERE, 22, 20, b"state"))
+    assert (await store.read({HERE}))[HERE].blob == b"state"
+
+
+async def test_the_log_itself_says_how_far_it_goes(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the last record of its last batch, which the embedded broker's end leaves out."""
+    monkeypatch.setattr(checkpoints, "REACH_MS", 2_000)
+    topic = kit.unique("in")
+    await kit.create(bootstrap, TopicSpec(topic, 1))
+    async with kit.producer(bootstrap) as client:
+        batch = client.create_batch()
+        for value in (b"a", b"b", b"c"):
+            batch.append(key=None, value=value, timestamp=None)
+        await (await client.send_batch(batch, topic, partition=0))
+    store = CheckpointStore(bootstrap, "unused", 1, None)  # type: ignore[arg-type]
+    assert await store.reaches(TP(topic, 0), 3)
+    assert not await store.reaches(TP(topic, 0), 9)

@@ -330,6 +330,26 @@ async def test_a_checkpoint_beyond_the_end_of_a_recreated_topic_is_ignored() -> 
     assert shell.cores[-1].total == 0
 
 
+async def test_a_checkpoint_beyond_what_the_broker_calls_the_end_is_used_if_the_log_goes_that_far() -> None:
+    """A broker may understate the end: one just restarted, and the embedded one. State must not be lost."""
+    shell = Shell()
+    await shell.place({HERE: 0})
+    await shell.submit(0, 1, 2, 3)
+    await shell.leave()
+    shell.memory.log_reaches = True
+    assert await shell.place({HERE: 0}, end=2) == {HERE: 4}
+    assert shell.cores[-1].total == 4
+
+
+async def test_without_its_state_a_recreated_topic_is_read_from_its_beginning() -> None:
+    """What was committed for the earlier one means other records, too."""
+    shell = Shell()
+    await shell.place({HERE: 0})
+    await shell.submit(0, 1, 2, 3)
+    await shell.leave()
+    assert await shell.place({HERE: 1}, end=2) == {HERE: 0}
+
+
 async def test_a_core_whose_snapshots_take_long_is_saved_less_often() -> None:
     """Processing stands still while state is serialised."""
 

@@ -8,8 +8,8 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.crew import Crew, Worker, suspended
@@ -47,11 +47,19 @@ class Scene:
     """sets up one more worker, not started"""
     problems: list[str]
     """what is wrong with the run, whatever its result"""
+    services: dict[str, asyncio.Lock] = field(
+        default_factory=lambda: {"kafka": asyncio.Lock(), "clickhouse": asyncio.Lock()}
+    )
+    """one fault at a time ends, stops or starts a service"""
 
 
 async def inject(fault: Fault, scene: Scene) -> Done:
     """Do it. Returns when the fault is over (not when it has been recovered from)."""
-    return await _HOW[fault.kind](fault, scene)
+    async with AsyncExitStack() as held:
+        service = {"broker": "kafka", "clickhouse": "clickhouse", "disk": fault.how}.get(fault.kind)
+        if service is not None:
+            await held.enter_async_context(scene.services[service])
+        return await _HOW[fault.kind](fault, scene)
 
 
 @asynccontextmanager

@@ -65,6 +65,7 @@ class Chaos:
         self.watch = Watch(ground, self.settings, self.work.seconds)
         self.crew = Crew([self._worker(number, stages) for number, stages in enumerate(plan.layout)])
         self.verdict = Verdict(plan)
+        self.scene = Scene(ground, self.crew, self._reinforce, self.verdict.problems)
         self.sent_s = 0.0
         """seconds of event time sent so far"""
 
@@ -144,9 +145,8 @@ class Chaos:
             self.verdict.problems.append(f"{fault}: no more data came when it began")
             return
         began = time.monotonic()
-        scene = Scene(self.ground, self.crew, self._reinforce, self.verdict.problems)
         try:
-            done: Done = await inject(fault, scene)
+            done: Done = await inject(fault, self.scene)
         except NotPossible as why:
             self.verdict.skipped.append(f"{fault}: {why}")
             return
