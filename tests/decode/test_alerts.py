@@ -234,3 +234,12 @@ def test_numbers_that_are_no_numbers_do_no_harm() -> None:
     ((_, found),) = sent(webhook(alert(values={"A": None, "B": "NaN", "C": 2.5}), orgId=1)).messages
     assert found["value"] == 2.5
     assert json.dumps(found)
+
+
+@pytest.mark.parametrize("digits", [16, 400, 5_000])
+def test_no_number_of_left_out_alerts_is_too_large(digits: int) -> None:
+    """The alerts that did come are used, and it counts as many, but not as any number of them."""
+    raw = json.dumps(webhook(alert())).encode()[:-1] + b', "truncatedAlerts": ' + b"9" * digits + b"}"
+    found = read(core(settings("alertmanager")).process([record(raw)]))
+    assert all(letter.rows <= 100_000 for letter in found.letters)
+    assert len(found.letters) == 1

@@ -31,6 +31,10 @@ class Said(msgspec.Struct, rename="camel"):
     """Grafana: what the expressions of the rule came to"""
 
 
+MOST_LEFT_OUT = 100_000
+"""counted of what a sender says it left out: it may say any number"""
+
+
 class _Webhook(msgspec.Struct, rename="camel"):
     alerts: list[msgspec.Raw]
     truncated_alerts: int = 0
@@ -75,7 +79,7 @@ def _decode(value: bytes, sink: Columns, source: str) -> None:
         except RowFault as fault:
             sink.refuse(fault.reason, fault.detail)
     if webhook.truncated_alerts > 0:
-        left_out = webhook.truncated_alerts
+        left_out = min(webhook.truncated_alerts, MOST_LEFT_OUT)
         detail = f"the sender left out {left_out} alerts (truncatedAlerts): raise its max_alerts"
         sink.refuse(WRONG_TYPE, detail, left_out)
 
