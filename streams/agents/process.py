@@ -261,7 +261,15 @@ async def _prepare(
 async def _start(app: StageApp, fail: Callable[[BaseException], None]) -> None:
     """Run an App. Faust services crash quietly into a flag; make it loud."""
     try:
-        await app.start()
+        try:
+            await app.start()
+        except (KafkaError, OSError) as error:
+            if not patience.passing(error):
+                raise
+            raise StartError(
+                f"the Kafka broker went away while {app.conf.id} was started ({error}): "
+                "start the worker again when it is back"
+            ) from error
         await app.wait_until_stopped()
     except Exception as error:
         fail(error)
@@ -280,6 +288,8 @@ async def _watch(
             await asyncio.wait(waiting, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             if failed.done():
                 error = failed.exception()
+                if isinstance(error, StartError):
+                    raise error
                 log.critical("worker ends after an error: %r", error, exc_info=error)
                 return EXIT_CRASHED
             stuck = stalled_for(views, time.monotonic(), outage_counts=False)

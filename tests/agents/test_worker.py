@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -15,7 +16,7 @@ from streams.agents import process, topics
 from streams.agents.app import QUEUED_CHUNKS
 from streams.agents.checkpoints import Checkpoint, encode
 from streams.agents.health import HealthServer
-from streams.agents.process import EXIT_CRASHED, EXIT_STALLED, Stage, WorkerConfig, run_worker
+from streams.agents.process import EXIT_CRASHED, EXIT_STALLED, Stage, WorkerConfig, _start, run_worker
 from streams.agents.stages import StagePlan
 from streams.agents.topics import StartError, TopicSpec, ensure_topics
 from streams.records.stage import Output, Record
@@ -233,3 +234,18 @@ async def test_a_broker_that_goes_away_during_the_start_is_said_in_one_line(
     monkeypatch.setattr(process, "ensure_topics", gone)
     with pytest.raises(StartError, match="went away while its topics were looked at"):
         await run_worker(WorkerConfig(bootstrap), [], [], lambda stage, counts: None, asyncio.Event())  # type: ignore[arg-type,return-value]
+
+
+async def test_a_broker_lost_during_the_start_is_no_bug_of_the_worker() -> None:
+    """One line and exit code 2, as if it had never been there: whoever started it starts it again."""
+    said: list[BaseException] = []
+
+    class App:
+        conf = SimpleNamespace(id="g-ingest")
+
+        async def start(self) -> None:
+            raise KafkaConnectionError("Unable to bootstrap")
+
+    with pytest.raises(StartError, match="g-ingest"):
+        await _start(App(), said.append)  # type: ignore[arg-type]
+    assert [type(error) for error in said] == [StartError]
