@@ -144,33 +144,44 @@ def alerts_in(worker: Fed) -> list[tuple[str, str, str, str]]:
     """(state, kind, service, metric) of every alert in ClickHouse, newest version."""
     client = worker.clickhouse()
     try:
+        if not client.command("EXISTS TABLE alerts"):
+            return []  # the worker has not made it yet
         found = client.query("SELECT state, kind, service, metric FROM alerts ORDER BY id")
         return [(row[0], row[1], row[2], row[3]) for row in found.result_rows]
     finally:
         client.close()
 
 
-def test_an_alert_reaches_clickhouse_and_ends_there(worker: Fed, rig: Rig, receiver: Ended) -> None:
-    """Prometheus' rule fires, Alertmanager posts it to our receiver; and again when all is well."""
-    rig.shop.errors(0.5)
+@pytest.fixture(scope="module")
+def episode(worker: Fed, rig: Rig, receiver: Ended) -> None:
+    """Prometheus' rule has fired, Alertmanager has posted that to our receiver, and that it was over."""
     log = worker.workers[-1].log
 
     def state(wanted: str) -> bool:
         assert receiver() is None, receiver()
         return (wanted, "external", "checkout", "HighErrorRatio") in alerts_in(worker)
 
+    rig.shop.errors(0.5)
     wait_for("the firing alert in ClickHouse", lambda: state("firing"), log=log)
     rig.shop.errors(0.0)
     wait_for("its end in ClickHouse", lambda: state("resolved"), log=log)
-    assert len(alerts_in(worker)) == 1
 
 
-def test_auto_knows_what_alertmanager_posts(worker: Fed, rig: Rig, receiver: Ended) -> None:
+def test_an_alert_reaches_clickhouse_and_ends_there(worker: Fed, episode: None) -> None:
+    """Once, however often it was posted."""
+    assert alerts_in(worker) == [("resolved", "external", "checkout", "HighErrorRatio")]
+
+
+def test_auto_knows_what_alertmanager_posts(worker: Fed, rig: Rig, episode: None) -> None:
     """The same bodies on a topic without a format are read, and are the same alert."""
-    bodies = rig.hook.posted[ALERTS]
-    assert {json.loads(body)["status"] for body in bodies} == {"firing", "resolved"}
+
+    def both() -> list[bytes]:
+        found = list(rig.hook.posted.get(ALERTS, ()))
+        return found if {json.loads(body)["status"] for body in found} == {"firing", "resolved"} else []
+
+    bodies = wait_for("both posts", both, log=rig.logs)
     before = len(worker.read(worker.settings.topics.alerts))
-    worker.publish(worker.topic("alerts", AUTO), list(bodies))
+    worker.publish(worker.topic("alerts", AUTO), bodies)
     wait_for(
         "external alerts",
         lambda: len(worker.read(worker.settings.topics.alerts)) > before,
