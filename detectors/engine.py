@@ -87,19 +87,27 @@ class Engine:
         """Whether a series waits for its first row."""
         return fp in self.admission.waiting
 
-    def expect(self, series: Series, after_ms: int, row_ms: int, again: bool = False) -> bool:
+    def expect(self, series: Series, after_ms: int, row_ms: int) -> bool:
         """A new series with a row at `row_ms`, after `after_ms`: when that is due, its place is decided.
 
-        `again`: its row is due next, and what was said of it before no longer counts. False if it is
-        refused at once because too many wait.
+        False if it is refused at once because too many wait.
         """
         admission = self.admission
-        if not again and (refused_at := admission.refused_at(series.fp)) is not None:
+        if (refused_at := admission.refused_at(series.fp)) is not None:
             return refused_at < row_ms  # it has its chance at `row_ms`, or had it
-        if admission.wait(series, after_ms, bounded=not again):
+        if admission.wait(series, after_ms):
             return True
         admission.refuse(series, row_ms)
         return False
+
+    def describe_due(self, series: Series, after_ms: int, at_ms: int) -> None:
+        """A description whose row at `at_ms` is due next: everything up to `after_ms` is decided.
+
+        A series that is not watched gets its chance with that row, whatever was expected of it so far.
+        """
+        if self.numbers.table.get(series.fp) is None:
+            self.admission.wait(series, after_ms, bounded=False)
+        self.describe(series, at_ms)
 
     def crowded(self) -> bool:
         """Whether what is decided next may push series out, which must not depend on where runs end."""

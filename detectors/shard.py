@@ -129,11 +129,7 @@ class ShardCore:
         outputs: list[Output] = []
         # The page's watermark speaks of what follows it, so its own rows are judged by the one before.
         if page.series:
-            overdue = self._describe(page.series, *rows.described())
-            if overdue and offset >= self._seen_offset:
-                outputs = self._release(self._barrier)  # in the order of event time, what is due comes first
-                for one in overdue:
-                    self.engine.admit(one, max(self._barrier, 0))
+            outputs = self._describe(page.series, *rows.described(), again=offset < self._seen_offset)
         self._count(rows)
         self.counters["late_rows"] += self.held.add(rows, self._barrier, offset)
         if offset < self._seen_offset:
@@ -162,30 +158,34 @@ class ShardCore:
             return step_ceil(mark, step)
         return step_floor(mark, step)
 
-    def _describe(self, series: list[Series], fps: U64, ts: I64) -> list[Series]:
+    def _describe(self, series: list[Series], fps: U64, ts: I64, again: bool) -> list[Output]:
         """Descriptions take effect at their first row in the page, in event time.
 
         A series not seen before is expected from the step of that row on; which of several differing
-        descriptions holds, and whether there is room for it, is decided by event time alone. Returns
-        new series whose first row is decided already, or missing.
+        descriptions holds, and whether there is room for it, is decided by event time alone. One whose
+        first row is late, or missing, has its place decided now, unless the page is read `again`.
         """
-        overdue = []
         order = np.lexsort((ts, fps))
         sorted_fps = fps[order]
-        at = np.searchsorted(sorted_fps, np.array([one.fp for one in series], np.uint64))
-        for one, i in zip(series, at.tolist(), strict=True):
-            has_rows = i < len(order) and sorted_fps[i] == one.fp
-            first = int(ts[order[i]]) if has_rows else NOTHING
+        wanted = np.array([one.fp for one in series], np.uint64)
+        at = np.minimum(np.searchsorted(sorted_fps, wanted), max(len(order) - 1, 0))
+        first = np.full(len(series), NOTHING)
+        if len(order):
+            first = np.where(sorted_fps[at] == wanted, ts[order[at]], NOTHING)
+        late = first <= self._barrier
+        # In the order of event time, what is due comes before what is decided now.
+        outputs = self._release(self._barrier) if late.any() and not again else []
+        for one, row_ms, is_late in zip(series, first.tolist(), late.tolist(), strict=True):
+            if is_late:
+                if not again and self.engine.known(one.fp) is None:
+                    self.engine.admit(one, max(self._barrier, 0))
+                continue
             if self.engine.known(one.fp) is None or self.engine.expected(one.fp):
-                if first > self._barrier:
-                    after = max(self._barrier, step_floor(first - 1, self.settings.detect.step_ms))
-                    if not self.engine.expect(one, after, first):
-                        continue
-                elif not self.engine.expected(one.fp):
-                    overdue.append(one)
-            if first > self._barrier:
-                heapq.heappush(self._pending, (first, msgspec.msgpack.encode(one)))
-        return overdue
+                after = max(self._barrier, step_floor(row_ms - 1, self.settings.detect.step_ms))
+                if not self.engine.expect(one, after, row_ms):
+                    continue
+            heapq.heappush(self._pending, (row_ms, msgspec.msgpack.encode(one)))
+        return outputs
 
     # releasing
 
@@ -201,13 +201,16 @@ class ShardCore:
         while self._pending and self._pending[0][0] <= to_ms:
             at, raw = heapq.heappop(self._pending)
             series = msgspec.msgpack.decode(raw, type=Series)
-            # While anything waits, series may come and go before `at`: only then is it clear what holds.
-            if self.engine.admission.waiting or self.engine.known(series.fp) != series:
-                decided += self._run_to(step_floor(at - 1, step))
-                if self.engine.known(series.fp) is None:
-                    self.engine.expect(series, self.released, at, again=True)
-                else:
-                    self.engine.describe(series, at)
+            before = step_floor(at - 1, step)
+            # While anything waits, or where idle series go, series may come and go before `at`: only
+            # then is it clear what holds.
+            if (
+                self.engine.admission.waiting
+                or before >= self._sweep_after(self.released)
+                or self.engine.known(series.fp) != series
+            ):
+                decided += self._run_to(before)
+                self.engine.describe_due(series, self.released, at)
         decided += self._run_to(to_ms)
         decided.sort(key=Decided.order)
         outputs: list[Output] = []
@@ -220,10 +223,8 @@ class ShardCore:
 
     def _run_to(self, to_ms: int) -> list[Decided]:
         decided: list[Decided] = []
-        every = max(60_000, self.settings.detect.series_idle_ms // 16)
         while self.released < to_ms:
-            sweep_at = step_ceil(self.released + 1, every)
-            sweep_at = step_ceil(sweep_at, self.settings.detect.step_ms)
+            sweep_at = self._sweep_after(self.released)
             target = min(to_ms, sweep_at)
             target = min(target, self._pause(target))
             decided += self.engine.run(self.held.take(target), target)
@@ -231,6 +232,11 @@ class ShardCore:
             if target == sweep_at:
                 self.engine.sweep(target)
         return decided
+
+    def _sweep_after(self, ms: int) -> int:
+        """The next step end after `ms` at which idle series are forgotten."""
+        every = max(60_000, self.settings.detect.series_idle_ms // 16)
+        return step_ceil(step_ceil(ms + 1, every), self.settings.detect.step_ms)
 
     def _pause(self, to_ms: int) -> int:
         """Where a run has to end so that the series limits do not depend on where it ends."""
