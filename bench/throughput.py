@@ -1,6 +1,7 @@
 """Records and points a second: our stages beside every peer, on one broker and the same data.
 
-    python -m bench.throughput [--runs 5] [--records 1000000] [--points 6000000] [--series 2000] [--json FILE]
+    python -m bench.throughput [--runs 5] [--records 1000000] [--points 12000000]
+        [--series 2000] [--json FILE]
 
 Starts an Apache Kafka (or takes --kafka HOST:PORT), writes one topic of JSON lines and one of OTLP
 batches of 500 points, and lets each reader read it from the beginning, one process at a time, in turns:
@@ -184,7 +185,7 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--records", type=int, default=1_000_000, help="JSON lines")
-    parser.add_argument("--points", type=int, default=6_000_000, help="OTLP points")
+    parser.add_argument("--points", type=int, default=12_000_000, help="OTLP points")
     parser.add_argument("--series", type=int, default=2_000, help="a multiple of 500")
     parser.add_argument("--kafka", help="an existing broker instead of one of its own")
     parser.add_argument("--json", type=Path, help="also write the figures here")

@@ -118,7 +118,8 @@ class Worker:
 
     def beginning(self, stage: str, timeout_s: float = 90) -> Reading:
         """The last reading before the stage was given partitions: joining the group is not counted."""
-        before: Reading | None = None
+        # Should it be given partitions before it answers at all, its start is counted, too.
+        before = Reading(time.perf_counter(), 0.0, 0)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.process.poll() is None:
             # Clocks first: on a busy machine the answer may be old by the time it is here.
@@ -126,14 +127,17 @@ class Worker:
             placed = self.text("/lag")
             if placed is not None:
                 if any(row["stage"] == stage for row in json.loads(placed)):
-                    return before or Reading(wall, cpu, 0)
+                    return before
                 before = Reading(wall, cpu, 0)
             time.sleep(0.01)
         tail = self.log.read_text(errors="replace")[-2000:]
         raise SystemExit(f"{self.name}: {stage} was given nothing to read; its log ends\n{tail}")
 
-    def until(self, stage: str, records: int, timeout_s: float = 600, every_s: float = 0.05) -> Reading:
-        """The reading at which `stage` has `records`. Ends the program with the log's end if it does not."""
+    def until(self, stage: str, records: int, timeout_s: float = 600, every_s: float = 0.25) -> Reading:
+        """The reading at which `stage` has `records`. Ends the program with the log's end if it does not.
+
+        Asked seldom, because answering costs the worker milliseconds of CPU.
+        """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.process.poll() is None:
             found = self.reading(stage)

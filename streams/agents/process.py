@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.agents import patience, tolerant
+from streams.agents import compression, patience, tolerant
 from streams.agents.app import AppConfig, StageApp, build_app
 from streams.agents.checkpoints import CheckpointStore
 from streams.agents.observe import ObserveConfig, Observer
@@ -189,6 +189,7 @@ async def run_worker(
     if missing:
         raise StartError(f"this Faust lacks {', '.join(missing)}: install the pinned faust-streaming")
     tolerant.install()
+    compression.install()
     patience.install()
     preparing = asyncio.create_task(_prepare(config, stages, specs, plan_for))
     stopping = asyncio.create_task(stop.wait())
