@@ -41,9 +41,9 @@ class Scorer:
             return scores
         nan = np.full((4, len(fps)), np.nan)
         nan[:, timed] = scores[:4]
-        state = np.zeros(len(fps), np.uint8)
-        state[timed] = scores.state
-        return Scores(nan[0], nan[1], nan[2], nan[3], state)
+        codes = np.zeros((2, len(fps)), np.uint8)
+        codes[:, timed] = scores[4:]
+        return Scores(nan[0], nan[1], nan[2], nan[3], codes[0], codes[1])
 
     def _fp(self, name: str) -> int:
         known = self.fps.get(name)
