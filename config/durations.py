@@ -27,3 +27,11 @@ def in_words(ms: int) -> str:
         if ms and ms % size == 0:
             return f"{ms // size} {unit}"
     return f"{ms} ms"
+
+
+def rounded(ms: int) -> str:
+    """In the largest unit of which it has one: "6 min", "2.5 h"."""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        if ms >= size:
+            return f"{round(ms / size, 1):g} {unit}"
+    return f"{ms} ms"

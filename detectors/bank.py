@@ -123,6 +123,10 @@ class Bank:
             raise LookupError(f"slot {slot} is free")
         return series
 
+    def control_of(self, series: Series) -> Control:
+        """What the rules make of a series, known or not."""
+        return self._controls.of(series)
+
     def control_at(self, slot: int) -> Control:
         return self._control[slot]
 
