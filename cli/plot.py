@@ -30,6 +30,7 @@ GAP = 5.0
 """a line is broken where nothing came for so many of its usual intervals"""
 TITLE_CHARS = 90
 BLUE, SKY, VERMILLION, GREEN, ORANGE = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#E69F00"
+YELLOW = "#F0E442"
 
 
 class Look(NamedTuple):
@@ -39,10 +40,11 @@ class Look(NamedTuple):
     ink: str
     faint: str
     value: str
+    expected: str
 
 
-LIGHT = Look("#FFFFFF", "#222222", "#BBBBBB", "#333333")
-DARK = Look("#16191D", "#E6E6E6", "#4A4F55", "#DDDDDD")
+LIGHT = Look("#FFFFFF", "#222222", "#BBBBBB", "#333333", BLUE)
+DARK = Look("#16191D", "#E6E6E6", "#4A4F55", "#DDDDDD", YELLOW)
 
 
 def matplotlib() -> Any:
@@ -76,6 +78,8 @@ def check_target(path: Path) -> None:
 
 def draw(curves: Sequence[Curve], path: Path, title: str, dark: bool = False) -> list[Path]:
     """One picture of all, or one a series in a folder; the files written."""
+    if not curves:
+        return []
     if path.suffix.lower() in SUFFIXES:
         _picture(curves, path, title, DARK if dark else LIGHT)
         return [path]
@@ -115,16 +119,15 @@ def _picture(curves: Sequence[Curve], path: Path, title: str, look: Look) -> Non
         "font.size": 9,
         "axes.edgecolor": look.faint,
         "hatch.linewidth": 0.6,
-        "svg.hashsalt": "tocsin",
         "text.parse_math": False,
         **dict.fromkeys(colours, look.ink),
     }
     with rc_context(style):
         figure: Any = Figure(
-            figsize=(WIDTH, PANEL * max(1, len(curves)) + TOP), facecolor=look.paper, layout="constrained"
+            figsize=(WIDTH, PANEL * len(curves) + TOP), facecolor=look.paper, layout="constrained"
         )
         figure.get_layout_engine().set(h_pad=0.06, hspace=0.02)
-        panels = figure.subfigures(len(curves), 1, squeeze=False)[:, 0] if curves else []
+        panels = figure.subfigures(len(curves), 1, squeeze=False)[:, 0]
         handles: dict[str, Any] = {}
         for panel, curve in zip(panels, curves, strict=True):
             panel.set_facecolor(look.paper)
@@ -137,7 +140,7 @@ def _picture(curves: Sequence[Curve], path: Path, title: str, look: Look) -> Non
             frameon=False,
             labelcolor=look.ink,
         )
-        # No date of making inside: equal tables give equal files.
+        # No date of making inside: equal tables give equal pictures.
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
         figure.savefig(path, dpi=120, facecolor=look.paper, metadata=metadata)
 
@@ -206,7 +209,12 @@ def _values(axes: Any, curve: Curve, times: Any, look: Look) -> dict[str, Any]:
         zorder=1,
     )
     (expected,) = axes.plot(
-        when, _broken(curve.expected, breaks), color=BLUE, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2
+        when,
+        _broken(curve.expected, breaks),
+        color=look.expected,
+        linewidth=0.9,
+        linestyle=(0, (4, 2)),
+        zorder=4,
     )
     return {"value": handle, "expected": expected, "band": band}
 
@@ -221,7 +229,8 @@ def _limits(axes: Any, curve: Curve) -> None:
     band_high = np.nanquantile(curve.upper, 0.98) if np.isfinite(curve.upper).any() else high
     low = min(low, max(float(band_low), low - 0.5 * size))
     high = max(high, min(float(band_high), high + 0.5 * size))
-    axes.set_ylim(low - 0.06 * (high - low), high + 0.14 * (high - low))
+    room = max(high - low, size)
+    axes.set_ylim(low - 0.06 * room, high + 0.14 * room)
 
 
 def _marks(axes: Any, curve: Curve, times: Any, spans: list[tuple[int, int]], look: Look) -> dict[str, Any]:
@@ -259,8 +268,10 @@ def _marks(axes: Any, curve: Curve, times: Any, spans: list[tuple[int, int]], lo
 
 
 def _score(axes: Any, curve: Curve, times: Any, look: Look) -> None:
-    score = np.nan_to_num(curve.score)
-    axes.fill_between(times, 0, score, color=ORANGE, alpha=0.85, linewidth=0.4)
+    breaks = _breaks(curve)
+    when = np.insert(times, breaks, times[breaks - 1]) if len(breaks) else times
+    score = _broken(np.nan_to_num(curve.score), breaks)
+    axes.fill_between(when, 0, score, color=ORANGE, alpha=0.85, linewidth=0.4)
     axes.axhline(curve.fire, color=look.ink, linewidth=0.7, linestyle=":")
     axes.set_ylim(0, 1.02)
     axes.set_yticks([0, 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,7 +128,7 @@ def curves(path: Path, wanted: Sequence[Scored], windows: Windows | None) -> lis
     held: dict[str, _Raw | _Joined] = {
         one.name: _Raw() if one.rows <= MOST_POINTS else _Joined(one.first_ms, one.last_ms) for one in wanted
     }
-    for names, ts, value, figures, state, label in _scored_rows(path):
+    for names, ts, value, figures, state, label in _scored_rows(path, held):
         for name in dict.fromkeys(names):
             if name not in held:
                 continue
@@ -168,44 +168,45 @@ def alert_spans(curve: Curve) -> list[tuple[int, int]]:
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _scored_rows(path: Path) -> Iterator[tuple[list[str], I64, F64, F64, Any, Any]]:
-    """(names, ts, value, figures, state, label) of a scored table, chunk by chunk."""
+def _scored_rows(
+    path: Path, wanted: Mapping[str, Any]
+) -> Iterator[tuple[list[str], I64, F64, F64, Any, Any]]:
+    """(names, ts, value, figures, state, label) of the wanted rows of a scored table, chunk by chunk."""
     for header, columns in _columns(path):
         plain = [name.strip().lower() for name in header]
+        place = {
+            what: next((plain.index(name) for name in NAMES.get(what, (what,)) if name in plain), None)
+            for what in (*NAMES, *ADDED)
+        }
+        named = [columns[at] for what in ("service", "metric", "series") if (at := place[what]) is not None]
+        if named:
+            texts = ([("" if cell is None else str(cell)) for cell in cells] for cells in named)
+            names = [" ".join(filter(None, parts)) for parts in zip(*texts, strict=True)]
+        else:
+            names = [""] * len(columns[0])
+        keep = [i for i, name in enumerate(names) if name in wanted]
+        if not keep:
+            continue
 
-        def column(
-            what: str, columns: list[list[Any]] = columns, plain: list[str] = plain
-        ) -> list[Any] | None:
-            place = next((plain.index(name) for name in NAMES.get(what, (what,)) if name in plain), None)
-            return None if place is None else columns[place]
+        def cells(what: str, at: Any = place, rows: Any = columns, which: list[int] = keep) -> list[Any]:
+            return [] if at[what] is None else [rows[at[what]][i] for i in which]
 
-        n = len(columns[0])
-        texts = [column(what) for what in ("service", "metric", "series")]
-        present = [
-            [("" if cell is None else str(cell)) for cell in cells] for cells in texts if cells is not None
-        ]
-        names = (
-            [" ".join(p for p in parts if p) for parts in zip(*present, strict=True)] if present else [""] * n
-        )
-        numbers = np.array([_numbers(column(what)) for what in ("value", *_FIGURES)])
-        state = np.array([STATES.index(cell) for cell in column("state") or []], np.uint8)
-        label = column("label")
         yield (
-            names,
-            np.array([to_ms(cell) for cell in column("ts") or []], np.int64),
-            numbers[0],
-            numbers[1:],
-            state,
-            np.nan_to_num(_numbers(label)) > 0 if label is not None else np.zeros(n, np.bool_),
+            [names[i] for i in keep],
+            np.array([to_ms(cell) for cell in cells("ts")], np.int64),
+            _numbers(cells("value")),
+            np.array([_numbers(cells(what)) for what in _FIGURES]),
+            np.array([STATES.index(cell) for cell in cells("state")], np.uint8),
+            np.nan_to_num(_numbers(cells("label") or [0] * len(keep))) > 0,
         )
 
 
-def _numbers(cells: list[Any] | None) -> F64:
+def _numbers(cells: list[Any]) -> F64:
     truth = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
     return np.array(
         [
             np.nan if c is None else truth.get(c.lower(), to_number(c)) if isinstance(c, str) else float(c)
-            for c in cells or []
+            for c in cells
         ]
     )
 

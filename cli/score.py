@@ -44,7 +44,7 @@ def score(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled stretches for the pictures: JSON {series: [[start, end], ...]}.",
+            help="Labelled stretches for the pictures: JSON, by series a list of pairs start, end.",
             show_default=False,
         ),
     ] = None,
@@ -155,6 +155,6 @@ def _say(summary: dict[str, Any], as_json: bool, output: Path) -> None:
     if pictures:
         files = pictures["files"]
         where = ", ".join(files[:2]) + (" …" if len(files) > 2 else "")
-        to.print(f"{pictures['series']:,} series drawn → {where or 'nothing'}")
+        to.print(f"{pictures['series']:,} series drawn → {where or 'nothing'}", soft_wrap=True)
         if pictures["left_out"]:
             to.print(f"  {pictures['left_out']:,} series with fewer alerts and lower scores not drawn")
