@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from config.control import BURN_RATES
 from config.durations import in_words, millis, rounded
 from config.load import ConfigError, load
 from config.matchers import REMEMBERED, parse
@@ -113,3 +115,27 @@ def test_a_bad_rule_or_objective_is_named_with_what_was_expected(
         load(path)
     assert says in str(error.value)
     assert str(path) in str(error.value)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_commented_example_is_a_valid_configuration(tmp_path: Path) -> None:
+    """Every key of a rule and of an objective, as config/tocsin.yaml shows it."""
+    text = (ROOT / "config" / "tocsin.yaml").read_text()
+    text = re.sub(r"^  (rules|slos): \[\]", r"  \1:", text, flags=re.MULTILINE)
+    path = tmp_path / "tocsin.yaml"
+    path.write_text(re.sub(r"^  #(  .*)$", r"  \1", text, flags=re.MULTILINE))
+    (rule,), (slo,) = load(path).detect.rules, load(path).detect.slos
+    assert None not in [getattr(rule, key) for key in rule.__struct_fields__]
+    assert slo.burn_rates == BURN_RATES
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_examples_of_the_documentation_are_valid(tmp_path: Path, which: int) -> None:
+    """docs/control.md shows what loads."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "control.md").read_text(), re.DOTALL)
+    path = tmp_path / "tocsin.yaml"
+    path.write_text(blocks[which])
+    detect = load(path).detect
+    assert len(detect.rules) + len(detect.slos) >= 3
