@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from itertools import pairwise
+
 import msgspec
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from detectors.bank import Bank
 from detectors.control import FIELDS, Controls
 from streams.records.pages import Series
 from tests.detectors.bankdata import T0, feed, firing, noise, series
+from tests.detectors.test_bank import MANY, rows
 
 LATENCY = series(metric="latency", unit="s", route="/pay")
 
@@ -266,7 +271,44 @@ def test_a_series_with_thresholds_is_judged_by_them_alone() -> None:
     assert (out.lower[-1], out.upper[-1]) == (-np.inf, 80.0)
 
 
-# restarts
+# cuts and restarts
+
+EVERY_KIND = (
+    Rule(hold_for="6s", keep_firing_for="10s", sensitivity="high"),
+    Rule(matchers=('i=~"[12]"',), direction="up", max_severity="warning"),
+    Rule(matchers=('i="3"',), warning_above=12.0, critical_above=25.0),
+    Rule(matchers=('i="4"',), watch=False),
+)
+
+
+def run_cut(cuts: list[int]) -> list[Alert]:
+    """Rows cut into calls, restored from a snapshot before each."""
+    fps, ts, values = rows()
+    one, found = bank(*EVERY_KIND), []
+    for each in MANY:
+        one.describe(each)
+    for a, b in pairwise([0, *sorted(cuts), len(fps)]):
+        one = restarted(one, *EVERY_KIND)
+        found += one.feed(fps[a:b], ts[a:b], values[a:b])
+    return found
+
+
+def test_cuts_and_restores_change_nothing_with_rules() -> None:
+    """Every version of every alert."""
+    whole = run_cut([])
+    assert {alert.severity for alert in whole} > {"warning"}
+    assert run_cut([5, 300, 301, 900]) == whole
+
+
+def test_plain_python_gives_the_same_alerts_with_rules() -> None:
+    """Without numba the same functions say the same."""
+    script = (
+        "import sys; sys.modules['numba'] = None\n"
+        "from tests.detectors.test_control import run_cut\n"
+        "sys.stdout.write(repr(run_cut([100])))\n"
+    )
+    plain = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert plain.stdout == repr(run_cut([100]))
 
 
 def restarted(old: Bank, *rules: Rule) -> Bank:
