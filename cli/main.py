@@ -28,11 +28,15 @@ COMMANDS = {
     "backtest": "Run the whole pipeline over files.",
     "replay": "Publish files into Kafka.",
     "diagnose": "Rank the likely root cause of faults in files.",
+    "config": "Check a settings file, and see which rules apply to a series.",
     "dev": "Kafka and ClickHouse on this machine, from pip packages alone.",
 }
 """command -> its line in the help; module and function carry the command's name"""
 
-MODULES = {"ack": "cli.actions", "resolve": "cli.actions"}
+MODULES = {"ack": "cli.actions", "resolve": "cli.actions", "config": "cli.configuration"}
+
+GROUPS = ("config", "dev")
+"""commands with commands of their own"""
 
 
 class LazyGroup(TyperGroup):
@@ -45,7 +49,7 @@ class LazyGroup(TyperGroup):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(MODULES.get(name, f"cli.{name}"))
-        if name == "dev":
+        if name in GROUPS:
             group = typer.main.get_group(module.app)
             group.name = name
             return group

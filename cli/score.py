@@ -1,4 +1,4 @@
-"""`tocsin score`: a file of samples in, the same rows with what the detectors thought of them out."""
+"""`tocsin score`: a table of samples in, the same rows with what the detectors thought of them out."""
 
 from __future__ import annotations
 
@@ -6,90 +6,72 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from, stderr
 from cli.errors import CliError
-from cli.samples import NO_TIME, Chunk, open_input, open_output
-from config.settings import Detect
-from detectors.bank import STATES, Bank, Scores
-from streams.records.digest import fingerprint
-from streams.records.pages import Series
+from cli.output import some
+from cli.samples import open_input
+from cli.scored import STDOUT, open_output
+from cli.scorer import Scored, Scorer
 
-
-class Scorer:
-    """The live bank over series that are known by a name alone, so without a minimum effect."""
-
-    def __init__(self, config: Detect) -> None:
-        self.bank = Bank(config)
-        self.fps: dict[str, int] = {}
-        self.alerts = 0
-        self.rows = 0
-        self.untimed = 0
-
-    def score(self, chunk: Chunk) -> Scores:
-        """Scores of a chunk's rows, in its order. Rows without a readable time are left out, counted."""
-        fps = np.array([self._fp(name) for name in chunk.series], np.uint64)
-        timed = chunk.ts != NO_TIME
-        alerts, scores = self.bank.feed_scored(fps[timed], chunk.ts[timed], chunk.values[timed])
-        self.rows += len(fps)
-        self.untimed += int(len(fps) - timed.sum())
-        self.alerts += sum(alert.state == "firing" and alert.version == 1 for alert in alerts)
-        if timed.all():
-            return scores
-        nan = np.full((4, len(fps)), np.nan)
-        nan[:, timed] = scores[:4]
-        state = np.zeros(len(fps), np.uint8)
-        state[timed] = scores.state
-        return Scores(nan[0], nan[1], nan[2], nan[3], state)
-
-    def _fp(self, name: str) -> int:
-        known = self.fps.get(name)
-        if known is None:
-            labels = (("series", name),)
-            known = self.fps[name] = fingerprint("", "", labels)
-            self.bank.describe(Series(known, "", "", labels))
-        return known
-
-    def summary(self) -> dict[str, Any]:
-        """Counts, by what they say."""
-        counters = self.bank.counters
-        return {
-            "rows": self.rows,
-            "series": len(self.fps),
-            "alerts": self.alerts,
-            "repeated_or_backward_rows": counters["repeated_rows"],
-            "nonfinite_rows": counters["nonfinite_rows"],
-            "rows_without_time": self.untimed,
-            "rows_of_evicted_series": counters["unknown_rows"],
-        }
+ODD = (
+    "repeated_or_backward_rows",
+    "nonfinite_rows",
+    "rows_without_time",
+    "rows_of_evicted_series",
+    "rows_of_excluded_series",
+)
+"""counts worth a line when they are not zero"""
 
 
 def score(
     source: Annotated[
         Path,
-        typer.Argument(metavar="INPUT", help="CSV or Parquet with columns series (or file), ts, value."),
+        typer.Argument(
+            metavar="INPUT", help="CSV or Parquet with columns series, ts, value; - is CSV from stdin."
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV or Parquet, by its extension.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="CSV or Parquet, by its extension; - is CSV to stdout.")
+    ],
     config: ConfigFile = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a picture per series, or one .png, .svg or .pdf.", show_default=False),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled stretches for the pictures: JSON, by series a list of pairs start, end.",
+            show_default=False,
+        ),
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="Pictures on dark paper.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a file of metrics.
+    """Score a table of metrics.
 
-    Writes the same rows in the same order with score, expected, lower, upper and state (warming, ok,
-    pending, firing). ts may be milliseconds, seconds or ISO 8601 (UTC unless it says otherwise). Each
-    series is scored strictly in the order of its rows, by the code that runs live.
+    Writes the same rows in the same order with score [0, 1], expected, lower, upper, state (warming, ok,
+    pending, firing) and reason, in words, by the code and the configuration that run live. Columns are found
+    by name: ts (or timestamp, time, datetime), value, and, if there is more than one, series (or file,
+    name); service, metric and unit are used where they are. ts may be seconds, milliseconds or ISO 8601, UTC
+    unless it says otherwise.
 
     Examples:
 
       tocsin score metrics.csv -o scored.csv
 
-      tocsin score metrics.parquet -o scored.parquet --json
+      tocsin score metrics.parquet -o scored.parquet --plot pictures
+
+      tocsin score cpu.csv -o scored.csv --plot cpu.png --labels incidents.json
+
+      zcat old.csv.gz | tocsin score - -o - -c tocsin.yaml > scored.csv
     """
-    if source.resolve() == output.resolve():
+    if output != STDOUT and source.resolve() == output.resolve():
         raise CliError("input and output are the same file", "name another output")
+    windows = _pictures_wanted(plot, labels, output)
     began = time.monotonic()
     scorer = Scorer(settings_from(config).detect)
     reader = open_input(source)
@@ -100,7 +82,7 @@ def score(
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(reader.unit),
-            TimeRemainingColumn(),
+            TimeElapsedColumn(),
             console=stderr,
             transient=True,
             disable=not stderr.is_terminal,
@@ -108,21 +90,71 @@ def score(
     ):
         task = progress.add_task("", total=reader.total)
         for chunk in reader.chunks():
-            writer.write(chunk, scorer.score(chunk), STATES)
+            writer.write(chunk, scorer.score(chunk))
             progress.update(task, completed=reader.done)
     summary = scorer.summary() | {"seconds": round(time.monotonic() - began, 3), "output": str(output)}
-    if as_json:
+    if plot is not None:
+        title = source.stem if source.name != "-" else "standard input"
+        summary["pictures"] = _draw(scorer.series, plot, output, title, windows, dark)
+    _say(summary, as_json, output)
+
+
+def _pictures_wanted(plot: Path | None, labels: Path | None, output: Path) -> Any:
+    """The labels for the pictures; what is wrong with them is said before the work begins."""
+    if plot is None:
+        if labels is not None:
+            raise CliError("--labels is for pictures", "add --plot DIR")
+        return None
+    if output == STDOUT:
+        raise CliError(
+            "--plot reads the output file, and that is standard output", "name a file: -o scored.csv"
+        )
+    from cli.plot import check_target
+    from cli.plotdata import windows_from
+
+    check_target(plot)
+    return windows_from(labels) if labels is not None else None
+
+
+def _draw(
+    series: list[Scored], plot: Path, output: Path, title: str, windows: Any, dark: bool
+) -> dict[str, Any]:
+    """The series with most alerts first, then those with the highest scores."""
+    from cli.plot import draw, targets
+    from cli.plotdata import curves
+
+    order = sorted(series, key=lambda one: (-one.alerts, -one.highest, one.name))
+    drawn = [one for one in order if one.rows and one.first_ms <= one.last_ms][: targets(plot)]
+    files = draw(curves(output, drawn, windows), plot, title, dark)
+    unknown = sorted(set(windows.of) - {one.name for one in series}) if windows else []
+    if windows and len(unknown) == len(windows.of):
+        stderr.print(
+            f"tocsin: no label is for a series of this table ({unknown[0]!r} is not there)", markup=False
+        )
+    return {
+        "files": [str(file) for file in files],
+        "series": len(drawn),
+        "left_out": len(series) - len(drawn),
+    }
+
+
+def _say(summary: dict[str, Any], as_json: bool, output: Path) -> None:
+    if as_json and output != STDOUT:
         print_json(summary)
         return
-    console.print(
+    to = stderr if output == STDOUT else console
+    to.print(
         f"{summary['rows']:,} rows of {summary['series']:,} series scored in {summary['seconds']:.1f} s, "
-        f"{summary['alerts']:,} alerts fired -> {output}"
+        f"{some(summary['alerts'], 'alert')} fired → {'standard output' if output == STDOUT else output}",
+        soft_wrap=True,
     )
-    for name in (
-        "repeated_or_backward_rows",
-        "nonfinite_rows",
-        "rows_without_time",
-        "rows_of_evicted_series",
-    ):
+    for name in ODD:
         if summary[name]:
-            console.print(f"  {summary[name]:,} {name.replace('_', ' ')}: kept, not scored")
+            to.print(f"  {summary[name]:,} {name.replace('_', ' ')}: kept, not scored")
+    pictures = summary.get("pictures")
+    if pictures:
+        files = pictures["files"]
+        where = ", ".join(files[:2]) + (" …" if len(files) > 2 else "")
+        to.print(f"{pictures['series']:,} series drawn → {where or 'nothing'}", soft_wrap=True)
+        if pictures["left_out"]:
+            to.print(f"  {pictures['left_out']:,} series with fewer alerts and lower scores not drawn")

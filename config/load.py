@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from config.control import problems
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings
 
 ENVIRONMENT = {
@@ -97,6 +98,8 @@ def _check(settings: Settings, source: str) -> None:
             f"{source}: detect.clear_score is {detect.clear_score}: "
             f"expected less than detect.fire_score ({detect.fire_score})"
         )
+    for key, value, expected in problems(detect.rules, detect.slos, detect.fire_score, detect.clear_score):
+        raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     names = [topic.name for topic in settings.topics.inputs]
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.action_results, topics.deadletters]

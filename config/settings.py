@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from config.control import Rule, Slo
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Millis = Annotated[int, Meta(ge=0)]
@@ -139,6 +141,10 @@ class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_templates_per_service: Count = 1_000
     deadletter_ratio: Share = 0.5
     """share of refused records in a window that raises an alert"""
+    rules: tuple[Rule, ...] = ()
+    """what holds for which series; of the rules that match, the later ones win key by key"""
+    slos: tuple[Slo, ...] = ()
+    """service level objectives whose burn rate is watched"""
 
 
 class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -27,7 +27,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from detectors.alert import Alert, alert_id
+from detectors.alert import SEVERITIES, Alert, alert_id
 from detectors.cadence import FAR
 from detectors.state import Records
 from detectors.words import clock, name_of
@@ -200,6 +200,9 @@ class Absences:
             what = f"{series.service}: {len(gone)} series absent"
         else:
             what = f"{series.service}{f' instance {instance}' if instance else ''}: no telemetry"
+        severity = "warning" if scope == "series" else "error"
+        if single:
+            severity = SEVERITIES[min(SEVERITIES.index(severity), int(slots["cap"][last]))]
         silence = f"{(now_ms - heard) / 1000:.0f} s; usually every {cadence / 1000:g} s"
         alert = Alert(
             id=alert_id(fingerprint, "absent", started),
@@ -209,7 +212,7 @@ class Absences:
             fingerprint=fingerprint,
             service=series.service,
             metric=series.metric if single else TELEMETRY,
-            severity="warning" if scope == "series" else "error",
+            severity=severity,
             started_at=started,
             detected_at=now_ms,
             last_seen_at=now_ms,

@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from config.settings import Detect
-from detectors import kernel, snapshots
+from detectors import kernel, leaving, snapshots
 from detectors.absence import Absences
 from detectors.alert import Alert
 from detectors.cadence import FAR
+from detectors.control import SPARSE, Control, Controls, set_up
+from detectors.excluded import Excluded
 from detectors.gate import STATES
 from detectors.index import Index
 from detectors.metric_alerts import metric_alert
-from detectors.rules import rule_for
 from detectors.state import EVENT, Arrays, Records
-from detectors.words import habits, instance_of
+from detectors.words import instance_of
 from streams.records.pages import F64, I64, U64, Series
 
 EVENTS_AT_ONCE = 512
@@ -43,15 +44,14 @@ class Scores(NamedTuple):
     """where the score would reach `fire_score`, going by the level alone"""
     state: npt.NDArray[np.uint8]
     """index into `STATES`"""
+    reason: npt.NDArray[np.uint8]
+    """what gave the score: `BY_LEVEL` to `BY_RULE` of `detectors.gate`"""
 
 
 _CONFIG = np.dtype(
     [
         ("warmup", "<i8"),
-        ("fire_score", "<f8"),
         ("clear_score", "<f8"),
-        ("hold_samples", "<i8"),
-        ("clear_samples", "<i8"),
         ("absent_intervals", "<f8"),
         ("absent_min_ms", "<i8"),
     ]
@@ -75,10 +75,7 @@ class Bank:
         self._settings = np.zeros(1, _CONFIG)
         self._settings[0] = (
             config.warmup_samples,
-            min(config.fire_score, 0.999),
             config.clear_score,
-            config.hold_samples,
-            config.clear_samples,
             config.absent_intervals,
             config.absent_min_ms,
         )
@@ -86,6 +83,11 @@ class Bank:
         self._index = Index()
         self._series: list[Series | None] = []
         self._instance: list[str] = []
+        self._control: list[Control] = []
+        self._controls = Controls(config)
+        self.excluded = Excluded(config.max_series_per_shard)
+        self.leaving: set[int] = set()
+        """slots of series that are excluded from now on: their alerts end with the step"""
         self._free: list[int] = []
         self._services: dict[str, int] = {}
         """service to a number that is never used again"""
@@ -98,6 +100,7 @@ class Bank:
         self.counters: dict[str, int] = {
             "evicted_series": 0, "expired_series": 0,
             "unknown_rows": 0, "repeated_rows": 0, "nonfinite_rows": 0,
+            "excluded_rows": 0,
         }  # fmt: skip
         self._events: Records = np.zeros(EVENTS_AT_ONCE, EVENT)
         self._idle_check = 0
@@ -119,6 +122,13 @@ class Bank:
         if series is None:
             raise LookupError(f"slot {slot} is free")
         return series
+
+    def control_of(self, series: Series) -> Control:
+        """What the rules make of a series, known or not."""
+        return self._controls.of(series)
+
+    def control_at(self, slot: int) -> Control:
+        return self._control[slot]
 
     def instance_at(self, slot: int) -> str:
         return self._instance[slot]
@@ -146,9 +156,17 @@ class Bank:
 
         `sparse`: derived rows that come only when there is enough to derive them from (quantiles,
         error ratios, log rates); such a series is never absent. When the bank is full, the least
-        recently seen series are forgotten, oldest first, and counted.
+        recently seen series are forgotten, oldest first, and counted. A series that a rule excludes
+        takes no place.
         """
         known = self.slots_of([series.fp])
+        control = self._controls.of(series)
+        if not control.watch:
+            self.excluded.add(series.fp)
+            self.leaving.update(known)
+            return
+        self.excluded.discard(series.fp)
+        self.leaving.difference_update(known)
         if not known:
             if len(self) >= self.config.max_series_per_shard:
                 self._evict()
@@ -157,21 +175,41 @@ class Bank:
             self._index.add(np.array([series.fp], np.uint64), np.array([slot], np.int64))
         else:
             slot = known[0]
-        if known and self._series[slot] == series and bool(self.slots["sparse"][slot]) == sparse:
+        if known and self._series[slot] == series and bool(self.slots["sparse"][slot] & SPARSE) == sparse:
             return
+        self._settle(slot, series, control, sparse)
+
+    def _settle(self, slot: int, series: Series, control: Control, sparse: bool) -> None:
+        """Everything of a slot that follows from description and configuration."""
         self._series[slot] = series
+        self._control[slot] = control
         self._instance[slot] = instance_of(series)
         self._service[slot] = self._number_of(series.service)
         s = self.slots[slot]
-        s["sparse"] = sparse
-        if sparse:
+        set_up(s, series, control, sparse)
+        if s["sparse"]:
             self._arrays.due[slot] = FAR
-        s["sense"], s["min_abs"], s["min_rel"] = habits(series)
-        s["rule"] = rule_for(series, self.config).at_least
+
+    def seat(self, series: Sequence[Series]) -> None:
+        """Give each of these, in a bank that is empty, the next slot, to be filled from a snapshot."""
+        for slot, one in enumerate(series):
+            self._new_slot()
+            self._series[slot] = one
+        fps = np.array([one.fp for one in series], np.uint64)
+        self._index.add(fps, np.arange(len(series), dtype=np.int64))
+
+    def take_over(self, slot: int) -> None:
+        """Hold a slot that was filled from a snapshot to the configuration of now."""
+        series = self.series_at(slot)
+        control = self._controls.of(series)
+        self._settle(slot, series, control, bool(self.slots["sparse"][slot] & SPARSE))
+        if not control.watch:
+            self.excluded.add(series.fp)
+            self.leaving.add(slot)
 
     def known(self, fps: U64) -> npt.NDArray[np.bool_]:
-        """Which fingerprints have been described and not forgotten."""
-        return self._index.lookup(fps) >= 0
+        """Which fingerprints have been described and not forgotten, excluded ones included."""
+        return (self._index.lookup(fps) >= 0) | self.excluded.among(fps)
 
     def _new_slot(self) -> int:
         if self._free:
@@ -182,6 +220,7 @@ class Bank:
             self._service = np.concatenate([self._service, np.full_like(self._service, -1)])
         self._series.append(None)
         self._instance.append("")
+        self._control.append(NO_CONTROL)
         return slot
 
     def _number_of(self, service: str) -> int:
@@ -196,14 +235,17 @@ class Bank:
         touched, fps = self.slots["touched"][used], self.slots["fp"][used]
         order = np.lexsort((fps, touched))
         n = max(1, len(used) // EVICT_SHARE)
-        self._forget(used[order[:n]].tolist())
+        self.forget(used[order[:n]].tolist())
         self.counters["evicted_series"] += n
 
-    def _forget(self, slots: list[int]) -> None:
+    def forget(self, slots: list[int]) -> None:
+        """Make room: nothing is known of the series in these slots any more."""
+        self.leaving.difference_update(slots)
         for slot in slots:
             self.absences.forget(self.series_at(slot).fp)
             self._series[slot] = None
             self._instance[slot] = ""
+            self._control[slot] = NO_CONTROL
             self._free.append(slot)
         self.slots["used"][slots] = 0
         self._service[slots] = -1
@@ -228,7 +270,7 @@ class Bank:
         """`feed`, and what was thought of each row."""
         n = len(fps)
         nan = np.full((4, n), np.nan)
-        scores = Scores(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8))
+        scores = Scores(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8), np.zeros(n, np.uint8))
         return self._feed(fps, ts, values, scores), scores
 
     def _feed(self, fps: U64, ts: I64, values: F64, scores: Scores | None) -> list[Alert]:
@@ -248,11 +290,15 @@ class Bank:
                 scores is not None, *out,
             )  # fmt: skip
             alerts += [
-                metric_alert(event, self.series_at(int(event["slot"])), self.config)
+                metric_alert(event, self.series_at(int(event["slot"])), self.control_at(int(event["slot"])))
                 for event in self._events[:n_events]
             ]
         self.now_ms = max(self.now_ms, int(ts.max()))
-        self.counters["unknown_rows"] += int(counts[kernel.UNKNOWN])
+        left_out = 0
+        if len(self.excluded) and counts[kernel.UNKNOWN]:
+            left_out = int(np.count_nonzero(self.excluded.among(fps) & (self._index.lookup(fps) < 0)))
+        self.counters["excluded_rows"] += left_out
+        self.counters["unknown_rows"] += int(counts[kernel.UNKNOWN]) - left_out
         self.counters["repeated_rows"] += int(counts[kernel.REPEATED])
         self.counters["nonfinite_rows"] += int(counts[kernel.NONFINITE])
         return alerts
@@ -261,11 +307,12 @@ class Bank:
 
     def next_due(self) -> int | None:
         """Event time (ms) at which `advance` has something to do although no row comes, or None."""
-        return self.absences.next_due(self, len(self._series))
+        return self.now_ms if self.leaving else self.absences.next_due(self, len(self._series))
 
     def advance(self, step_end_ms: int) -> list[Alert]:
         """The end of an event-time step: absences begin and end, long silent series are forgotten."""
         self.now_ms = max(self.now_ms, step_end_ms)
+        alerts = leaving.farewell(self, step_end_ms) if self.leaving else []
         if step_end_ms >= self._idle_check:
             # In fixed pieces of time, so that it does not matter how often this is called.
             every = max(1, self.config.series_idle_ms // 16)
@@ -275,9 +322,9 @@ class Bank:
             limit = step_end_ms // every * every - self.config.series_idle_ms - 2 * every
             idle = np.flatnonzero((slots["used"] != 0) & (slots["touched"] < limit))
             if len(idle):
-                self._forget(idle.tolist())
+                self.forget(idle.tolist())
                 self.counters["expired_series"] += len(idle)
-        return self.absences.advance(self, len(self._series), step_end_ms)
+        return alerts + self.absences.advance(self, len(self._series), step_end_ms)
 
     # state
 
@@ -286,8 +333,11 @@ class Bank:
         return snapshots.pack(self)
 
     def restore(self, blob: bytes) -> None:
-        """Take over a snapshot, into a fresh bank of the same configuration."""
+        """Take over a snapshot, into a fresh bank; its configuration holds from now on."""
         snapshots.unpack(self, blob)
 
 
-_NO_SCORES = Scores(np.empty(0), np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.uint8))
+NO_CONTROL = Controls(Detect()).of(Series(0, "", ""))
+"""of a free slot"""
+_NONE, _NO_STATES = np.empty(0), np.empty(0, np.uint8)
+_NO_SCORES = Scores(_NONE, _NONE, _NONE, _NONE, _NO_STATES, _NO_STATES)

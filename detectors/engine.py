@@ -20,6 +20,7 @@ from detectors.derive import njit
 from detectors.lines import Line
 from detectors.logs import Logs, LogsState
 from detectors.numbers import Numbers, NumbersState, Rows, merged
+from detectors.objectives import Objectives, ObjectivesState
 from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
 from streams.records import interned
@@ -61,6 +62,7 @@ class EngineState(msgspec.Struct, array_like=True):
     bank: bytes
     advanced: int
     admission: AdmissionState = msgspec.field(default_factory=AdmissionState)
+    objectives: ObjectivesState = msgspec.field(default_factory=ObjectivesState)
 
 
 NO_STEP = -(2**62)
@@ -72,7 +74,8 @@ class Engine:
     def __init__(self, config: Detect, max_series_per_service: int = 0) -> None:
         self.config = config
         self.admission = Admission(max_series_per_service, config.max_series_per_shard)
-        self.numbers = Numbers(config.max_series_per_shard)
+        self.objectives = Objectives(config.slos)
+        self.numbers = Numbers(config.max_series_per_shard, self.objectives)
         self.logs = Logs(config)
         self.topology = Topology()
         self.bank = Bank(config)
@@ -143,8 +146,10 @@ class Engine:
         numbers, dropped = self.admission.drop(due.numbers)
         histograms, more_dropped = self.admission.drop(due.histograms)
         rows, times, owners = self.numbers.run(numbers, histograms, to_ms)
+        burning = self.objectives.finish(to_ms, self.numbers.common_resource)
         self.logs.buckets.begin(self._activity(times, owners))
         decided = [Decided(end, alert) for end, alert in self.logs.run(due.lines, to_ms)]
+        decided += [Decided(step_ceil(end, self.config.step_ms), alert) for end, alert in burning]
         made_rows, made_series = self.logs.buckets.finish(to_ms)
         own_rows, own_series = self.admission.finish(dropped + more_dropped, self.numbers.table, to_ms)
         if own_rows:
@@ -220,6 +225,7 @@ class Engine:
             **self.logs.counters,
             **self.topology.counters,
             **self.admission.counters,
+            "refused_objectives": self.objectives.refused,
             "evicted_templates": self.logs.evicted_templates,
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }
@@ -233,10 +239,12 @@ class Engine:
             self.bank.snapshot(),
             self._advanced,
             self.admission.export(),
+            self.objectives.export(),
         )
 
     def restore(self, state: EngineState) -> None:
         """Take over a snapshot, into a fresh engine."""
+        self.objectives.load(state.objectives)
         self.numbers.load(state.numbers)
         self.logs.load(state.logs)
         self.topology.load(state.topology)

@@ -17,7 +17,9 @@ Severity comes from size, duration, and whether the direction is the bad one for
     critical  bad direction for sure, 30 spreads and five times (or a tenth of) the expected value,
               for a minute and ten samples
 
-State: 176 bytes.
+How long, in which directions and up to which severity may differ by series: `detectors.control`.
+
+State: 168 bytes.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from __future__ import annotations
 from typing import Any
 
 from detectors.compiled import part
+from detectors.control import NOT_CRITICAL, threshold_severity
 from detectors.level import ACCEPT_MS, ACCEPT_SAMPLES
 
 WARMING, OK, PENDING, FIRING = 0, 1, 2, 3
@@ -57,7 +60,6 @@ FIELDS = [
     ("clear_limit", "<f8", (TAILS,)),
     ("min_abs", "<f8"),
     ("min_rel", "<f8"),
-    ("rule", "<f8"),  # fires at or above; NaN none
     ("worst_value", "<f8"),
     ("worst_expected", "<f8"),
     ("worst_lower", "<f8"),
@@ -80,7 +82,7 @@ def severity_of(s: Any, ts: int) -> int:
     strength = s["worst_strength"]
     up = strength > 0.0
     if s["reason"] == BY_RULE:
-        return ERROR
+        return threshold_severity(s, ts)
     if s["sense"] != 0 and (s["sense"] > 0) != up:
         return INFO
     off = abs(s["worst_value"] - s["worst_expected"])
@@ -109,6 +111,7 @@ def begin_run(s: Any, ts: int) -> None:
     s["worst_strength"] = 0.0
     s["worst_score"] = 0.0
     s["candidate_n"] = 0.0
+    s["critical_since"] = NOT_CRITICAL
 
 
 @part
@@ -122,8 +125,11 @@ def remember_worst(
     strength: float,
     reason: int,
 ) -> None:
-    """Keep the sample that is farthest out."""
-    if s["run_n"] == 0 or abs(strength) > abs(s["worst_strength"]):
+    """Keep the sample that is farthest out; beyond a threshold the value itself says how far."""
+    farther = abs(strength) > abs(s["worst_strength"])
+    if reason == BY_RULE:
+        farther = value > s["worst_value"] if strength > 0.0 else value < s["worst_value"]
+    if s["run_n"] == 0 or farther:
         s["worst_value"] = value
         s["worst_expected"] = expected
         s["worst_lower"] = lower
@@ -134,9 +140,7 @@ def remember_worst(
 
 
 @part
-def step_run(
-    s: Any, ts: int, hot: bool, matters: bool, clear: bool, hold_samples: int, clear_samples: int
-) -> int:
+def step_run(s: Any, ts: int, hot: bool, matters: bool, clear: bool) -> int:
     """Move a run on by one sample; what it made of it, NOTHING to DROP."""
     s["run_n"] += 1
     lasting = s["run_n"] >= ACCEPT_SAMPLES and ts - s["run_start"] >= ACCEPT_MS and s["reason"] != BY_RULE
@@ -146,18 +150,20 @@ def step_run(
             return NOTHING
         if matters:
             s["hold"] += 1
-        if s["hold"] < hold_samples:
+        if s["hold"] < s["hold_samples"] or ts - s["run_start"] < s["hold_ms"]:
             if lasting:
                 s["state"] = OK
                 return DROP
             return NOTHING
         s["state"] = FIRING
         s["fired_at"] = ts
-        s["severity"] = severity_of(s, ts)
+        s["severity"] = min(severity_of(s, ts), s["cap"])
         s["version"] = 1
         return FIRE
     s["clear"] = s["clear"] + 1 if clear else 0
-    if s["clear"] >= clear_samples:
+    if s["clear"] == 1:
+        s["clear_since"] = ts
+    if s["clear"] >= s["clear_samples"] and ts - s["clear_since"] >= s["clear_ms"]:
         s["state"] = OK
         s["version"] += 1
         return RESOLVE
@@ -165,7 +171,7 @@ def step_run(
         s["state"] = OK
         s["version"] += 1
         return ACCEPT
-    severity = severity_of(s, ts)
+    severity = min(severity_of(s, ts), s["cap"])
     if severity > s["severity"]:
         s["severity"] = severity
         s["version"] += 1

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from detectors.cadence import NEVER, learn_cadence
 from detectors.compiled import kernel, part, source_digest
+from detectors.control import band_of, is_judged, level_of, note_level, strength_beyond
 from detectors.gate import (
     ACCEPT,
     BY_LEVEL,
@@ -139,11 +140,11 @@ def _build(version: int) -> Any:
         lower_out: F64,
         upper_out: F64,
         state_out: npt.NDArray[np.uint8],
+        reason_out: npt.NDArray[np.uint8],
     ) -> tuple[int, int, int]:
         """Rows from `start` until the end or until `events` is full: (next row, events, `version`)."""
         n_events = 0
         warmup = config["warmup"]
-        fire = config["fire_score"]
         for i in range(start, len(fps)):
             if n_events == len(events):
                 return i, n_events, version
@@ -153,6 +154,7 @@ def _build(version: int) -> Any:
                 continue
             s = slots[slot]
             at = ts[i]
+            fire = s["fire"]
             warm = s["count"] >= warmup
             if keep:
                 state_out[i] = s["state"] if warm else WARMING
@@ -197,19 +199,29 @@ def _build(version: int) -> Any:
                     change = abs(value - s["previous"])
                     size = min(MAX_STRENGTH, max(u, 2.5 * distance / tails[NOVEL, 0]))
                     strength = size if value > expected else -size
-            ruled = not np.isnan(s["rule"])
+            judged = is_judged(s, value > expected)
+            if not judged:
+                score = 0.0
+            level = level_of(s, value)
+            ruled = level >= 0
             if ruled:
-                score = 1.0 if value >= s["rule"] else 0.0
+                score = 1.0 if level > 0 else 0.0
                 reason = BY_RULE
+                if level > 0:
+                    beyond = strength_beyond(s, value, z, spread)
+                    strength = max(-MAX_STRENGTH, min(MAX_STRENGTH, beyond))
             lower = expected - spread * limit(fire, tails[GATE_DOWN, 0], tails[GATE_DOWN, 1])
             upper = expected + spread * limit(fire, tails[GATE_UP, 0], tails[GATE_UP, 1])
             if value < 0:
                 s["signed"] = 1
             if not s["signed"]:
                 lower = max(lower, 0.0)
+            lower, upper = band_of(s, ruled, lower, upper)
 
             # decide
             outcome = NOTHING
+            # Its thresholds are gone since a restart: what they raised ends.
+            stale = s["state"] != OK and s["reason"] == BY_RULE and not ruled
             if s["state"] == OK:
                 for row in (NOVEL, GATE_UP, GATE_DOWN):
                     s["fire_limit"][row] = limit(fire, tails[row, 0], tails[row, 1])
@@ -217,7 +229,9 @@ def _build(version: int) -> Any:
                 # A move is soon no longer new; its quantile is clear enough.
                 s["clear_limit"][NOVEL] = tails[NOVEL, 0]
             if ruled:
-                hot, clear = score >= fire, score < config["clear_score"]
+                hot, clear = level > 0, level == 0
+            elif not judged or stale:
+                hot, clear = False, True
             else:
                 hot = warm and u >= s["fire_limit"][GATE_UP + side]
                 clear = u < s["clear_limit"][GATE_UP + side]
@@ -227,10 +241,11 @@ def _build(version: int) -> Any:
             if s["state"] == OK and hot:
                 begin_run(s, at)
             if s["state"] != OK:
-                remember_worst(s, value, expected, lower, upper, score, strength, reason)
+                note_level(s, level, at)
+                if level > 0 or not (ruled or stale):
+                    remember_worst(s, value, expected, lower, upper, score, strength, reason)
                 material = ruled or is_material(s, value, expected, change)
-                hold = 1 if ruled else config["hold_samples"]
-                outcome = step_run(s, at, hot, material, clear, hold, config["clear_samples"])
+                outcome = step_run(s, at, hot, material, clear)
             if outcome != NOTHING and outcome != DROP:
                 event = events[n_events]
                 n_events += 1
@@ -253,6 +268,7 @@ def _build(version: int) -> Any:
                 expected_out[i] = expected
                 lower_out[i] = lower
                 upper_out[i] = upper
+                reason_out[i] = reason
                 state_out[i] = s["state"] if warm or ruled else WARMING
 
             # learn

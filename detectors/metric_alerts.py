@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from config.settings import Detect
 from detectors.alert import SEVERITIES, Alert, alert_id
+from detectors.control import Control
 from detectors.gate import ACCEPT, BY_DAY, BY_RULE, BY_SHAPE, BY_WEEK, RESOLVE
-from detectors.rules import rule_for
+from detectors.thresholds import threshold_words
 from detectors.words import clock, compare, instance_of, name_of, quantity, unit_of, usual
 from streams.records.pages import Series
 
 _USUAL = {BY_DAY: " for the time of day", BY_WEEK: " for the time of week"}
 
 
-def metric_alert(event: Any, series: Series, config: Detect) -> Alert:
+def metric_alert(event: Any, series: Series, control: Control) -> Alert:
     """One version of a metric alert; `event` is a record of `detectors.state.EVENT`."""
+    series = control.shown(series)
     fingerprint = f"{series.fp:016x}"
     over = int(event["kind"]) in (RESOLVE, ACCEPT)
     started = int(event["started_at"])
@@ -33,11 +35,11 @@ def metric_alert(event: Any, series: Series, config: Detect) -> Alert:
         detected_at=int(event["fired_at"]),
         last_seen_at=at,
         resolved_at=at if over else None,
-        summary=_summary(event, series, config),
+        summary=_summary(event, series, control),
         value=float(event["value"]),
         expected=float(event["expected"]),
-        lower=float(event["lower"]),
-        upper=float(event["upper"]),
+        lower=_finite(event["lower"]),
+        upper=_finite(event["upper"]),
         score=float(event["score"]),
         strength=float(event["strength"]),
         unit=unit_of(series),
@@ -47,14 +49,18 @@ def metric_alert(event: Any, series: Series, config: Detect) -> Alert:
     )
 
 
-def _summary(event: Any, series: Series, config: Detect) -> str:
+def _finite(limit: Any) -> float | None:
+    """A limit, or None for a direction in which there is none."""
+    return float(limit) if math.isfinite(limit) else None
+
+
+def _summary(event: Any, series: Series, control: Control) -> str:
     unit = unit_of(series)
     value, expected = float(event["value"]), float(event["expected"])
     reason = int(event["reason"])
     since = clock(int(event["started_at"]))
     if reason == BY_RULE:
-        rule = rule_for(series, config)
-        text = f"{rule.words}: {quantity(value, unit)}, at least {quantity(rule.at_least, unit)} fires"
+        text = threshold_words(value, series, control)
     else:
         text = f"{name_of(series)} {quantity(value, unit)}"
         if reason == BY_SHAPE and float(event["lower"]) <= value <= float(event["upper"]):

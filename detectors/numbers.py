@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from detectors.derive import Rates, RatesState, rate_series
 from detectors.histograms import Histograms, HistogramState, instance_of
+from detectors.objectives import HISTOGRAMS, NUMBERS, Objectives
 from detectors.ratios import Ratios, failed, ratio_series
 from detectors.release import Slice
 from detectors.rules import OWN_SERVICE
@@ -48,7 +49,8 @@ class NumbersState(msgspec.Struct, array_like=True):
 class Numbers:
     """Series table and everything derived from numeric rows."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, objectives: Objectives | None = None) -> None:
+        self.objectives = objectives or Objectives(())
         self.table = SeriesTable(limit)
         self.counters: dict[str, int] = dict.fromkeys(
             ("repeated_rows", "undescribed_rows", "mismatched_rows", "evicted_series"), 0
@@ -64,6 +66,9 @@ class Numbers:
         """by slot: place of the ratio it contributes to, or -1"""
         self._bad: list[bool] = []
         """by slot: whether what it counts has failed"""
+        self._role: list[int] = []
+        """by slot: what it means to the objectives"""
+        self.objectives.begin()
         self._ratio_of: dict[int, tuple[Series, list[int]]] = {}
         """fingerprint of a ratio to the ratio and the series it is made of"""
 
@@ -79,9 +84,10 @@ class Numbers:
             if self.table.full():
                 self._evict()
             self.table.add(series, at_ms)
-            self._add(series)
+            self._add(series, at_ms)
             return []
         self.table.replace(series)
+        self._role[self.table.slots[series.fp]] = self.objectives.role(series, at_ms)
         if (known.kind, known.bounds) != (series.kind, series.bounds):
             self._rebuild(np.arange(len(self.table)))
             self._rates.reset(self.table.slots[series.fp])
@@ -93,7 +99,8 @@ class Numbers:
         ratio = ratio_series(series)
         return [*changed, ratio.fp] if ratio else changed
 
-    def _add(self, series: Series) -> None:
+    def _add(self, series: Series, at_ms: int) -> None:
+        self._role.append(self.objectives.role(series, at_ms))
         ratio = ratio_series(series)
         is_histogram = series.kind in _HISTOGRAMS
         source = (series.service, series.metric, *instance_of(series)) if ratio and not is_histogram else None
@@ -166,7 +173,12 @@ class Numbers:
             values, delta, keep = self._rates.derive(slots, kinds, ts, values)
             if counted:
                 ratios.append(self._count(self._of_counters, slots, ts, delta, to_ms))
+            if self.objectives:
+                amounts = np.where(kinds == Kind.GAUGE, values, delta)
+                self.objectives.count(NUMBERS, ts, self._roles(slots), amounts)
             ts, fps, values = ts[keep], fps[keep], values[keep]
+        elif self.objectives:
+            self.objectives.count(NUMBERS, ts, self._roles(slots), values)
         return Rows(fps, ts, values), raw_slots, raw_ts, ratios
 
     def _figures(self, slices: list[Slice], to_ms: int) -> tuple[list[Rows], I64, I64]:
@@ -192,9 +204,35 @@ class Numbers:
         self.table.saw(table_slots, ts)
         figures, observed = self._histograms.derive(slots, ts, sums, starts, counts, to_ms)
         rows = [Rows(*figures)]
+        if self.objectives:
+            roles = self._roles(table_slots)
+            self.objectives.count(HISTOGRAMS, ts, roles, observed)
+            self._slow(ts, roles, table_slots, observed, starts, counts)
         if len(self._of_histograms.fps):
             rows.append(self._count(self._of_histograms, table_slots, ts, observed, to_ms))
         return rows, table_slots, ts
+
+    def _roles(self, slots: I64) -> I64:
+        return np.array(self._role, np.int64)[slots]
+
+    def _slow(self, ts: I64, roles: I64, slots: I64, observed: F64, starts: I64, counts: F64) -> None:
+        """Observations above the limits of objectives."""
+        at = np.flatnonzero(self.objectives.slow_roles(roles))
+        series = [self.table.series[slot] for slot in slots[at].tolist()]
+        buckets = [
+            counts[start : start + len(one.bounds) + 1]
+            for start, one in zip(starts[at].tolist(), series, strict=True)
+        ]
+        self.objectives.count_slow(series, ts[at], roles[at], observed[at], buckets)
+
+    def common_resource(self, place: int, at_ms: int) -> tuple[tuple[str, str], ...]:
+        """What the resources of the series behind a budget have in common, as of a time."""
+        behind = (
+            series.fp
+            for series, role in zip(self.table.series, self._role, strict=True)
+            if self.objectives.adds_to(role, place)
+        )
+        return self.table.common_resource(behind, at_ms)
 
     def _count(self, ratios: Ratios, slots: I64, ts: I64, added: F64, to_ms: int) -> Rows:
         places = np.array(self._ratio, np.int64)[slots]
@@ -235,8 +273,8 @@ class Numbers:
         rates, histograms = self._rates, self._histograms
         ratios = (self._of_histograms.export(), self._of_counters.export())
         self._clear()
-        for series in self.table.series:
-            self._add(series)
+        for series, at_ms in zip(self.table.series, self.table.last_seen.tolist(), strict=False):
+            self._add(series, at_ms)
         self._rates.take_over(rates, kept)
         self._histograms.take_over(histograms)
         self._of_histograms.load(ratios[0])
@@ -251,8 +289,8 @@ class Numbers:
     def load(self, state: NumbersState) -> None:
         """Take over what `export` gave, into a fresh object."""
         self.table.load([interned.series(one) for one in state.series], state.last_seen, state.first_seen)
-        for series in self.table.series:
-            self._add(series)
+        for series, at_ms in zip(self.table.series, self.table.last_seen.tolist(), strict=False):
+            self._add(series, at_ms)
         self._rates.load(state.rates)
         self._histograms.load(state.histograms)
         self._of_histograms.load(state.ratios[0])

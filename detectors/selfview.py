@@ -26,6 +26,7 @@ DROPPED = {
     "mismatched_rows": "mismatched",
     "limited_rows": "series_limit",
     "bank_nonfinite_rows": "nonfinite",
+    "bank_excluded_rows": "excluded",
     "unmatched_spans": "unmatched_span",
     "refused_edges": "edge",
     "suppressed_new_templates": "new_template",
@@ -52,6 +53,7 @@ def shard_telemetry(
     levels = {
         "series": float(len(engine.numbers.table)),
         "detector_series": float(len(engine.bank)),
+        "excluded_series": float(len(engine.bank.excluded)),
         "waiting_series": float(len(engine.admission.waiting)),
         "refused_series": float(engine.admission.refused),
         "log_services": float(engine.logs.services),

@@ -87,9 +87,8 @@ def unpack(bank: Bank, blob: bytes) -> None:
             f"detector snapshot of format {state.format}/{state.layout}, expected {FORMAT}/{SLOT.itemsize}"
         )
     slots = np.frombuffer(state.slots, SLOT)
-    for series, sparse in zip(state.series, slots["sparse"].tolist(), strict=True):
-        bank.describe(interned.series(series), bool(sparse))
     n = len(slots)
+    bank.seat([interned.series(series) for series in state.series])
     arrays = bank._arrays
     arrays.slots[:n] = slots
     arrays.due[:n] = np.frombuffer(state.due, np.int64)
@@ -102,6 +101,8 @@ def unpack(bank: Bank, blob: bytes) -> None:
         arrays.profile[which, seasoned] = profile[:, which]
         arrays.visits[which, seasoned] = visits[:, which]
     bank.absences.open = {entry.alert.id: entry for entry in state.open}
-    bank.counters = dict(state.counters)
+    bank.counters.update(state.counters)
     bank.now_ms = state.now_ms
     bank._idle_check = state.idle_check
+    for slot in range(n):
+        bank.take_over(slot)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors import cadence, gate, level, seasonal, shapes
+from detectors import cadence, control, gate, level, seasonal, shapes
 
 SLOT = np.dtype(
     [
@@ -20,6 +20,7 @@ SLOT = np.dtype(
         ("fp", "<u8"),
         ("touched", "<i8"),  # event time of the last row or description, for eviction
         *cadence.FIELDS,
+        *control.FIELDS,
         *gate.FIELDS,
         *level.FIELDS,
         *seasonal.FIELDS,
@@ -103,7 +104,8 @@ def _empty() -> Records:
     empty["last_ts"] = cadence.NEVER
     empty["bin"] = -1
     empty["state"] = gate.OK
-    empty["rule"] = np.nan
+    empty["thresholds"] = np.nan
+    empty["critical_since"] = control.NOT_CRITICAL
     empty["tails"] = TAIL_PRIOR
     return empty
 
