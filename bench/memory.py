@@ -1,13 +1,15 @@
 """Resident memory of one worker with all stages, by number of active series.
 
-    python -m bench.memory [--series 0 10000 50000 100000] [--steps 40] [--json FILE]
+    python -m bench.memory [--series 0 10000 50000 100000] [--steps 40] [--stages ingest,detect]
+                           [--breakdown] [--json FILE]
 
 For each size a fresh worker on the embedded broker and ClickHouse reads OTLP batches: services with 500
 series each (20 metrics, 25 label sets, three labels, five resource attributes), every series sampled
 once a minute of event time for `--steps` minutes, which is past warm-up, past the filling of the
 codebooks and past the first bins of the profiles. Figures are taken when everything has been read and
 again after checkpoints have been written: RSS, the part of it that is not shared file pages, and
-the most it ever was.
+the most it ever was. `--breakdown` also says what it is made of (bench/breakdown.py), after the last
+figure has been taken.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
@@ -82,24 +87,48 @@ def status(pid: int) -> dict[str, float]:
     }
 
 
-def measure(series: int, steps: int, folder: Path) -> dict[str, float]:
+ALL = "ingest,detect,correlate,sink"
+
+
+def measure(
+    series: int, steps: int, folder: Path, stages: str = ALL, breakdown: bool = False
+) -> dict[str, Any]:
     """One worker, fresh topics."""
+    inside = folder / "breakdown.json"
+    program = ("bench.breakdown", str(inside)) if breakdown else ("cli.main",)
     with Stack(folder / "data") as stack:
         topic = "memory"
         records = max(1, series // SERIES_A_SERVICE) * steps if series else 0
         asyncio.run(fill(stack.kafka, topic, batches(series, steps) if series else iter(())))
         settings = settings_for(stack.kafka, {topic: PARTITIONS}, topic, clickhouse={"url": stack.clickhouse})
-        with Worker(folder, settings, "ingest,detect,correlate,sink") as worker:
+        with Worker(folder, settings, stages, program=program) as worker:
             if records:
                 worker.until("ingest", records)
-                worker.until("detect", asyncio.run(ends(stack.kafka, f"{topic}.pages")))
+                if "detect" in stages:
+                    worker.until("detect", asyncio.run(ends(stack.kafka, f"{topic}.pages")))
             else:
                 worker.until("ingest", 0)
             time.sleep(3)
             read = status(worker.process.pid)
             time.sleep(12)  # two rounds of checkpoints
             kept = status(worker.process.pid)
-    return {"series": series, "read": read["rss"], **kept}
+            found = {"series": series, "read": read["rss"], **kept}
+            if breakdown:
+                os.kill(worker.process.pid, signal.SIGUSR1)
+                deadline = time.monotonic() + 120
+                while not inside.exists() and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                time.sleep(0.5)
+                found["breakdown"] = json.loads(inside.read_text())
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """A breakdown as lines."""
+    parts = found.pop("structures")
+    print("  " + "  ".join(f"{name} {mb:.0f}" for name, mb in found.items()))
+    for name, arrays, objects, count in parts:
+        print(f"  {name:<24} arrays {arrays:>7.1f} MB  objects {objects:>7.1f} MB  ({count})")
 
 
 def main() -> None:
@@ -108,16 +137,20 @@ def main() -> None:
     )
     parser.add_argument("--series", type=int, nargs="+", default=[0, 10_000, 50_000, 100_000])
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--stages", default=ALL)
+    parser.add_argument("--breakdown", action="store_true", help="say what the memory is made of")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args()
     found = []
     print(f"{'series':>8} {'read MB':>9} {'RSS MB':>9} {'anon MB':>9} {'peak MB':>9}")
     for series in args.series:
         with tempfile.TemporaryDirectory() as folder:
-            found.append(measure(series, args.steps, Path(folder)))
+            found.append(measure(series, args.steps, Path(folder), args.stages, args.breakdown))
         row = found[-1]
         figures = (row[name] for name in ("read", "rss", "anonymous", "peak"))
         print(f"{series:>8,} " + " ".join(f"{figure:>9.0f}" for figure in figures), flush=True)
+        if args.breakdown:
+            show(dict(row["breakdown"]))
     some = [row for row in found if row["series"]]
     if len(some) > 1:
         first, last = some[0], some[-1]

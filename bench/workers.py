@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -41,14 +42,20 @@ class Worker:
     """One worker process; stopped with SIGTERM on leaving. Its log is `folder/NAME.log`."""
 
     def __init__(
-        self, folder: Path, settings: dict[str, Any], stages: str, name: str = "", **environment: str
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        stages: str,
+        name: str = "",
+        program: Sequence[str] = ("cli.main",),
+        **environment: str,
     ) -> None:
         self.name = name or stages.replace(",", "-")
         self.stages = stages
         self.port = free_port()
         config = folder / f"{self.name}.yaml"
         config.write_text(yaml.safe_dump(settings))
-        argv = [sys.executable, "-m", "cli.main", "worker", "--config", str(config), "--stages", stages]
+        argv = [sys.executable, "-m", *program, "worker", "--config", str(config), "--stages", stages]
         clean = {key: value for key, value in os.environ.items() if not key.startswith("TOCSIN_")}
         self.log = folder / f"{self.name}.log"
         with self.log.open("ab") as log:

@@ -167,6 +167,8 @@ class Admission:
             self._waiting_of[series.service] -= 1
             found.append((ts, series))
         self._waiting_of += Counter()  # drops the zeros
+        if not self.waiting:
+            self.waiting = {}  # an emptied one keeps the room of all that was in it
         if found:
             self._known.pop("waiting", None)
         return found

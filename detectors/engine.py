@@ -23,7 +23,6 @@ from detectors.numbers import Numbers, NumbersState, Rows, merged
 from detectors.objectives import Objectives, ObjectivesState
 from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
-from streams.records import interned
 from streams.records.messages import Edge
 from streams.records.pages import I64, Series
 
@@ -135,7 +134,7 @@ class Engine:
         if waiting is not None:
             waiting.series = series
             return
-        for fp in self.numbers.describe(interned.series(series), at_ms):
+        for fp in self.numbers.describe(series, at_ms):
             if self.bank.known(np.array([fp], np.uint64))[0]:
                 self._introduce(fp, at_ms)
 

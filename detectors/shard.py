@@ -21,6 +21,7 @@ from detectors.engine import Decided, Engine, EngineState
 from detectors.held import Held, PageRows, rows_of
 from detectors.release import step_ceil, step_floor
 from detectors.selfview import shard_telemetry
+from streams.records import interned
 from streams.records.digest import shard_of
 from streams.records.messages import DeadLetter, Edges, ShardWatermark
 from streams.records.pages import I64, NO_WATERMARK, U64, Page, Series, SourceState, decode_page
@@ -64,8 +65,8 @@ class ShardCore:
         self._barrier = NOTHING
         self._announced = NOTHING
         self._seen_offset = 0
-        self._pending: list[tuple[int, bytes]] = []
-        """heap of (effective from, description)"""
+        self._pending: list[tuple[int, int, Series]] = []
+        """heap of (effective from, fingerprint, description); equal ones in the order of their fields"""
 
     def process(self, records: Sequence[Record]) -> Sequence[Output]:
         """Absorb pages; returns alerts, edges and, last, how far this shard has decided."""
@@ -176,15 +177,18 @@ class ShardCore:
         # In the order of event time, what is due comes before what is decided now.
         outputs = self._release(self._barrier) if late.any() and not again else []
         for one, row_ms, is_late in zip(series, first.tolist(), late.tolist(), strict=True):
+            known = self.engine.known(one.fp)
+            # All series of a shard may wait at once: a page's own texts would take kilobytes each.
+            kept = known if known == one else interned.series(one)
             if is_late:
-                if not again and self.engine.known(one.fp) is None:
-                    self.engine.admit(one, max(self._barrier, 0))
+                if not again and known is None:
+                    self.engine.admit(kept, max(self._barrier, 0))
                 continue
-            if self.engine.known(one.fp) is None or self.engine.expected(one.fp):
+            if known is None or self.engine.expected(one.fp):
                 after = max(self._barrier, step_floor(row_ms - 1, self.settings.detect.step_ms))
-                if not self.engine.expect(one, after, row_ms):
+                if not self.engine.expect(kept, after, row_ms):
                     continue
-            heapq.heappush(self._pending, (row_ms, msgspec.msgpack.encode(one)))
+            heapq.heappush(self._pending, (row_ms, kept.fp, kept))
         return outputs
 
     # releasing
@@ -199,8 +203,7 @@ class ShardCore:
             self.released = to_ms if oldest is None else min(to_ms, step_floor(oldest - 1, step))
         decided: list[Decided] = []
         while self._pending and self._pending[0][0] <= to_ms:
-            at, raw = heapq.heappop(self._pending)
-            series = msgspec.msgpack.decode(raw, type=Series)
+            at, _, series = heapq.heappop(self._pending)
             before = step_floor(at - 1, step)
             # While anything waits, or where idle series go, series may come and go before `at`: only
             # then is it clear what holds.

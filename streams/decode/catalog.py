@@ -20,6 +20,7 @@ import numpy as np
 
 from streams.decode.rules import Rules
 from streams.decode.schemas.known import Schemas
+from streams.records import interned
 from streams.records.digest import shard_of
 from streams.records.pages import I64, U64, Origin, Series
 
@@ -132,7 +133,7 @@ class Catalog:
         if slot == len(self.fps):
             self.fps = np.concatenate([self.fps, np.zeros_like(self.fps)])
         self.fps[slot] = series.fp
-        group[key] = slot
+        group[interned.key(key)] = slot
         self._entries += 1 + key_bytes(key) // BYTES_PER_ENTRY
         return slot
 

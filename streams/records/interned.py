@@ -6,6 +6,7 @@ they would cost more memory than everything that is learned of it.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from sys import intern
 
 from streams.records.pages import Origin, Series
@@ -13,11 +14,12 @@ from streams.records.pages import Origin, Series
 Pairs = tuple[tuple[str, str], ...]
 
 MOST = 16_384
-"""label sets remembered; past that the memory begins anew, which costs sharing and changes nothing"""
+"""label sets, texts and raw keys remembered, of each; past that the memory begins anew, which costs sharing and changes nothing"""
 
 _sets: dict[Pairs, Pairs] = {}
 _pairs: dict[tuple[str, str], tuple[str, str]] = {}
 _bounds: dict[tuple[float, ...], tuple[float, ...]] = {}
+_keys: dict[Hashable, Hashable] = {}
 
 
 def pairs(given: Pairs) -> Pairs:
@@ -37,6 +39,18 @@ def _pair(given: tuple[str, str]) -> tuple[str, str]:
     if found is None:
         found = (intern(given[0]), intern(given[1]))
         _pairs[found] = found
+    return found
+
+
+def key(given: Hashable) -> Hashable:
+    """An equal raw key, made of shared parts: one label set is sent with many metrics, by many senders."""
+    found = _keys.get(given)
+    if found is None:
+        if len(_keys) >= MOST:
+            _keys.clear()
+        if type(given) is tuple:
+            given = tuple([key(each) if type(each) is bytes else each for each in given])
+        found = _keys[given] = given
     return found
 
 

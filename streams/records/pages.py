@@ -46,7 +46,7 @@ class SourceState(IntEnum):
     """The bounded replay has ended here; `watermark` is its newest event time."""
 
 
-class Origin(msgspec.Struct, frozen=True, array_like=True):
+class Origin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who sent something. `resource` is context, not identity (host, zone, env, version, ...)."""
 
     service: str
@@ -54,7 +54,7 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     resource: tuple[tuple[str, str], ...] = ()
 
 
-class Series(msgspec.Struct, frozen=True, array_like=True):
+class Series(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Description of a series; `labels` are sorted and are its identity with service and metric."""
 
     fp: int
@@ -66,6 +66,9 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
     bounds: tuple[float, ...] = ()
     """Upper bucket bounds of a histogram; the last bucket is unbounded."""
     resource: tuple[tuple[str, str], ...] = ()
+
+    def __lt__(self, other: Series) -> bool:
+        return msgspec.structs.astuple(self) < msgspec.structs.astuple(other)
 
 
 class Histograms(msgspec.Struct, array_like=True):
