@@ -2,9 +2,9 @@
 
     python -m bench.breakdown FILE worker --config ...
 
-is `tocsin worker --config ...` that answers each SIGUSR1 with one more line of JSON in FILE: MB resident, what malloc
-and Python's own allocator hold and have free, and the structures that grow with the series. Looking takes seconds
-and memory of its own: not for production.
+is `tocsin worker --config ...` that answers each SIGUSR1 with one more line of JSON in FILE: MB resident,
+what malloc and Python's own allocator hold and have free, the structures that grow with the series, and the
+parts of the address space. Looking takes seconds and memory of its own: not for production.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class _MallInfo(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_size_t)
         for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
         )
     ]  # fmt: skip
 
@@ -132,7 +133,9 @@ def structures() -> Iterator[tuple[str, float, float, int]]:
     yield row("fetched chunks", chunks)
     yield row("interned", [v for k, v in vars(interned).items() if isinstance(v, dict) and k[:2] != "__"])
     catalogs = by_type.get(Catalog, [])
-    yield row("series descriptions", [c.series.entries for c in catalogs] + [c.origins.entries for c in catalogs])
+    yield row(
+        "series descriptions", [c.series.entries for c in catalogs] + [c.origins.entries for c in catalogs]
+    )
     yield row("key shortcuts", by_type.get(Shortcut, []))
     yield row("raw keys", [(c.groups, c.senders) for c in catalogs])
     yield row("catalogs otherwise", catalogs)
@@ -147,11 +150,28 @@ def structures() -> Iterator[tuple[str, float, float, int]]:
     yield row("shards otherwise", shards)
 
 
+def mappings(most: int = 12) -> Iterator[tuple[str, float, float, int]]:
+    """The parts of the address space with most MB resident, by name; those without one by their size."""
+    found: dict[str, tuple[float, int]] = {}
+    name = ""
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        head = re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+\s*(.*)", line)
+        if head:
+            size = int(head[2], 16) - int(head[1], 16)
+            name = Path(head[3]).name or f"anonymous, {1 << max(12, (size - 1).bit_length()):>11,}"
+        elif line.startswith("Rss:"):
+            mb, count = found.get(name, (0.0, 0))
+            found[name] = mb + int(line.split()[1]) / 1024, count + 1
+    for name, (mb, count) in sorted(found.items(), key=lambda pair: -pair[1][0])[:most]:
+        yield name, 0.0, mb, count
+
+
 def report() -> dict[str, Any]:
     """All of it."""
     found = {**resident(), **allocators()}
+    mapped = list(mappings())
     gc.collect()
-    return {**found, "structures": list(structures())}
+    return {**found, "structures": [*structures(), *mapped]}
 
 
 def main() -> None:

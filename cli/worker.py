@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 LEAVE_S = 5.0
 """after everything has been stopped, what is still waiting for something gets this much more time"""
 SETTLE_AGAIN_S = 20.0
+TRIM_EVERY_S = 10.0
 
 
 def worker(
@@ -148,6 +149,7 @@ async def _run(
 
     # Some kernels are loaded when the first data of their kind come.
     loop.call_later(SETTLE_AGAIN_S, footprint.settle)
+    footprint.trim_every(TRIM_EVERY_S, loop)
     worker_config = WorkerConfig(
         bootstrap=settings.kafka.bootstrap,
         group_prefix=settings.kafka.group_prefix,

@@ -110,6 +110,8 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_age_ms: Millis = 7 * 86_400_000
     """rows this much older than their record are dead-lettered"""
     max_record_bytes: Count = 8_000_000
+    max_record_items: Count = 400_000
+    """objects, points, lines and the like of one record (`streams.decode.items`): what memory it takes"""
     describe_every_ms: Millis = 600_000
     max_series: Count = 1_000_000
     """distinct raw series keys remembered by one worker"""

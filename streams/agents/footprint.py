@@ -3,13 +3,15 @@
 - numpy asks for huge pages for large arrays, and the arrays of a shard are large and filled little by
   little: a bin of the profiles would take 2 MB where it needs some kB.
 - malloc raises its thresholds with the largest block it has seen freed and then keeps as much for
-  itself: one checkpoint of a large shard, and tens of MB stay.
+  itself: one checkpoint of a large shard, and tens of MB stay. So do the holes that a backlog leaves
+  between what is kept.
 - The compiler (LLVM) is needed until the kernels are loaded; 60 MB of its code stay mapped. They
   are clean pages of a file: given back, they come again if they are needed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import logging
@@ -43,16 +45,36 @@ def keep_small() -> None:
         libc.mallopt(M_ARENA_MAX, ARENAS)
 
 
+def trim_every(seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+    """`trim` from now on, for as long as the loop runs, after what hangs together in circles has been freed.
+
+    A delivered chunk ends in such a circle. The collector goes by the number of objects and would leave it
+    a thousand chunks long, megabytes each.
+    """
+
+    def again() -> None:
+        gc.collect()
+        trim()
+        loop.call_later(seconds, again)
+
+    loop.call_later(seconds, again)
+
+
 def settle() -> None:
     """After everything has been imported and compiled: it stays, so it need not be looked at again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
     given = give_back(COMPILER)
+    trim()
+    log.info("gave back %.0f MB of the compiler's code", given / 1e6)
+
+
+def trim() -> None:
+    """Give back what malloc holds free: whole pages only, milliseconds for some hundred MB."""
     libc = _libc()
     if libc is not None and hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
-    log.info("gave back %.0f MB of the compiler's code", given / 1e6)
 
 
 def give_back(library: str, maps: Path = Path("/proc/self/maps")) -> int:

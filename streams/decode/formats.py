@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from streams.decode import (
     correlator_json,
+    items,
     otlp_batch,
     otlp_json,
     otlp_protobuf,
@@ -17,6 +18,7 @@ from streams.decode import (
 from streams.decode.alerts import choice, events, pagerduty, webhook
 from streams.decode.catalog import Catalog
 from streams.decode.columns import BatchDecoder, Columns, Decoder
+from streams.decode.items import Items
 from streams.decode.logs import (
     filebeat,
     fluent_bit,
@@ -49,30 +51,40 @@ class Format(NamedTuple):
     """asked only when no other format claims the record"""
     batch: BatchDecoder | None = None
     """reads many records at once, with the same result as `decode`, one by one"""
+    items: Items = items.JSON
+    """what it may have too many of"""
 
 
 FORMATS: tuple[Format, ...] = (
-    Format(OTLP, otlp_protobuf.decode, otlp_protobuf.claims, batch=otlp_batch.decode_batch),
+    Format(
+        OTLP,
+        otlp_protobuf.decode,
+        otlp_protobuf.claims,
+        batch=otlp_batch.decode_batch,
+        items=items.OTLP,
+    ),
     Format(OTLP_JSON, otlp_json.decode, otlp_json.claims),
     Format(TOCSIN, tocsin_json.decode, tocsin_json.claims, batch=tocsin_batch.decode_batch),
     Format(CHANGES, correlator_json.changes, correlator_json.claims_change),
     Format(ACTIONS, correlator_json.actions, correlator_json.claims_action),
-    Format("prometheus-remote-write", prometheus.decode, prometheus.claims),
+    Format("prometheus-remote-write", prometheus.decode, prometheus.claims, items=items.REMOTE_WRITE),
     Format("prometheus-json", prometheus_json.decode, prometheus_json.claims),
     Format("telegraf-json", telegraf_json.decode, telegraf_json.claims),
-    Format("influx", influx.decode, influx.claims),
+    Format("influx", influx.decode, influx.claims, items=items.PAIRS),
     Format("collectd", collectd.decode, collectd.claims),
     Format("collectd-counters", collectd.decode_counters, collectd.claims_counters),
-    Format("statsd", statsd.decode, statsd.claims),
+    Format("statsd", statsd.decode, statsd.claims, items=items.TAGGED),
     Format("vector", vector.decode, vector.claims),
     Format(fluent_bit.NAME, fluent_bit.decode, fluent_bit.claims),
-    Format(fluent_bit_msgpack.NAME, fluent_bit_msgpack.decode, fluent_bit_msgpack.claims),
+    Format(
+        fluent_bit_msgpack.NAME, fluent_bit_msgpack.decode, fluent_bit_msgpack.claims, items=items.MSGPACK
+    ),
     Format(filebeat.NAME, filebeat.decode, filebeat.claims),
     Format(gelf.NAME, gelf.decode, gelf.claims),
     Format(rsyslog_json.NAME, rsyslog_json.decode, rsyslog_json.claims),
-    Format(syslog.NAME, syslog.decode, syslog.claims),
-    Format(syslog_file.NAME, syslog_file.decode, syslog_file.claims),
-    Format(lines.NAME, lines.decode, lines.claims, last_resort=True),
+    Format(syslog.NAME, syslog.decode, syslog.claims, items=items.LINES),
+    Format(syslog_file.NAME, syslog_file.decode, syslog_file.claims, items=items.LINES),
+    Format(lines.NAME, lines.decode, lines.claims, last_resort=True, items=items.LINES),
     Format(ALERTMANAGER, webhook.alertmanager, webhook.claims_alertmanager),
     Format(ALERTMANAGER_EVENTS, events.decode, events.claims),
     Format(GRAFANA, webhook.grafana, webhook.claims_grafana),
@@ -95,6 +107,14 @@ DECODERS: Mapping[str, Decoder] = {**{each.name: each.decode for each in FORMATS
 
 BATCHES: Mapping[str, BatchDecoder] = {
     each.name: each.batch for each in FORMATS if each.batch is not None and COMPILING
+}
+
+ITEMS: Mapping[str, Items] = {
+    **{each.name: each.items for each in FORMATS},
+    **dict.fromkeys(REGISTERED, items.SCHEMA),
+    ALERTS: items.JSON,
+    "json-schema": items.JSON,
+    AUTO: items.UNKNOWN,
 }
 
 EXTERNAL = frozenset((ALERTMANAGER, ALERTMANAGER_EVENTS, GRAFANA, PAGERDUTY, ALERTS))

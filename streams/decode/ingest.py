@@ -259,6 +259,9 @@ class IngestCore:
         values = [value or b"" for value in records.values]
         sizes = np.fromiter(map(len, values), dtype=np.int64, count=n)
         odd = np.flatnonzero((sizes == 0) | (sizes > self._limits.max_record_bytes)).tolist()
+        known, most = formats.ITEMS[self.format], self._limits.max_record_items
+        long = np.flatnonzero(sizes > known.least * most).tolist()
+        odd = sorted({*odd, *(i for i in long if known.beyond(most, values[i]))})
         if records.headers is not None:
             # What is wrapped by its bytes alone is unreadable to the batch, and so comes to `one` anyway.
             said = (i for i, found in enumerate(records.headers) if found and envelope.wraps(found))
@@ -272,6 +275,7 @@ class IngestCore:
 
     def _decode(self, record: Record, columns: Columns) -> None:
         opened = envelope.open(record, self._limits.max_record_bytes)
+        self._check_items(opened.value, *(part.value for part in opened.more))
         if not opened.more:
             self._read(opened, columns)
             return
@@ -293,7 +297,14 @@ class IngestCore:
         if opened.reference_ms >= 0:
             columns.reference_ms = opened.reference_ms
         self._catalog.sent_by(opened.source)
-        self._decoder(opened.value)(opened.value, columns)
+        undecided = self.format == formats.AUTO
+        decode = self._decoder(opened.value)
+        if undecided:
+            self._check_items(opened.value)
+        decode(opened.value, columns)
+
+    def _check_items(self, *values: bytes) -> None:
+        formats.ITEMS[self.format].check(self._limits.max_record_items, *values)
 
     def _decoder(self, value: bytes) -> Decoder:
         name = self._configured

@@ -14,7 +14,8 @@ from streams.records.pages import Origin, Series
 Pairs = tuple[tuple[str, str], ...]
 
 MOST = 16_384
-"""label sets, texts and raw keys remembered, of each; past that the memory begins anew, which costs sharing and changes nothing"""
+"""label sets and raw keys remembered; past that the memory begins anew, which costs sharing and changes
+nothing"""
 
 _sets: dict[Pairs, Pairs] = {}
 _pairs: dict[tuple[str, str], tuple[str, str]] = {}
