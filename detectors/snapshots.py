@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import cramjam
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from detectors.bank import Bank
 
 FORMAT = 1
+AT_ONCE = 1 << 20
+"""bytes of a field compressed in one call"""
 
 
 class BankState(msgspec.Struct, array_like=True):
@@ -46,37 +49,52 @@ _decoder = msgspec.msgpack.Decoder(BankState)
 
 
 def pack(bank: Bank) -> bytes:
-    """The whole state. Equal states of equal history give equal bytes."""
+    """The whole state. Equal states of equal history give equal bytes.
+
+    It is that of a `BankState`, but each field is made, compressed and let go before the next: of a large
+    bank they would take as much memory again, several times.
+    """
+    out = cramjam.zstd.Compressor(level=1)
+    out.compress(bytes([0x90 | len(BankState.__struct_fields__)]))  # MessagePack's head of a short array
+    for field in _fields(bank):
+        if isinstance(field, np.ndarray):
+            raw = np.ascontiguousarray(field).reshape(-1).view(np.uint8)
+            out.compress(b"\xc6" + len(raw).to_bytes(4))
+            for at in range(0, len(raw), AT_ONCE):
+                out.compress(raw[at : at + AT_ONCE].tobytes())
+        else:
+            out.compress(_encoder.encode(field))
+    return bytes(out.finish())
+
+
+def _fields(bank: Bank) -> Iterator[Any]:
+    """Those of `BankState`, in its order; arrays stand for their bytes."""
     arrays = bank._arrays
     used = np.flatnonzero(arrays.slots["used"][: len(bank._series)])
-    slots = arrays.slots[used]
+    yield FORMAT
+    yield SLOT.itemsize
+    yield [bank.series_at(slot) for slot in used.tolist()]
+    yield arrays.slots[used]
+    yield arrays.due[used]
+    filled = np.arange(arrays.codes.shape[1]) < arrays.slots["codes"][used][:, None]
+    yield arrays.codes[used][filled]
     visited = np.flatnonzero(arrays.visits[:, : len(bank._series)].any(axis=1))
     seasoned = np.flatnonzero(arrays.visits[visited][:, used].any(axis=0))
-    filled = np.arange(arrays.codes.shape[1]) < slots["codes"][:, None]
-    state = BankState(
-        FORMAT,
-        SLOT.itemsize,
-        [bank.series_at(slot) for slot in used.tolist()],
-        slots.tobytes(),
-        arrays.due[used].tobytes(),
-        arrays.codes[used][filled].tobytes(),
-        seasoned.astype("<i8").tobytes(),
-        _by_series(arrays.profile, visited, used[seasoned]),
-        _by_series(arrays.visits, visited, used[seasoned]),
-        [bank.absences.open[key] for key in sorted(bank.absences.open)],
-        bank.counters,
-        bank.now_ms,
-        bank._idle_check,
-    )
-    return bytes(cramjam.zstd.compress(_encoder.encode(state), level=1))
+    yield seasoned.astype("<i8")
+    yield _by_series(arrays.profile, visited, used[seasoned])
+    yield _by_series(arrays.visits, visited, used[seasoned])
+    yield [bank.absences.open[key] for key in sorted(bank.absences.open)]
+    yield bank.counters
+    yield bank.now_ms
+    yield bank._idle_check
 
 
-def _by_series(bins: npt.NDArray[Any], visited: I64, slots: I64) -> bytes:
+def _by_series(bins: npt.NDArray[Any], visited: I64, slots: I64) -> npt.NDArray[Any]:
     """The bins of each slot, slot by slot; those never visited are zero."""
     rows = np.zeros((len(slots), len(bins)), bins.dtype)
     for which in visited.tolist():
         rows[:, which] = bins[which, slots]
-    return rows.tobytes()
+    return rows
 
 
 def unpack(bank: Bank, blob: bytes) -> None:

@@ -46,14 +46,16 @@ def keep_small() -> None:
 
 
 def trim_every(seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-    """`trim` from now on, for as long as the loop runs, after what hangs together in circles has been freed.
+    """`trim` from now on, for as long as the loop runs.
 
-    A delivered chunk ends in such a circle. The collector goes by the number of objects and would leave it
-    a thousand chunks long, megabytes each.
+    And free what hangs together in circles (calls that may be repeated, with what they were to write): the
+    collector goes by the number of objects and would come round too seldom. And give back the compiler's
+    code, which the first data of a kind read in again. All of it takes milliseconds.
     """
 
     def again() -> None:
         gc.collect()
+        give_back(COMPILER)
         trim()
         loop.call_later(seconds, again)
 

@@ -83,6 +83,7 @@ class Catalog:
         self.series: Slots[Series] = Slots(self.shards)
         self.origins: Slots[Origin] = Slots(self.shards)
         self.fps: U64 = np.zeros(256, dtype=np.uint64)
+        self._scratch: I64 = np.empty(0, dtype=np.int64)
         self.groups: dict[Hashable, dict[Hashable, int]] = {}
         """(resource, metric head) -> rest of the key -> series slot"""
         self.senders: dict[Hashable, int] = {}
@@ -118,6 +119,12 @@ class Catalog:
 
     def __len__(self) -> int:
         return self._entries
+
+    def scratch(self) -> I64:
+        """A number for each slot of a series, to do with as one likes until the next call."""
+        if len(self._scratch) < len(self.fps):
+            self._scratch = np.empty(len(self.fps), dtype=np.int64)
+        return self._scratch
 
     def group(self, key: Hashable) -> dict[Hashable, int]:
         """The series of one metric of one sender, by what remains of their raw key."""

@@ -1,9 +1,10 @@
 """How many items a record has, told from its bytes before anything is made of them.
 
-An item is what costs memory out of proportion to its bytes: an object or array of JSON and MessagePack, a
-point, log record or span of OTLP, a series or sample of Prometheus, what separators set apart in lines.
-Four million empty log records are eight megabytes on the wire and hundreds in memory; so a record of more
-than `ingest.max_record_items` is refused before it is parsed, whichever reader it is for.
+An item is what costs memory out of proportion to its bytes: an object or array of JSON and MessagePack
+(there also what is in an array), a point, log record or span of OTLP, a series or sample of Prometheus, what
+separators set apart in lines. Four million empty log records are eight megabytes on the wire and hundreds in
+memory; so a record of more than `ingest.max_record_items` is refused before it is parsed, whichever reader it
+is for.
 
 Counting costs little and is only done where a record is long enough to have too many.
 What is no valid record gets any number: it is the decoder's to say so.
@@ -143,6 +144,8 @@ _SIZED = {0xC4: (1, 2), 0xC5: (2, 3), 0xC6: (4, 5), 0xC7: (1, 3), 0xC8: (2, 4), 
 _SIZED |= {0xD9: (1, 2), 0xDA: (2, 3), 0xDB: (4, 5)}
 """first byte -> bytes of the length behind it, and of the head"""
 _CONTAINERS = frozenset((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
+_LENGTHS = {0xDC: 2, 0xDD: 4}
+"""first byte of a long array -> bytes of its length"""
 
 
 def _msgpack(value: bytes, most: int) -> int:
@@ -156,6 +159,11 @@ def _msgpack(value: bytes, most: int) -> int:
             size = head + int.from_bytes(value[at + 1 : at + 1 + width])
         elif first in containers:
             found += 1
+            # Whatever is in an array becomes an object, and is one of a few in a record as it should be.
+            if first & 0xF0 == 0x90:
+                found += first & 0x0F
+            elif first in _LENGTHS:
+                found += int.from_bytes(value[at + 1 : at + 1 + _LENGTHS[first]])
         at += size
     return found
 

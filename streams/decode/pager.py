@@ -18,6 +18,7 @@ MAX_PAGE_BYTES = 800_000
 """About; below the 1 MiB a broker accepts by default."""
 
 _LONG_AGO = -(2**62)
+"""times are kept from here on: an array of zeros says "never", and takes memory only where it is written"""
 
 
 class Describer:
@@ -27,7 +28,7 @@ class Describer:
         self._every_ms = every_ms
         self._generation = -1
         self._last: I64 = np.empty(0, dtype=np.int64)
-        self._place: I64 = np.empty(0, dtype=np.int64)
+        """[slot] event time since `_LONG_AGO`, ms"""
 
     def due(self, catalog: Catalog, slot: I64, ts: I64) -> I64:
         """Positions of the rows with which their series must be described: the first of each that was
@@ -37,22 +38,21 @@ class Describer:
         if self._generation != catalog.generation:
             self._generation, self._last = catalog.generation, np.empty(0, dtype=np.int64)
         if size > len(self._last):
-            more = np.full(max(size, 2 * len(self._last)) - len(self._last), _LONG_AGO, dtype=np.int64)
-            self._last = np.concatenate([self._last, more])
-        wanting = np.flatnonzero(ts >= self._last[slot] + self._every_ms)
+            before, self._last = self._last, np.zeros(max(size, 2 * len(self._last)), dtype=np.int64)
+            self._last[: len(before)] = before
+        wanting = np.flatnonzero(ts >= self._last[slot] + (_LONG_AGO + self._every_ms))
         if not len(wanting):
             return wanting
-        at = wanting[self.firsts(slot[wanting], size)]
-        self._last[slot[at]] = ts[at]
+        at = wanting[firsts(catalog, slot[wanting])]
+        self._last[slot[at]] = ts[at] - _LONG_AGO
         return at
 
-    def firsts(self, slot: I64, size: int) -> I64:
-        """Positions of the rows whose slot no earlier row has; all slots are below `size`."""
-        if size > len(self._place):
-            self._place = np.empty(max(size, 2 * len(self._place)), dtype=np.int64)
-        position = np.arange(len(slot))
-        self._place[slot[::-1]] = position[::-1]  # of equal slots the last one stays: the first row
-        return np.flatnonzero(self._place[slot] == position)
+
+def firsts(catalog: Catalog, slot: I64) -> I64:
+    """Positions of the rows whose slot no earlier row has."""
+    place, position = catalog.scratch(), np.arange(len(slot))
+    place[slot[::-1]] = position[::-1]  # of equal slots the last one stays: the first row
+    return np.flatnonzero(place[slot] == position)
 
 
 class Piece(NamedTuple):
@@ -149,7 +149,7 @@ class Pager:
         if not len(due):
             return []
         fps = self._catalog.fps
-        used = slot[self._describer.firsts(slot, len(self._catalog.series.entries))]
+        used = slot[firsts(self._catalog, slot)]
         shared, count = np.unique(fps[used], return_counts=True)
         if len(shared) == len(used):
             return []
