@@ -160,7 +160,7 @@ def bombs(pool: Sequence[Seed]) -> Iterator[tuple[str, bytes, int]]:
     yield "deep gzip", _nested_gzip(40), T0
 
 
-def empties(size: int = 8_000_000) -> Iterator[tuple[str, bytes]]:
+def empties(size: int = 4_000_000) -> Iterator[tuple[str, bytes]]:
     """Records of nothing but items without content, whatever format they were meant for."""
     half = size // 2
 
