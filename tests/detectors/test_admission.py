@@ -248,9 +248,7 @@ def outcome(core: ShardCore) -> tuple[object, ...]:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 60), max_size=20), st.sampled_from([8, 200_000]))
-@example(
-    153, [51, 32, 32, 20, 42, 38, 57], 200_000
-)  # an expectation replaced a due row
+@example(153, [51, 32, 32, 20, 42, 38, 57], 200_000)  # an expectation replaced a due row
 @example(334, [23, 49, 48, 13, 0, 53, 16, 49, 58, 27, 54], 200_000)
 def test_cutting_changes_nothing_about_who_gets_in(seed: int, cuts: list[int], shard_limit: int) -> None:
     """Neither which series are watched nor what is said; also when the shard as a whole is full."""
