@@ -128,8 +128,11 @@ def cost_of(wire_format: str, value: bytes, ts: int, size: int = 0, *, most_byte
     return cost
 
 
-def bombs(pool: Sequence[Seed]) -> Iterator[tuple[str, bytes, int]]:
-    """(name, value, reference time) of small records that decompress to half a gigabyte, or say so."""
+def bombs(pool: Sequence[Seed], empty: int = 4_000_000) -> Iterator[tuple[str, bytes, int]]:
+    """(name, value, reference time) of small records that decompress to half a gigabyte, or say so.
+
+    `empty`: bytes of those that hold nothing but empty items.
+    """
     zeros = bytes(1 << 20)
     lines = (pool[0].raw + b"\n") * max(1, (1 << 20) // (len(pool[0].raw) + 1))
     packers: dict[str, Callable[[bytes], bytes]] = {
@@ -151,7 +154,7 @@ def bombs(pool: Sequence[Seed]) -> Iterator[tuple[str, bytes, int]]:
         yield f"{name}, many tiny ones", piece * (8_000_000 // len(piece)), T0
     whole = bytes(cramjam.zstd.compress(bytes(BOMB_BYTES // 4), 9))
     yield "zstd bomb in one frame", whole, T0
-    for name, value in empties():
+    for name, value in empties(empty):
         yield name, value, T0
     for claim in (2**32 - 1, 2**31, 2**30):
         yield f"snappy that claims {claim}", varint(claim) + b"\x00a" * 50, T0
@@ -160,7 +163,7 @@ def bombs(pool: Sequence[Seed]) -> Iterator[tuple[str, bytes, int]]:
     yield "deep gzip", _nested_gzip(40), T0
 
 
-def empties(size: int = 4_000_000) -> Iterator[tuple[str, bytes]]:
+def empties(size: int) -> Iterator[tuple[str, bytes]]:
     """Records of nothing but items without content, whatever format they were meant for."""
     half = size // 2
 
