@@ -98,6 +98,17 @@ def _check(settings: Settings, source: str) -> None:
             f"{source}: detect.clear_score is {detect.clear_score}: "
             f"expected less than detect.fire_score ({detect.fire_score})"
         )
+    joint = detect.joint
+    if joint.window_ms % detect.step_ms:
+        raise ConfigError(
+            f"{source}: detect.joint.window_ms is {joint.window_ms}: "
+            f"expected a multiple of detect.step_ms ({detect.step_ms})"
+        )
+    if joint.min_windows > joint.memory_windows:
+        raise ConfigError(
+            f"{source}: detect.joint.min_windows is {joint.min_windows}: "
+            f"expected at most detect.joint.memory_windows ({joint.memory_windows})"
+        )
     for key, value, expected in problems(detect.rules, detect.slos, detect.fire_score, detect.clear_score):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     names = [topic.name for topic in settings.topics.inputs]

@@ -120,6 +120,31 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """series of one service beyond this are not watched; 0: no limit"""
 
 
+class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Joint behaviour of a service's series; see docs/detectors.md."""
+
+    enabled: bool = False
+    window_ms: Annotated[int, Meta(ge=1_000)] = 30_000
+    """one vector per service and so much event time; a multiple of `detect.step_ms`"""
+    memory_windows: Annotated[int, Meta(ge=32, le=4_096)] = 256
+    """vectors remembered"""
+    min_windows: Annotated[int, Meta(ge=16)] = 64
+    """silent until a service has shown this many"""
+    refit_windows: Count = 256
+    """vectors after which it is learned anew; sooner while there are few"""
+    apply_windows: Count = 4
+    """windows after the last one learned from, from which on what was learned holds"""
+    trees: Annotated[int, Meta(ge=8, le=512)] = 64
+    max_series: Annotated[int, Meta(ge=2, le=64)] = 16
+    """of one service; those first seen take part"""
+    max_services: Count = 200
+    """of one shard; those first seen take part"""
+    fire_score: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.87
+    hold_windows: Count = 3
+    """anomalous windows in a row before it fires"""
+    clear_windows: Count = 3
+
+
 class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     step_ms: Annotated[int, Meta(ge=10)] = 1_000
     """event time advances in steps of this size"""
@@ -147,6 +172,7 @@ class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """what holds for which series; of the rules that match, the later ones win key by key"""
     slos: tuple[Slo, ...] = ()
     """service level objectives whose burn rate is watched"""
+    joint: Joint = Joint()
 
 
 class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -17,6 +17,7 @@ from detectors.admission import Admission, AdmissionState
 from detectors.alert import Alert
 from detectors.bank import Bank
 from detectors.derive import njit
+from detectors.joint import Joint, JointState
 from detectors.lines import Line
 from detectors.logs import Logs, LogsState
 from detectors.numbers import Numbers, NumbersState, Rows, merged
@@ -62,6 +63,7 @@ class EngineState(msgspec.Struct, array_like=True):
     advanced: int
     admission: AdmissionState = msgspec.field(default_factory=AdmissionState)
     objectives: ObjectivesState = msgspec.field(default_factory=ObjectivesState)
+    joint: JointState = msgspec.field(default_factory=JointState)
 
 
 NO_STEP = -(2**62)
@@ -78,6 +80,7 @@ class Engine:
         self.logs = Logs(config)
         self.topology = Topology()
         self.bank = Bank(config)
+        self.joint = Joint(config, self.bank.control_of)
         self._advanced = NO_STEP
 
     def known(self, fp: int) -> Series | None:
@@ -172,6 +175,7 @@ class Engine:
         described = self.numbers.gauge(fp, at_ms) or self.logs.buckets.gauge(fp) or self.admission.gauge(fp)
         if described is not None:
             self.bank.describe(*described)
+            self.joint.describe(*described, at_ms)
 
     def _activity(self, times: I64, owners: I64) -> dict[int, set[str]]:
         """Services that sent numbers, by log bucket."""
@@ -193,18 +197,30 @@ class Engine:
             stops = np.append(starts[1:], len(ends))
             for end, a, b in zip(ends[starts].tolist(), starts.tolist(), stops.tolist(), strict=True):
                 decided += self._advance_before(end)
+                if self.joint:
+                    decided += self._together(end)
                 while described and described[0][0] <= end:
                     self.bank.describe(described.pop(0)[1], True)
                 known = self.bank.known(rows.fps[a:b])
                 if not known.all():
                     for fp in np.unique(rows.fps[a:b][~known]).tolist():
                         self._introduce(fp, end)
+                if self.joint:
+                    self.joint.feed(rows.fps[a:b], rows.ts[a:b], rows.values[a:b])
                 alerts = self.bank.feed(rows.fps[a:b], rows.ts[a:b], rows.values[a:b])
                 alerts += self.bank.advance(end)
+                self.joint.hear(end, alerts)
                 self._advanced = end
                 decided += [Decided(end, alert) for alert in alerts]
         decided += self._advance_before(to_ms + step)
+        if self.joint:
+            decided += self._together(to_ms + step)
+            decided += [Decided(to_ms, alert) for alert in self.joint.farewell(to_ms)]
         return decided
+
+    def _together(self, limit: int) -> list[Decided]:
+        """Joint behaviour in the windows that end before `limit`."""
+        return [Decided(end, alert) for end, alert in self.joint.before(limit)]
 
     def _advance_before(self, limit: int) -> list[Decided]:
         """Steps that end before `limit` in which the bank has something to do without rows."""
@@ -213,7 +229,9 @@ class Engine:
             end = max(step_ceil(due, self.config.step_ms), self._advanced + self.config.step_ms)
             if end >= limit:
                 break
-            decided += [Decided(end, alert) for alert in self.bank.advance(end)]
+            alerts = self.bank.advance(end)
+            self.joint.hear(end, alerts)
+            decided += [Decided(end, alert) for alert in alerts]
             self._advanced = end
         return decided
 
@@ -226,6 +244,7 @@ class Engine:
             **self.admission.counters,
             "refused_objectives": self.objectives.refused,
             "evicted_templates": self.logs.evicted_templates,
+            **{f"joint_{name}": n for name, n in self.joint.counters.items()},
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }
 
@@ -239,6 +258,7 @@ class Engine:
             self._advanced,
             self.admission.export(),
             self.objectives.export(),
+            self.joint.export(),
         )
 
     def restore(self, state: EngineState) -> None:
@@ -250,6 +270,7 @@ class Engine:
         self.bank.restore(state.bank)
         self._advanced = state.advanced
         self.admission.load(state.admission)
+        self.joint.load(state.joint)
 
 
 @njit

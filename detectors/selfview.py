@@ -16,6 +16,8 @@ EVICTED = {
     "evicted_templates": "templates",
     "evicted_log_services": "log_services",
     "evicted_spans": "spans",
+    "joint_evicted_services": "joint_services",
+    "joint_evicted_series": "joint_series",
 }
 """counter -> map"""
 
