@@ -139,7 +139,7 @@ class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """of one service; those first seen take part"""
     max_services: Count = 200
     """of one shard; those first seen take part"""
-    fire_score: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.87
+    fire_score: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
     hold_windows: Count = 3
     """anomalous windows in a row before it fires"""
     clear_windows: Count = 3

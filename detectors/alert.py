@@ -50,7 +50,7 @@ class Alert(msgspec.Struct, frozen=True, tag="alert"):
     resource: tuple[tuple[str, str], ...] = ()
     """failure-domain context: host, zone, env, version, ..."""
     samples: tuple[str, ...] = ()
-    """kind log: up to three sample lines"""
+    """kind log: up to three sample lines; joint behaviour: the series it shows in, a line each"""
     trace_ids: tuple[str, ...] = ()
     count: int = 0
     """kind log: lines so far"""

@@ -80,11 +80,6 @@ def paths(forest: Forest, rows: F32) -> F64:
     return out
 
 
-def longest(forest: Forest) -> float:
-    """No path is longer."""
-    return float(forest.threshold[forest.feature == LEAF].max())
-
-
 def usual_path(rows: int) -> float:
     """c(n)."""
     return float(_rest(np.array([rows]))[0])

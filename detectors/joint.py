@@ -267,7 +267,7 @@ class Joint:
         if run is None:
             return []
         if judged.worst is not None:
-            tell(run, parts(judged.worst, group.seats, self._control_of))
+            tell(run, parts(judged.worst, group.seats, self._control_of), self._control_of)
         if outcome in (RESOLVE, ACCEPT):
             group.run = None
         elif outcome == NOTHING and single:

@@ -18,7 +18,7 @@ from detectors.fits import Basis, Fit
 from detectors.forest import F32, F64, paths
 from detectors.gate import FIRE, NOTHING, RAISE, RESOLVE
 from detectors.level import ACCEPT_MS, ACCEPT_SAMPLES
-from detectors.relations import DISTANCE, ODDITY, Model, Scale, describe
+from detectors.relations import Model, Scale, describe
 from detectors.tail import CLUSTER, learn_tail, limit, surprise
 from streams.records import interned
 from streams.records.pages import Series
@@ -60,6 +60,8 @@ class Run(msgspec.Struct, array_like=True):
     """the worst, with what was seen then"""
     usual: float = 0.0
     upper: float = 0.0
+    """the distance from which on it is anomalous, as it was at the onset"""
+    clear_below: float = 0.0
     score: float = 0.0
     strength: float = 0.0
     series: list[Series] = []
@@ -81,7 +83,7 @@ class GroupState(msgspec.Struct, array_like=True):
     learned_at: int
     again: bool
     quiet: bool
-    tails: bytes
+    tail: bytes
     scored: int
     begun: int
     run: Run | None
@@ -131,10 +133,10 @@ class Group:
         """learn anew as soon as there is enough"""
         self.quiet = False
         """what was learned is known to be out of date"""
-        self.tails: F64 = np.zeros((2, 3))
+        self.tail: F64 = np.zeros(3)
         self.scored = 0
         self.begun = UNSEEN
-        """`seen_to` of the model the tails belong to"""
+        """`seen_to` of the model the tail belongs to"""
         self.run: Run | None = None
         self.closed = UNSEEN
         """end of the newest window with a vector, ms"""
@@ -192,7 +194,7 @@ class Group:
             self.begun = self.fits[0].basis.seen_to
             self.quiet = False
             if model is not None:
-                self.tails, self.scored = model.tails.copy(), model.learned
+                self.tail, self.scored = model.tail.copy(), model.learned
         return model
 
     def _judge(self, model: Model, end: int, row: F64, judged: Judged, matters: Matters) -> bool:
@@ -200,28 +202,26 @@ class Group:
         known = row[: len(scale.median)]
         features, distances = describe(scale, known[None])
         distance = float(distances[0])
-        oddity = model.reach - float(paths(model.forest, features)[0])
-        near, far = self.tails[DISTANCE], self.tails[ODDITY]
-        upper = limit(self.config.fire_score, near[0], near[1])
-        agreed = oddity >= far[0]
-        hot = distance >= upper and agreed
-        judged.score = surprise(distance, near[0], near[1]) if agreed else 0.0
+        tail = self.tail
+        upper = self.run.upper if self.run else limit(self.config.fire_score, tail[0], tail[1])
+        lower = self.run.clear_below if self.run else float(tail[0])
+        hot = distance >= upper and float(paths(model.forest, features)[0]) <= model.agreed
+        judged.score = surprise(distance, tail[0], tail[1])
         calm = self.run is None
         if calm and hot:
-            self.run = Run(end)
+            self.run = Run(end, upper=upper, clear_below=lower)
         run = self.run
         if run is not None:
             seen = Seen(scale, known, features[0, : len(known)])
             if run.n == 0 or distance > run.distance:
-                run.distance, run.usual, run.upper = distance, model.median, upper
+                run.distance, run.usual = distance, model.median
                 run.score = max(run.score, judged.score)
                 run.strength = float(np.abs(seen.residuals).max())
                 judged.worst = seen
             run.last = end
-            judged.outcome = self._gate(run, end, hot, distance < near[0], hot and matters(seen))
+            judged.outcome = self._gate(run, end, hot, distance < lower, hot and matters(seen))
         if calm:  # an anomaly teaches once that such things happen
-            learn_tail(near, distance, float(self.scored), 1e-6, 1e-6, CLUSTER)
-            learn_tail(far, oddity, float(self.scored), 1e-6, 1e-6, CLUSTER)
+            learn_tail(tail, distance, float(self.scored), 1e-6, 1e-6, CLUSTER)
             self.scored += 1
         return hot
 
@@ -274,22 +274,16 @@ class Group:
         rows = self.history()[self.history_odd() == 0]
         if len(rows) < config.min_windows:
             return
-        before = self._learned_rows()
+        before = len(self.fits[-1].basis) if self.fits else 0
         due = self.learned_at + min(config.refit_windows, max(before, 1))
         if before and self.clean < due and not self.again:
             return
         self.again = False
         self.learned_at = self.clean
         columns = len(self.seats)
-        rows = np.ascontiguousarray(rows[:, :columns])
-        basis = Basis(end, end + config.apply_windows * config.window_ms, columns, rows.tobytes())
-        self.fits = [*self.fits[-1:], Fit(self.service, basis, rows, config.trees)]
-
-    def _learned_rows(self) -> int:
-        if not self.fits:
-            return 0
-        basis = self.fits[-1].basis
-        return len(basis.vectors) // (4 * basis.columns)
+        holds_from = end + config.apply_windows * config.window_ms
+        basis = Basis(end, holds_from, columns, rows[:, :columns].tobytes())
+        self.fits = [*self.fits[-1:], Fit(self.service, basis, config.trees)]
 
     def history(self) -> F32:
         """Vectors remembered, oldest first."""
@@ -340,7 +334,7 @@ class Group:
             self.learned_at,
             self.again,
             self.quiet,
-            self.tails.tobytes(),
+            self.tail.tobytes(),
             self.scored,
             self.begun,
             self.run,
@@ -360,9 +354,8 @@ class Group:
         group.vectors[slots, : len(group.seats)] = vectors
         group.odd[slots] = odd
         for basis in state.fits:
-            rows = np.frombuffer(basis.vectors, np.float32).reshape(-1, basis.columns)
-            group.fits.append(Fit(state.service, basis, rows, config.trees))
-        group.tails = np.frombuffer(state.tails).reshape(2, 3).copy()
+            group.fits.append(Fit(state.service, basis, config.trees))
+        group.tail = np.frombuffer(state.tail).copy()
         group.count, group.clean, group.learned_at = state.count, state.clean, state.learned_at
         group.again, group.quiet, group.scored = state.again, state.quiet, state.scored
         group.begun, group.run, group.closed = state.begun, state.run, state.closed

@@ -77,23 +77,31 @@ def _name(series: Series) -> str:
     return " ".join((series.metric, *rest[:2]))
 
 
-def tell(run: Run, found: list[Part]) -> None:
+def tell(run: Run, found: list[Part], control_of: ControlOf) -> None:
     """Keep what is to be said of the worst window."""
     run.series = [part.series for part in found]
     run.told = [part.words for part in found]
-    names = [
-        f"{part.series.metric} {quantity(part.value, unit_of(part.series))} "
-        f"(the others let expect {usual(part.value, part.expected, unit_of(part.series))})"
-        for part in found[:2]
-    ]
-    run.summary = " and ".join(names)
+    if not found:
+        run.summary = "series out of step with each other"
+        return
+    first, *others = found
+    shown = control_of(first.series).shown(first.series)
+    unit = unit_of(shown)
+    run.summary = (
+        f"{shown.metric} {quantity(first.value, unit)}, "
+        f"its other series let expect {usual(first.value, first.expected, unit)}"
+    )
+    names = dict.fromkeys(part.series.metric for part in others)
+    names.pop(shown.metric, None)
+    if names:
+        run.summary += f"; also {' and '.join(names)}"
 
 
 def joint_alert(service: str, run: Run, outcome: int, end: int) -> Alert:
     """One version of the alert of a run that fires or has fired."""
     over = outcome in (RESOLVE, ACCEPT, SILENT, GONE)
     fingerprint = digest_hex(service, METRIC)
-    summary = clipped(f"{service} out of step: {run.summary}")
+    summary = clipped(f"{service} {run.summary}")
     since = clock(run.start)
     ending = {
         RESOLVE: f", {since} to {clock(end)}",

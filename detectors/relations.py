@@ -11,7 +11,8 @@ in other words; Huber's caution applies: vectors are clipped before they are lea
 
 The forest (`detectors.forest`) is grown from (r, its two largest, m, the size of z). Trees alone are
 weak here: one odd value among many is rarely split on, and beyond what they have seen they cannot tell
-far from farther. So `m` says how far, and the forest has to agree that there is nothing like it.
+far from farther. So `m` says how far, and the forest has to agree: its path must be as short as that of
+one usual vector in ten.
 
 Half of the vectors (every other one) teach, the other half calibrates: what is usual is what vectors
 show that the model has not seen. Only + - * / and square roots, in a fixed order.
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.compiled import kernel
-from detectors.forest import F32, F64, Forest, grow, longest, paths
+from detectors.forest import F32, F64, Forest, grow, paths
 from detectors.tail import SHARE
 
 RIDGE = 0.05
@@ -33,8 +34,8 @@ CLIP, LEARNED_CLIP = 20.0, 6.0
 """in spreads: of what is scored, and of what correlations are learned from"""
 SUMMARY = 4
 """features after the residuals"""
-DISTANCE, ODDITY = 0, 1
-"""rows of the tails"""
+AGREED = 0.1
+"""share of usual vectors whose paths are short enough to agree with a distance"""
 
 
 class Scale(NamedTuple):
@@ -56,10 +57,10 @@ class Model(NamedTuple):
 
     scale: Scale
     forest: Forest
-    reach: float
-    """no path is longer"""
-    tails: F64
-    """[2, 3] as in `detectors.tail`: of the distance, and of reach - path"""
+    agreed: float
+    """paths up to this long agree"""
+    tail: F64
+    """of the distance, as in `detectors.tail`"""
     median: float
     """of the distance"""
     learned: int
@@ -82,9 +83,9 @@ def fit(vectors: F32, trees: int, seed: int) -> Model | None:
     features, _ = describe(scale, taught)
     forest = grow(features, trees, seed)
     features, distance = describe(scale, held)
-    reach = longest(forest)
-    tails = np.array([_tail(distance), _tail(reach - paths(forest, features))])
-    return Model(scale, forest, reach, tails, float(np.median(distance)), len(held))
+    agreed = float(np.sort(paths(forest, features))[int(AGREED * len(held))])
+    tail = np.array(_tail(distance))
+    return Model(scale, forest, agreed, tail, float(np.median(distance)), len(held))
 
 
 def describe(scale: Scale, vectors: F64) -> tuple[F32, F64]:
