@@ -203,10 +203,11 @@ class Group:
         features, distances = describe(scale, known[None])
         distance = float(distances[0])
         tail = self.tail
-        upper = self.run.upper if self.run else limit(self.config.fire_score, tail[0], tail[1])
+        fires = float(limit(self.config.fire_score, tail[0], tail[1]))
+        upper = self.run.upper if self.run else fires
         lower = self.run.clear_below if self.run else float(tail[0])
         hot = distance >= upper and float(paths(model.forest, features)[0]) <= model.agreed
-        judged.score = surprise(distance, tail[0], tail[1])
+        judged.score = float(surprise(distance, tail[0], tail[1]))
         calm = self.run is None
         if calm and hot:
             self.run = Run(end, upper=upper, clear_below=lower)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
+
 import msgspec
 import numpy as np
 import pytest
@@ -192,6 +196,23 @@ def test_rows_fed_one_by_one_give_the_same_as_at_once() -> None:
             one_by_one.feed(fps[k : k + 1], ts[k : k + 1], row[k : k + 1])
     assert one_by_one.scores == at_once.scores
     assert one_by_one.export() == at_once.export()
+
+
+def digest() -> str:
+    joint = detector(msgspec.structs.replace(QUICK, trees=8))
+    alerts = play(joint, series(), shop(300))
+    state = msgspec.msgpack.encode((joint.export(), joint.scores, alerts))
+    return f"{len(alerts)} {hashlib.sha256(state).hexdigest()}"
+
+
+def test_plain_python_gives_the_same_bits_as_the_compiled_kernels() -> None:
+    script = (
+        "import sys; sys.modules['numba'] = None\n"
+        "from tests.detectors.test_joint import digest\n"
+        "print(digest())\n"
+    )
+    plain = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert plain.stdout.strip() == digest()
 
 
 def test_constant_series_are_quiet_and_never_a_model_of_their_own() -> None:
