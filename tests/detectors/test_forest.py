@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from detectors import fits
 from detectors.forest import grow, paths, usual_path
 from detectors.relations import expected, fit, residuals
 
@@ -52,3 +53,22 @@ def test_fewer_than_two_series_that_move_make_no_model() -> None:
 def test_the_shard_does_not_import_scikit_learn_before_it_learns() -> None:
     code = "import sys, detectors.shard; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_failure_to_learn_is_raised_where_the_model_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no forest today")
+
+    monkeypatch.setattr(fits, "fit", broken)
+    basis = fits.Basis(0, 1, 2, np.zeros((64, 2), np.float32).tobytes())
+    with pytest.raises(RuntimeError, match="no forest today"):
+        fits.Fit("cart", basis, 8).model()
+
+
+def test_whoever_learns_it_the_model_is_the_same() -> None:
+    vectors = np.random.default_rng(4).normal(size=(64, 3)).astype(np.float32)
+    basis = fits.Basis(0, 1, 3, vectors.tobytes())
+    coming = [fits.Fit("cart", basis, 8) for _ in range(6)]  # the last ones are learned by who asks first
+    models = [one.model() for one in reversed(coming)]
+    assert len({model.forest.threshold.tobytes() for model in models if model is not None}) == 1
+    assert None not in models
