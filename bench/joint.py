@@ -1,6 +1,6 @@
 """Joint behaviour on synthetic services: what it finds, false alerts, and what learning costs.
 
-    python -m bench.joint [--services 16] [--windows 2500]
+    python -m bench.joint [--services 16] [--windows 2500] [--seed 1000]
 
 Requests, CPU, network and memory follow one load, beside them series that follow nothing: drifting,
 heavy-tailed, counting. In the last 20 windows CPU follows another load, off by 50 of 60 to 140 requests/s.
@@ -75,7 +75,7 @@ def play(values: F64, config: Joint) -> list[Alert]:
 def detection(alone: int, off: float, options: argparse.Namespace, config: Joint) -> str:
     found, late, false = 0, [], 0
     onset = T0 + config.window_ms * (options.windows - FAULT)
-    for seed in range(100, 100 + options.services):
+    for seed in range(options.seed, options.seed + options.services):
         alerts = play(service(seed, options.windows, alone, off), config)
         first = [alert.detected_at for alert in alerts if alert.version == 1]
         false += sum(at < onset for at in first)
@@ -99,6 +99,7 @@ def main() -> None:
     )
     parser.add_argument("--services", type=int, default=16)
     parser.add_argument("--windows", type=int, default=2_500)
+    parser.add_argument("--seed", type=int, default=1_000)
     options = parser.parse_args()
     config = Joint(enabled=True)
     vectors = service(1, config.memory_windows, config.max_series - len(TOGETHER), 0.0).astype(np.float32)
