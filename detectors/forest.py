@@ -9,7 +9,9 @@ here is the path alone: it orders rows in the same way and needs no power. Rows 
 with thresholds rounded down to float32, which decides every comparison as scikit-learn's float64 does.
 
 scikit-learn is imported when the first forest is grown, not before: it costs about 80 MB of
-memory for good, 135 where pandas is installed, and a second of CPU. Bytes: 10 a node, about 75 nodes a tree of 128 rows.
+memory for good, 135 where pandas is installed, and a second of CPU.
+
+Bytes: 10 a node, about 75 nodes a tree of 128 rows.
 """
 
 from __future__ import annotations
