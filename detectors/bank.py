@@ -18,8 +18,8 @@ from detectors.absence import Absences
 from detectors.alert import Alert
 from detectors.cadence import FAR
 from detectors.control import SPARSE, Control, Controls, set_up
-from detectors.excluded import Excluded
 from detectors.evidence import WORDS as REASONS
+from detectors.excluded import Excluded
 from detectors.gate import STATES
 from detectors.index import Index
 from detectors.metric_alerts import metric_alert

@@ -42,7 +42,8 @@ def on_grid(r: Any, away: float) -> int:
     if r["unit"] == 0.0:
         return 0
     units = max(-float(LIMIT), min(float(LIMIT), away / r["unit"]))
-    return math.floor(units + 0.5)
+    whole: int = math.floor(units + 0.5)
+    return whole
 
 
 @part

@@ -223,10 +223,11 @@ def test_the_reason_is_the_largest_surprise() -> None:
     """In words a person can check."""
     values = np.where(np.random.default_rng(2).random(3_000) < 0.5, 10.0, 90.0)
     values += noise(3_000, level=0, spread=1)
-    values[2_500] = 50
+    values[2_500:2_510] = 50
     out = scores(values)
-    assert out.score[2_500] >= 0.9
-    assert out.reason[2_500] == NEWS + surprises(values)[2_500].argmax()
+    at = 2_490 + int((out.score[2_490:2_510] >= 0.9).argmax())
+    assert at >= 2_500
+    assert out.reason[at] == NEWS + surprises(values)[at].argmax()
 
 
 def test_a_series_takes_less_than_four_kilobytes() -> None:
