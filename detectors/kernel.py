@@ -288,7 +288,7 @@ def _build(version: int) -> Any:
                 expected_out[i] = expected
                 lower_out[i] = lower
                 upper_out[i] = upper
-                news_only = said >= SPOKEN and not ruled and s["state"] == OK
+                news_only = said >= SPOKEN and not ruled and lower <= value <= upper
                 reason_out[i] = NEWS + top_reason(bits) if news_only else reason
                 state_out[i] = s["state"] if warm or ruled else WARMING
 

@@ -220,13 +220,13 @@ def test_a_rare_reporter_is_granted_more() -> None:
 
 
 def test_the_reason_is_the_largest_surprise() -> None:
-    """In words a person can check."""
-    values = np.where(np.random.default_rng(2).random(3_000) < 0.5, 10.0, 90.0)
-    values += noise(3_000, level=0, spread=1)
-    values[2_500:2_510] = 50
+    """Inside the band of the level it is said in words what was new."""
+    values = 50 + 40 * np.sin(np.arange(3_000) * 1.3) + noise(3_000, level=0, spread=0.5)
+    values[2_500:2_510] = 115
     out = scores(values)
     at = 2_490 + int((out.score[2_490:2_510] >= 0.9).argmax())
     assert at >= 2_500
+    assert values[at] < out.upper[at]
     assert out.reason[at] == NEWS + surprises(values)[at].argmax()
 
 
