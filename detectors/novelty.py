@@ -43,11 +43,12 @@ TICK = 64
 AGE_TICKS = 156
 AGE = AGE_TICKS * TICK
 FAR = 65_535
+PLACE_BITS, PLACE_MASK = 6, 63
 
 FIELDS = [
-    ("line", "<i2", (LINES, LINE_SIZE, 1)),
+    ("line", "<i2", (LINES, 1, LINE_SIZE)),
     ("line_near", "<u2", (LINES, LINE_SIZE)),
-    ("shape", "<i2", (SHAPES, SHAPE_SIZE, SHAPE_LENGTH)),
+    ("shape", "<i2", (SHAPES, SHAPE_LENGTH, SHAPE_SIZE)),
     ("shape_near", "<u2", (SHAPES, SHAPE_SIZE)),
     ("line_least", "<u2", (LINES,)),  # smallest of `near`
     ("shape_least", "<u2", (SHAPES,)),
@@ -64,25 +65,35 @@ Points = npt.NDArray[np.int16]
 
 @part
 def nearest_on_line(points: Points, n: int, x: int) -> tuple[int, int]:
-    """Place of the nearest of `n` points and its distance; (-1, FAR) when there is none."""
-    best = FAR
-    for i in range(n):  # without the place: this runs many points at a time
-        best = min(best, abs(int(points[i, 0]) - x))
+    """Place of the nearest of `n` points and its distance; (-1, FAR) when there is none.
+
+    Distance and place share a 32-bit number, so that one smallest is looked for, eight at a time.
+    """
+    best, here = np.int32(FAR << PLACE_BITS), np.int32(x)
     for i in range(n):
-        if abs(int(points[i, 0]) - x) == best:
-            return i, best
-    return -1, FAR
+        d = np.int32(abs(np.int32(np.int32(points[0, i]) - here)))
+        packed = np.int32(np.int32(d << PLACE_BITS) | np.int32(i))
+        best = packed if packed < best else best
+    if n == 0:
+        return -1, FAR
+    return int(best) & PLACE_MASK, int(best) >> PLACE_BITS
 
 
 @part
 def nearest_shape(points: Points, n: int, x: int, y: int, z: int) -> tuple[int, int]:
     """As `nearest_on_line`, for three coordinates."""
-    best, where = FAR, -1
+    best, first, second, third = np.int32(FAR << PLACE_BITS), np.int32(x), np.int32(y), np.int32(z)
     for i in range(n):
-        d = max(abs(int(points[i, 0]) - x), abs(int(points[i, 1]) - y), abs(int(points[i, 2]) - z))
-        if d < best:
-            best, where = d, i
-    return where, best
+        d = np.int32(abs(np.int32(np.int32(points[0, i]) - first)))
+        e = np.int32(abs(np.int32(np.int32(points[1, i]) - second)))
+        f = np.int32(abs(np.int32(np.int32(points[2, i]) - third)))
+        d = d if d > e else e
+        d = d if d > f else f
+        packed = np.int32(np.int32(d << PLACE_BITS) | np.int32(i))
+        best = packed if packed < best else best
+    if n == 0:
+        return -1, FAR
+    return int(best) & PLACE_MASK, int(best) >> PLACE_BITS
 
 
 @part
@@ -131,14 +142,14 @@ def refresh(
 ) -> None:
     """Distance of one point to its neighbour, anew, and the least of all."""
     least = FAR
-    for i in range(len(points)):
+    for i in range(len(near)):
         if i != fresh:
             d = 0
-            for k in range(points.shape[1]):
-                d = max(d, abs(int(points[i, k]) - int(points[fresh, k])))
+            for k in range(len(points)):
+                d = max(d, abs(int(points[k, i]) - int(points[k, fresh])))
             least = min(least, d)
     near[fresh] = least
-    for i in range(len(points)):
+    for i in range(len(near)):
         least = min(least, int(near[i]))
     leasts[b] = least
 
@@ -152,7 +163,7 @@ def learn_line(r: Any, b: int, x: int, where: int, distance: int) -> None:
     )
     if place < 0:
         return
-    r["line"][b, place, 0] = x
+    r["line"][b, 0, place] = x
     if n < LINE_SIZE:
         r["line_n"][b] = n + 1
     else:
@@ -170,9 +181,9 @@ def learn_shape(r: Any, b: int, x: int, y: int, z: int, where: int, distance: in
     )
     if place < 0:
         return
-    r["shape"][b, place, 0] = x
-    r["shape"][b, place, 1] = y
-    r["shape"][b, place, 2] = z
+    r["shape"][b, 0, place] = x
+    r["shape"][b, 1, place] = y
+    r["shape"][b, 2, place] = z
     if n < SHAPE_SIZE:
         r["shape_n"][b] = n + 1
     else:
@@ -186,7 +197,7 @@ def rescale(r: Any, up: int, down: int) -> None:
     """The unit has changed: everything in the books is `up` times or a `down`th of what it was."""
     for b in range(LINES):
         for i in range(LINE_SIZE):
-            r["line"][b, i, 0] = int(r["line"][b, i, 0]) * up // down
+            r["line"][b, 0, i] = int(r["line"][b, 0, i]) * up // down
             r["line_near"][b, i] = min(FAR, int(r["line_near"][b, i]) * up // down)
         r["line_least"][b] = min(FAR, int(r["line_least"][b]) * up // down)
     for b in range(SHAPES):
@@ -194,7 +205,7 @@ def rescale(r: Any, up: int, down: int) -> None:
         for i in range(SHAPE_SIZE):
             r["shape_near"][b, i] = min(FAR, int(r["shape_near"][b, i]) * up // down)
             for k in range(SHAPE_LENGTH):
-                r["shape"][b, i, k] = int(r["shape"][b, i, k]) * up // down
+                r["shape"][b, k, i] = int(r["shape"][b, k, i]) * up // down
 
 
 @part
@@ -203,9 +214,9 @@ def span(r: Any) -> int:
     largest = 0
     for b in range(LINES):
         for i in range(LINE_SIZE):
-            largest = max(largest, abs(int(r["line"][b, i, 0])))
+            largest = max(largest, abs(int(r["line"][b, 0, i])))
     for b in range(SHAPES):
         for i in range(SHAPE_SIZE):
             for k in range(SHAPE_LENGTH):
-                largest = max(largest, abs(int(r["shape"][b, i, k])))
+                largest = max(largest, abs(int(r["shape"][b, k, i])))
     return largest
