@@ -35,6 +35,14 @@ def scored(ts: npt.NDArray[np.int64], value: npt.NDArray[np.float64], config: De
     return bank.feed_scored(np.full(len(ts), fp, np.uint64), ts, value)[1]
 
 
+def surprises(ts: npt.NDArray[np.int64], value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Bits of surprise of each statistic for one nameless series, a row each."""
+    bank = Bank(Detect())
+    fp = fingerprint("", "", ())
+    bank.describe(Series(fp, "", ""))
+    return bank.surprises(np.full(len(ts), fp, np.uint64), ts, value)[1]
+
+
 def print_json(figures: Any) -> None:
     """The figures for machines, after the table for people."""
     print(json.dumps(figures, indent=1))

@@ -1,16 +1,19 @@
 """Speed and size of the bank: samples a second on one core through `Bank.feed`.
 
-    python -m bench.detect [--series 1000 10000 100000] [--json]
+    python -m bench.detect [--series 1000 10000 100000 200000] [--json]
 
 Pages of one sample a series (one step of a metrics export), values with noise and a daily rhythm,
 after the warm-up. Beside it, in the same run on the same pages, the least any detector can do: an
 exponentially weighted mean and variance with a z-score in vectorised numpy, over flat arrays, with the
-series already resolved to slots. Times are CPU times of the one thread, so other load does not count.
+series already resolved to slots. Then the anomaly detector most people would reach for in Python, river's
+HalfSpaceTrees with its defaults behind its min-max scaler, one a series, learn and score a sample, on the
+same values. Times are CPU times of the one thread, so other load does not count (but caches are shared).
 """
 
 from __future__ import annotations
 
 import argparse
+import pickle
 import time
 from typing import Any
 
@@ -56,7 +59,7 @@ def measure(n: int) -> dict[str, Any]:
     spent = {"bank": 0.0, "advance": 0.0, "ewma": 0.0}
     for page in range(warm + pages):
         ts = np.full(n, T0 + page * EVERY, np.int64)
-        values = 100 + 30 * np.sin(page / 229) + rng.normal(0, 5, n)
+        values = values_of(rng, page, n)
         begun = time.thread_time()
         bank.feed(fps, ts, values)
         fed = time.thread_time()
@@ -85,18 +88,56 @@ def measure(n: int) -> dict[str, Any]:
     }
 
 
+def values_of(rng: np.random.Generator, page: int, n: int) -> npt.NDArray[np.float64]:
+    """One step of `n` series."""
+    return 100 + 30 * np.sin(page / 229) + rng.normal(0, 5, n)
+
+
+def measure_trees(series: int = 20, pages: int = 400, warm: int = 260) -> dict[str, Any] | None:
+    """river's HalfSpaceTrees, or None when river is not installed; the first window is not measured."""
+    try:
+        from river import anomaly, compose, preprocessing
+    except ImportError:
+        return None
+    rng = np.random.default_rng(1)
+    trees = [
+        compose.Pipeline(preprocessing.MinMaxScaler(), anomaly.HalfSpaceTrees(seed=1)) for _ in range(series)
+    ]
+    spent = 0.0
+    for page in range(warm + pages):
+        values = values_of(rng, page, series).tolist()
+        begun = time.thread_time()
+        for tree, value in zip(trees, values, strict=True):
+            sample = {"x": value}
+            tree.score_one(sample)
+            tree.learn_one(sample)
+        if page >= warm:
+            spent += time.thread_time() - begun
+    return {
+        "us_per_sample": round(1e6 * spent / (series * pages), 1),
+        "bytes_per_series": round(sum(len(pickle.dumps(tree)) for tree in trees) / series),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--series", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--series", type=int, nargs="+", default=[1_000, 10_000, 100_000, 200_000])
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    figures = {"bytes_per_series": BYTES_PER_SERIES, "sizes": [measure(n) for n in args.series]}
+    figures = {
+        "bytes_per_series": BYTES_PER_SERIES,
+        "sizes": [measure(n) for n in args.series],
+        "river_half_space_trees": measure_trees(),
+        "ewma_bytes_per_series": 16,
+    }
     if args.json:
         print_json(figures)
         return
     for row in figures["sizes"]:
         print("  ".join(f"{key} {value:,}" for key, value in row.items()))
-    print(f"state in memory: {BYTES_PER_SERIES:,} bytes a series, without its description")
+    print(f"state in memory: {BYTES_PER_SERIES:,} bytes a series, without its description; EWMA 16")
+    trees = figures["river_half_space_trees"]
+    print(f"river HalfSpaceTrees (pickled bytes): {trees}" if trees else "river is not installed")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     hold_samples: Count = 2
     """consecutive anomalous samples before firing"""
     clear_samples: Count = 3
-    absent_intervals: Annotated[float, Meta(ge=2)] = 5.0
+    absent_intervals: Annotated[float, Meta(ge=2)] = 3.0
     """a series is absent after this many of its usual intervals"""
     absent_min_ms: Millis = 10_000
     max_series_per_shard: Count = 200_000

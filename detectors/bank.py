@@ -18,6 +18,7 @@ from detectors.absence import Absences
 from detectors.alert import Alert
 from detectors.cadence import FAR
 from detectors.control import SPARSE, Control, Controls, set_up
+from detectors.evidence import WORDS as REASONS
 from detectors.excluded import Excluded
 from detectors.gate import STATES
 from detectors.index import Index
@@ -30,14 +31,15 @@ EVENTS_AT_ONCE = 512
 EVICT_SHARE = 64
 """when full, one in so many series goes at once, the least recently seen ones"""
 
-__all__ = ["STATES", "Bank", "Scores", "warm"]
+__all__ = ["REASONS", "STATES", "Bank", "Scores", "warm"]
 
 
 class Scores(NamedTuple):
     """One entry a fed row, in the order fed."""
 
     score: F64
-    """[0, 1]; 0 in warm-up; NaN for a row that changed nothing"""
+    """[0, 1]; 0.9 or more says it now, once (`detectors.combine`); 0 in warm-up; NaN for a row that
+    changed nothing"""
     expected: F64
     lower: F64
     upper: F64
@@ -45,7 +47,8 @@ class Scores(NamedTuple):
     state: npt.NDArray[np.uint8]
     """index into `STATES`"""
     reason: npt.NDArray[np.uint8]
-    """what gave the score: `BY_LEVEL` to `BY_RULE` of `detectors.gate`"""
+    """what gave the score: `BY_LEVEL` to `BY_RULE` of `detectors.gate`, or `detectors.evidence.NEWS` and
+    the place of a statistic"""
 
 
 _CONFIG = np.dtype(
@@ -273,7 +276,18 @@ class Bank:
         scores = Scores(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8), np.zeros(n, np.uint8))
         return self._feed(fps, ts, values, scores), scores
 
-    def _feed(self, fps: U64, ts: I64, values: F64, scores: Scores | None) -> list[Alert]:
+    def surprises(self, fps: U64, ts: I64, values: F64) -> tuple[Scores, F64]:
+        """`feed_scored` without the alerts, and the bits of surprise of each statistic, one row each."""
+        n = len(fps)
+        nan = np.full((4, n), np.nan)
+        scores = Scores(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8), np.zeros(n, np.uint8))
+        bits = np.zeros((n, len(REASONS)))
+        self._feed(fps, ts, values, scores, bits)
+        return scores, bits
+
+    def _feed(
+        self, fps: U64, ts: I64, values: F64, scores: Scores | None, bits: F64 | None = None
+    ) -> list[Alert]:
         if not len(fps):
             return []
         fps = np.ascontiguousarray(fps, np.uint64)
@@ -286,8 +300,8 @@ class Bank:
         while at < len(fps):
             at, n_events, _ = kernel.run(
                 at, fps, ts, values, self._index.keys, self._index.places,
-                a.slots, a.due, a.codes, a.profile, a.visits, self._settings[0], counts, self._events,
-                scores is not None, *out,
+                a.slots, a.due, a.codes, a.evidence, a.profile, a.visits, self._settings[0], counts,
+                self._events, scores is not None, *out, _NO_BITS if bits is None else bits,
             )  # fmt: skip
             alerts += [
                 metric_alert(event, self.series_at(int(event["slot"])), self.control_at(int(event["slot"])))
@@ -341,3 +355,4 @@ NO_CONTROL = Controls(Detect()).of(Series(0, "", ""))
 """of a free slot"""
 _NONE, _NO_STATES = np.empty(0), np.empty(0, np.uint8)
 _NO_SCORES = Scores(_NONE, _NONE, _NONE, _NONE, _NO_STATES, _NO_STATES)
+_NO_BITS = np.empty((0, len(REASONS)))

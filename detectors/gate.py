@@ -6,7 +6,9 @@ reach `fire_score` and `clear_score` are kept as they were at that sample: the t
 run is judged by its onset. `hold_samples` anomalous samples that are large enough to matter (minimum
 effect, from the series' name and unit) fire; one that is not anomalous drops a pending run. So a slow
 climb is pending while it is small, and fires with its true onset once it matters. A firing run
-resolves after `clear_samples` clear ones in a row, or when its level has been accepted as the new
+resolves after `clear_samples` clear ones in a row (flap control: after the second alert, times the
+number raised since, one of them forgotten an hour; so what fires again and again becomes one long
+alert), or when its level has been accepted as the new
 normal (`detectors.level`).
 
 Severity comes from size, duration, and whether the direction is the bad one for this metric:
@@ -19,7 +21,7 @@ Severity comes from size, duration, and whether the direction is the bad one for
 
 How long, in which directions and up to which severity may differ by series: `detectors.control`.
 
-State: 168 bytes.
+State: 172 bytes.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ UP, DOWN, NOVEL, GATE_UP, GATE_DOWN = 0, 1, 2, 3, 4
 TAILS = 5
 """rows of the tails"""
 
+FLAPS, FLAP_MS = 9.0, 3_600_000.0
+
 FIELDS = [
     ("state", "u1"),  # OK, PENDING or FIRING
     ("severity", "u1"),
@@ -60,6 +64,7 @@ FIELDS = [
     ("clear_limit", "<f8", (TAILS,)),
     ("min_abs", "<f8"),
     ("min_rel", "<f8"),
+    ("flaps", "<f4"),  # alerts raised lately, one forgotten an hour
     ("worst_value", "<f8"),
     ("worst_expected", "<f8"),
     ("worst_lower", "<f8"),
@@ -156,6 +161,9 @@ def step_run(s: Any, ts: int, hot: bool, matters: bool, clear: bool) -> int:
                 return DROP
             return NOTHING
         s["state"] = FIRING
+        if s["flaps"] > 0.0:
+            s["flaps"] = max(0.0, float(s["flaps"]) - (ts - s["fired_at"]) / FLAP_MS)
+        s["flaps"] = min(FLAPS, float(s["flaps"]) + 1.0)
         s["fired_at"] = ts
         s["severity"] = min(severity_of(s, ts), s["cap"])
         s["version"] = 1
@@ -163,7 +171,8 @@ def step_run(s: Any, ts: int, hot: bool, matters: bool, clear: bool) -> int:
     s["clear"] = s["clear"] + 1 if clear else 0
     if s["clear"] == 1:
         s["clear_since"] = ts
-    if s["clear"] >= s["clear_samples"] and ts - s["clear_since"] >= s["clear_ms"]:
+    enough = s["clear_samples"] * int(max(1.0, float(s["flaps"]) - 1.0))
+    if s["clear"] >= enough and ts - s["clear_since"] >= s["clear_ms"]:
         s["state"] = OK
         s["version"] += 1
         return RESOLVE

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.cadence import NEVER, learn_cadence
+from detectors.combine import SPOKEN, combined, speak
 from detectors.compiled import kernel, part, source_digest
 from detectors.control import band_of, is_judged, level_of, note_level, strength_beyond
+from detectors.evidence import BOOKS, NEWS, VIEWS, learn_evidence, settle_grid, top_reason, weigh
 from detectors.gate import (
     ACCEPT,
     BY_LEVEL,
@@ -45,7 +47,8 @@ from detectors.level import (
     learn_step,
     sigma,
 )
-from detectors.seasonal import baseline, bin_of, choose, learn_profile
+from detectors.rank import STATISTICS
+from detectors.seasonal import baseline, bin_of, choose, learn_profile, plain_baseline
 from detectors.shapes import LISTEN, WARMUP, learn_codes, nearest
 from detectors.tail import CLUSTER, learn_tail, limit, surprise
 
@@ -80,8 +83,9 @@ def learn_novelty(s: Any, distance: float) -> None:
 @part
 def learn_series(
     s: Any,
+    r: Any,
     codes: npt.NDArray[np.float32],
-    profile: npt.NDArray[np.float32],
+    profile: npt.NDArray[np.int16],
     visits: npt.NDArray[np.uint8],
     ts: int,
     value: float,
@@ -104,11 +108,11 @@ def learn_series(
         learn_novelty(s, np.sqrt(square))
     for which in (DAY, WEEK):
         if visits[bin_of(which, ts)] > 0:
-            learn_level(s, which, value - baseline(s, profile, visits, which, ts), weight)
+            learn_level(s, which, value - baseline(s, r["unit"], profile, visits, which, ts), weight)
     learn_level(s, PLAIN, value, weight)
     learn_codes(s, codes, value - s["anchor"], s["previous"] - s["anchor"], where, square)
     if calm:
-        learn_profile(s, profile, visits, ts, value)
+        learn_profile(s, r, profile, visits, ts, value)
     else:
         learn_candidate(s, value)
     learn_step(s, value)
@@ -129,7 +133,8 @@ def _build(version: int) -> Any:
         slots: Any,
         due: npt.NDArray[np.int64],
         codes: npt.NDArray[np.float32],
-        profile: npt.NDArray[np.float32],
+        evidence: Any,
+        profile: npt.NDArray[np.int16],
         visits: npt.NDArray[np.uint8],
         config: Any,
         counts: npt.NDArray[np.int64],
@@ -141,9 +146,12 @@ def _build(version: int) -> Any:
         upper_out: F64,
         state_out: npt.NDArray[np.uint8],
         reason_out: npt.NDArray[np.uint8],
+        bits_out: F64,
     ) -> tuple[int, int, int]:
         """Rows from `start` until the end or until `events` is full: (next row, events, `version`)."""
         n_events = 0
+        sizes, bits = np.zeros(STATISTICS), np.zeros(STATISTICS)
+        views, found, near = np.zeros(VIEWS, np.int64), np.zeros(BOOKS, np.int64), np.zeros(BOOKS, np.int64)
         warmup = config["warmup"]
         for i in range(start, len(fps)):
             if n_events == len(events):
@@ -172,13 +180,17 @@ def _build(version: int) -> Any:
                 s["last_value"] = value
             due[slot] = learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
 
+            r = evidence[slot]
+            away = value - s["anchor"]
+            settle_grid(r, away, profile[:, slot])
+
             # score
             which = choose(s, visits[:, slot], at)
             expected = s["level"][which]
             if s["count"] < 1.0:
                 expected = value
             elif which != PLAIN:
-                expected += baseline(s, profile[:, slot], visits[:, slot], which, at)
+                expected += baseline(s, r["unit"], profile[:, slot], visits[:, slot], which, at)
             spread = sigma(s, which)
             z = (value - expected) / spread
             side = UP if z > 0.0 else DOWN
@@ -202,10 +214,16 @@ def _build(version: int) -> Any:
             judged = is_judged(s, value > expected)
             if not judged:
                 score = 0.0
+            residual = 0.0
+            if visits[bin_of(DAY, at), slot] > 0:
+                residual = value - plain_baseline(s, r["unit"], profile[:, slot], visits[:, slot], at)
+            weigh(r, away, residual, views, found, near, sizes, bits)
+            news = combined(r, bits, s["count"], s["interval"])
+            said = speak(r, news if judged else 0.0, s["interval"]) if warm else 0.0
             level = level_of(s, value)
             ruled = level >= 0
             if ruled:
-                score = 1.0 if level > 0 else 0.0
+                score = said = 1.0 if level > 0 else 0.0
                 reason = BY_RULE
                 if level > 0:
                     beyond = strength_beyond(s, value, z, spread)
@@ -264,18 +282,23 @@ def _build(version: int) -> Any:
                 event["score"] = s["worst_score"]
                 event["strength"] = s["worst_strength"]
             if keep:
-                score_out[i] = score
+                score_out[i] = said
+                if len(bits_out):
+                    bits_out[i] = bits
                 expected_out[i] = expected
                 lower_out[i] = lower
                 upper_out[i] = upper
-                reason_out[i] = reason
+                news_only = said >= SPOKEN and not ruled and lower <= value <= upper
+                reason_out[i] = NEWS + top_reason(bits) if news_only else reason
                 state_out[i] = s["state"] if warm or ruled else WARMING
 
             # learn
             if outcome in (ACCEPT, DROP):
                 accept_candidate(s)
+            learn_evidence(r, away, views, found, near, sizes)
             learn_series(
                 s,
+                r,
                 codes[slot],
                 profile[:, slot],
                 visits[:, slot],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from config.durations import rounded
 from detectors.control import Control
+from detectors.evidence import NEWS, WORDS
 from detectors.gate import BY_DAY, BY_RULE, BY_SHAPE, BY_WEEK
 from detectors.thresholds import crossed
 from detectors.words import compare, quantity, unit_of, usual
@@ -32,6 +33,8 @@ def reason_words(
         limit, side, level = found
         where = "at" if value == limit else side
         return f"{where} its {level} threshold of {quantity(limit, unit)}{since}"
+    if by >= NEWS and lower <= value <= upper:
+        return f"{WORDS[by - NEWS]}, usually {usual(value, expected, unit)}{since}"
     if by == BY_SHAPE and lower <= value <= upper:
         return f"a value or move it has not shown before, usually {usual(value, expected, unit)}{since}"
     if lower <= value <= upper:

@@ -1,8 +1,8 @@
 """Time-of-day and time-of-week profiles, used only where they have proven to predict better.
 
 A profile is a mean per bin (48 half hours of the day, 168 hours of the week), in UTC, relative to an
-anchor value. Samples of the running visit to a bin are averaged apart and taken into the bin when it
-is left:
+anchor value, in the whole units of `detectors.grid`. Samples of the running visit to a bin are averaged
+apart and taken into the bin when it is left:
 
     bin += (visit mean - bin) * max(1 / (visits + 1), 1 / MEMORY_VISITS)
 
@@ -12,8 +12,8 @@ level and spread of its own (`detectors.level`); the profile is used where it ha
 `MIN_VISITS` earlier visits and its spread is below `MARGIN` of the plain one's.
 
 When not to use it: seasons other than a day or a week; local time with daylight saving shifts the
-profile by an hour twice a year and is learned anew. State: 432 float32 and visit counts, 1,080 bytes,
-and 48 bytes for the running visits.
+profile by an hour twice a year and is learned anew. State: 216 whole numbers and visit counts, 648
+bytes, and 48 bytes for the running visits.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.compiled import part
-from detectors.level import CLIP, DAY, PLAIN, WEEK, sigma
+from detectors.grid import on_grid
+from detectors.level import DAY, PLAIN, WEEK, sigma
 
 DAY_BINS, DAY_BIN_MS = 48, 1_800_000
 WEEK_BINS, WEEK_BIN_MS = 168, 3_600_000
 BINS = DAY_BINS + WEEK_BINS
 MEMORY_VISITS = 5.0
+WIDE = 10.0
+"""a sample counts at most this many plain spreads off the plain level: a sharp daily peak is kept whole"""
 MIN_VISITS = 4
 MARGIN = 0.8
 MONDAY_MS = 4 * 86_400_000
@@ -53,7 +56,7 @@ def bin_of(which: int, ts: int) -> int:
 
 @part
 def baseline(
-    s: Any, profile: npt.NDArray[np.float32], visits: npt.NDArray[np.uint8], which: int, ts: int
+    s: Any, unit: float, profile: npt.NDArray[np.int16], visits: npt.NDArray[np.uint8], which: int, ts: int
 ) -> float:
     """The profile's value at a time, interpolated between bin centres that have been visited."""
     if which == DAY:
@@ -66,7 +69,16 @@ def baseline(
     value = np.float64(profile[first + here])
     if visits[first + other] > 0:
         value += abs(place) * (np.float64(profile[first + other]) - value)
-    total: float = s["anchor"] + value
+    total: float = s["anchor"] + unit * value
+    return total
+
+
+@part
+def plain_baseline(
+    s: Any, unit: float, profile: npt.NDArray[np.int16], visits: npt.NDArray[np.uint8], ts: int
+) -> float:
+    """The daily profile's value without interpolation; needs a visited bin."""
+    total: float = s["anchor"] + unit * np.float64(profile[bin_of(DAY, ts)])
     return total
 
 
@@ -84,10 +96,10 @@ def choose(s: Any, visits: npt.NDArray[np.uint8], ts: int) -> int:
 
 @part
 def learn_profile(
-    s: Any, profile: npt.NDArray[np.float32], visits: npt.NDArray[np.uint8], ts: int, value: float
+    s: Any, r: Any, profile: npt.NDArray[np.int16], visits: npt.NDArray[np.uint8], ts: int, value: float
 ) -> None:
     """Add a sample to the running visits; a visit that has ended goes into its bin."""
-    bound = CLIP * sigma(s, PLAIN)
+    bound = WIDE * sigma(s, PLAIN)
     kept = max(s["level"][PLAIN] - bound, min(s["level"][PLAIN] + bound, value))
     for which in (DAY, WEEK):
         k = which - 1
@@ -97,7 +109,8 @@ def learn_profile(
             if last >= 0 and s["visit_n"][k] > 0.0:
                 mean = s["visit_sum"][k] / s["visit_n"][k]
                 rate = max(1.0 / (visits[last] + 1.0), 1.0 / MEMORY_VISITS)
-                profile[last] = profile[last] + rate * (mean - np.float64(profile[last]))
+                before = r["unit"] * np.float64(profile[last])
+                profile[last] = on_grid(r, before + rate * (mean - before))
                 if visits[last] < 255:
                     visits[last] += 1
             s["bin"][k] = now

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from detectors import seasonal
 from detectors.absence import Open
+from detectors.evidence import EVIDENCE
 from detectors.state import SLOT
 from streams.records import interned
 from streams.records.pages import I64, Series
@@ -19,7 +20,8 @@ from streams.records.pages import I64, Series
 if TYPE_CHECKING:
     from detectors.bank import Bank
 
-FORMAT = 1
+FORMAT = 2
+LAYOUT = SLOT.itemsize + EVIDENCE.itemsize
 AT_ONCE = 1 << 20
 """bytes of a field compressed in one call"""
 
@@ -29,9 +31,10 @@ class BankState(msgspec.Struct, array_like=True):
 
     format: int
     layout: int
-    """bytes of a slot record: a snapshot of another layout is refused"""
+    """bytes of the two records of a series: a snapshot of another layout is refused"""
     series: list[Series]
     slots: bytes
+    evidence: bytes
     due: bytes
     codes: bytes
     seasoned: bytes
@@ -72,9 +75,10 @@ def _fields(bank: Bank) -> Iterator[Any]:
     arrays = bank._arrays
     used = np.flatnonzero(arrays.slots["used"][: len(bank._series)])
     yield FORMAT
-    yield SLOT.itemsize
+    yield LAYOUT
     yield [bank.series_at(slot) for slot in used.tolist()]
     yield arrays.slots[used]
+    yield arrays.evidence[used]
     yield arrays.due[used]
     filled = np.arange(arrays.codes.shape[1]) < arrays.slots["codes"][used][:, None]
     yield arrays.codes[used][filled]
@@ -100,21 +104,22 @@ def _by_series(bins: npt.NDArray[Any], visited: I64, slots: I64) -> npt.NDArray[
 def unpack(bank: Bank, blob: bytes) -> None:
     """Fill a fresh bank. Raises `ValueError` for a snapshot of another layout."""
     state = _decoder.decode(bytes(cramjam.zstd.decompress(blob)))
-    if state.format != FORMAT or state.layout != SLOT.itemsize:
+    if state.format != FORMAT or state.layout != LAYOUT:
         raise ValueError(
-            f"detector snapshot of format {state.format}/{state.layout}, expected {FORMAT}/{SLOT.itemsize}"
+            f"detector snapshot of format {state.format}/{state.layout}, expected {FORMAT}/{LAYOUT}"
         )
     slots = np.frombuffer(state.slots, SLOT)
     n = len(slots)
     bank.seat([interned.series(series) for series in state.series])
     arrays = bank._arrays
     arrays.slots[:n] = slots
+    arrays.evidence[:n] = np.frombuffer(state.evidence, EVIDENCE)
     arrays.due[:n] = np.frombuffer(state.due, np.int64)
     filled = np.arange(arrays.codes.shape[1]) < slots["codes"][:, None]
     arrays.codes[:n][filled] = np.frombuffer(state.codes, np.float32).reshape(-1, 3)
     seasoned = np.frombuffer(state.seasoned, "<i8")
     visits = np.frombuffer(state.visits, np.uint8).reshape(-1, seasonal.BINS)
-    profile = np.frombuffer(state.profile, np.float32).reshape(-1, seasonal.BINS)
+    profile = np.frombuffer(state.profile, np.int16).reshape(-1, seasonal.BINS)
     for which in np.flatnonzero(visits.any(axis=0)).tolist():
         arrays.profile[which, seasoned] = profile[:, which]
         arrays.visits[which, seasoned] = visits[:, which]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors import cadence, control, gate, level, seasonal, shapes
+from detectors import cadence, control, evidence, gate, level, seasonal, shapes
 
 SLOT = np.dtype(
     [
@@ -59,9 +59,10 @@ class Arrays:
         self.due = np.full(capacity, cadence.FAR, np.int64)
         """event time from which a series is overdue; FAR: never, or announced already"""
         self.codes = np.zeros((capacity, shapes.SIZE, 3), np.float32)
+        self.evidence: Records = np.zeros(capacity, evidence.EVIDENCE)
         # Bin by bin: all series are in the same bins at a time, so these lie together; and a bin takes
         # memory only when its hour has come.
-        self.profile = np.zeros((seasonal.BINS, capacity), np.float32)
+        self.profile = np.zeros((seasonal.BINS, capacity), np.int16)
         self.visits = np.zeros((seasonal.BINS, capacity), np.uint8)
 
     def grow(self, capacity: int) -> None:
@@ -71,12 +72,13 @@ class Arrays:
         bigger.slots[:n] = self.slots
         bigger.due[:n] = self.due
         bigger.codes[:n] = self.codes
+        bigger.evidence[:n] = self.evidence
         for which in range(seasonal.BINS):
             if self.visits[which].any():
                 bigger.profile[which, :n] = self.profile[which]
                 bigger.visits[which, :n] = self.visits[which]
         self.slots, self.due, self.codes = bigger.slots, bigger.due, bigger.codes
-        self.profile, self.visits = bigger.profile, bigger.visits
+        self.profile, self.visits, self.evidence = bigger.profile, bigger.visits, bigger.evidence
 
     def clear(self, slot: int, fp: int, now_ms: int) -> None:
         """An empty state for a new series."""
@@ -87,6 +89,7 @@ class Arrays:
             self.profile[visited, slot] = 0
             self.visits[visited, slot] = 0
         self.slots[slot] = EMPTY
+        self.evidence[slot] = evidence.EMPTY
         self.slots["fp"][slot] = fp
         self.slots["touched"][slot] = now_ms
 
@@ -94,7 +97,7 @@ class Arrays:
 TAIL_PRIOR = np.array([[3.0, 0.9, 0.0], [3.0, 0.9, 0.0], [0.0, 0.0, 0.0], [3.0, 0.9, 0.0], [3.0, 0.9, 0.0]])
 """heavier than a normal distribution's .98 quantile and mean excess, in spreads"""
 
-BYTES_PER_SERIES = SLOT.itemsize + 8 + shapes.SIZE * 12 + seasonal.BINS * 5
+BYTES_PER_SERIES = SLOT.itemsize + 8 + shapes.SIZE * 12 + seasonal.BINS * 3 + evidence.EVIDENCE.itemsize
 """state of one series in the arrays, without its description"""
 
 

@@ -95,6 +95,15 @@ def test_a_flapping_value_is_one_alert() -> None:
     assert len(firing(latency(values))) == 1
 
 
+def test_what_fires_again_and_again_becomes_one_long_alert() -> None:
+    """Bursts a little further apart than the clear time: a few alerts, then one that stays."""
+    values = steady(1_200)
+    for at in range(200, 1_100, 30):
+        values[at : at + 4] = 2.0
+    fired = firing(latency(values))
+    assert 2 <= len(fired) <= 9
+
+
 def test_what_is_too_small_to_matter_does_not_fire() -> None:
     """A millisecond more is an anomaly of a very steady latency, and nothing to wake anyone for."""
     values = steady(200, level=0.2, spread=1e-5)
