@@ -50,6 +50,12 @@ class Scores(NamedTuple):
     """what gave the score: `BY_LEVEL` to `BY_RULE` of `detectors.gate`, or `detectors.evidence.NEWS` and
     the place of a statistic"""
 
+    @classmethod
+    def of(cls, n: int) -> Scores:
+        """Of `n` rows nothing is known of yet."""
+        nan = np.full((4, n), np.nan)
+        return cls(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8), np.zeros(n, np.uint8))
+
 
 _CONFIG = np.dtype(
     [
@@ -271,17 +277,13 @@ class Bank:
 
     def feed_scored(self, fps: U64, ts: I64, values: F64) -> tuple[list[Alert], Scores]:
         """`feed`, and what was thought of each row."""
-        n = len(fps)
-        nan = np.full((4, n), np.nan)
-        scores = Scores(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8), np.zeros(n, np.uint8))
+        scores = Scores.of(len(fps))
         return self._feed(fps, ts, values, scores), scores
 
     def surprises(self, fps: U64, ts: I64, values: F64) -> tuple[Scores, F64]:
         """`feed_scored` without the alerts, and the bits of surprise of each statistic, one row each."""
-        n = len(fps)
-        nan = np.full((4, n), np.nan)
-        scores = Scores(nan[0], nan[1], nan[2], nan[3], np.zeros(n, np.uint8), np.zeros(n, np.uint8))
-        bits = np.zeros((n, len(REASONS)))
+        scores = Scores.of(len(fps))
+        bits = np.zeros((len(fps), len(REASONS)))
         self._feed(fps, ts, values, scores, bits)
         return scores, bits
 
@@ -353,6 +355,5 @@ class Bank:
 
 NO_CONTROL = Controls(Detect()).of(Series(0, "", ""))
 """of a free slot"""
-_NONE, _NO_STATES = np.empty(0), np.empty(0, np.uint8)
-_NO_SCORES = Scores(_NONE, _NONE, _NONE, _NONE, _NO_STATES, _NO_STATES)
+_NO_SCORES = Scores.of(0)
 _NO_BITS = np.empty((0, len(REASONS)))

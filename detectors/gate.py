@@ -1,7 +1,9 @@
 """The gate: from scores to the life of an alert, pending -> firing -> resolved.
 
 A run begins with a sample that reaches `fire_score` by the tails the gate keeps for itself
-(`detectors.tail`) or by its novelty. The deviations at which the score would
+(`detectors.tail`) or by its novelty, or whose combined score was spoken (`detectors.combine`). Since
+that speaks once and rests, such a run goes on while a sample is at least half as far out as the first, and
+not clear; until it fires the series learns on. The deviations at which the score would
 reach `fire_score` and `clear_score` are kept as they were at that sample: the tails go on learning, the
 run is judged by its onset. `hold_samples` anomalous samples that are large enough to matter (minimum
 effect, from the series' name and unit) fire; one that is not anomalous drops a pending run. So a slow
@@ -21,7 +23,7 @@ Severity comes from size, duration, and whether the direction is the bad one for
 
 How long, in which directions and up to which severity may differ by series: `detectors.control`.
 
-State: 172 bytes.
+State: 173 bytes.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ FLAPS, FLAP_MS = 9.0, 3_600_000.0
 
 FIELDS = [
     ("state", "u1"),  # OK, PENDING or FIRING
+    ("spoken_of", "u1"),  # the run began with a spoken score
     ("severity", "u1"),
     ("version", "u1"),
     ("reason", "u1"),  # at the worst sample
@@ -117,6 +120,12 @@ def begin_run(s: Any, ts: int) -> None:
     s["worst_score"] = 0.0
     s["candidate_n"] = 0.0
     s["critical_since"] = NOT_CRITICAL
+
+
+@part
+def lower_limit(s: Any, row: int, enough: float) -> None:
+    """Let `enough` keep a pending run going, unless it is clear."""
+    s["fire_limit"][row] = min(s["fire_limit"][row], max(s["clear_limit"][row], enough))
 
 
 @part

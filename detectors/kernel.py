@@ -27,10 +27,12 @@ from detectors.gate import (
     NOTHING,
     NOVEL,
     OK,
+    PENDING,
     UP,
     WARMING,
     begin_run,
     is_material,
+    lower_limit,
     remember_worst,
     step_run,
 )
@@ -97,7 +99,7 @@ def learn_series(
     hot: bool,
 ) -> None:
     """Everything a series learns from one sample, after it has been scored."""
-    calm = s["state"] == OK
+    calm = s["state"] == OK or (s["state"] == PENDING and s["spoken_of"] != 0)
     weight = 1.0 if calm else DAMP
     if warm:
         for row in (UP, DOWN):
@@ -220,6 +222,7 @@ def _build(version: int) -> Any:
             weigh(r, away, residual, views, found, near, sizes, bits)
             news = combined(r, bits, s["count"], s["interval"])
             said = speak(r, news if judged else 0.0, s["interval"]) if warm else 0.0
+            spoken = said >= max(SPOKEN, fire)
             level = level_of(s, value)
             ruled = level >= 0
             if ruled:
@@ -256,8 +259,13 @@ def _build(version: int) -> Any:
                 if novel:
                     hot = hot or distance >= s["fire_limit"][NOVEL]
                     clear = clear and distance < s["clear_limit"][NOVEL]
+                hot = hot or spoken
             if s["state"] == OK and hot:
                 begin_run(s, at)
+                s["spoken_of"] = spoken
+                if spoken:  # it goes on while at least half as far out, and not clear
+                    lower_limit(s, GATE_UP + side, 0.5 * u)
+                    lower_limit(s, NOVEL, 0.5 * distance)
             if s["state"] != OK:
                 note_level(s, level, at)
                 if level > 0 or not (ruled or stale):

@@ -137,10 +137,20 @@ def place_for(
 
 
 @part
-def refresh(
-    points: Points, near: npt.NDArray[np.uint16], leasts: npt.NDArray[np.uint16], b: int, fresh: int
+def settle(
+    points: Points,
+    near: npt.NDArray[np.uint16],
+    leasts: npt.NDArray[np.uint16],
+    counts: npt.NDArray[np.uint8],
+    freshes: npt.NDArray[np.uint8],
+    b: int,
 ) -> None:
-    """Distance of one point to its neighbour, anew, and the least of all."""
+    """After a point was taken: count it, or in a full book find one point's neighbour anew, in turns."""
+    if counts[b] < len(near):
+        counts[b] += 1
+        return
+    fresh = (int(freshes[b]) + 1) % len(near)
+    freshes[b] = fresh
     least = FAR
     for i in range(len(near)):
         if i != fresh:
@@ -164,12 +174,7 @@ def learn_line(r: Any, b: int, x: int, where: int, distance: int) -> None:
     if place < 0:
         return
     r["line"][b, 0, place] = x
-    if n < LINE_SIZE:
-        r["line_n"][b] = n + 1
-    else:
-        fresh = (int(r["line_fresh"][b]) + 1) % LINE_SIZE
-        r["line_fresh"][b] = fresh
-        refresh(r["line"][b], r["line_near"][b], r["line_least"], b, fresh)
+    settle(r["line"][b], r["line_near"][b], r["line_least"], r["line_n"], r["line_fresh"], b)
 
 
 @part
@@ -184,12 +189,7 @@ def learn_shape(r: Any, b: int, x: int, y: int, z: int, where: int, distance: in
     r["shape"][b, 0, place] = x
     r["shape"][b, 1, place] = y
     r["shape"][b, 2, place] = z
-    if n < SHAPE_SIZE:
-        r["shape_n"][b] = n + 1
-    else:
-        fresh = (int(r["shape_fresh"][b]) + 1) % SHAPE_SIZE
-        r["shape_fresh"][b] = fresh
-        refresh(r["shape"][b], r["shape_near"][b], r["shape_least"], b, fresh)
+    settle(r["shape"][b], r["shape_near"][b], r["shape_least"], r["shape_n"], r["shape_fresh"], b)
 
 
 @part

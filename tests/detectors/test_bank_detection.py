@@ -180,3 +180,12 @@ def test_the_score_sinks_while_the_surprise_wears_off() -> None:
     out = scores(values)
     assert out.score[300] > out.score[310] > out.score[339]
     assert STATES[out.state[339]] == "firing"
+
+
+@pytest.mark.parametrize("seed", [4, 14, 16, 17, 26])
+def test_what_the_score_has_said_fires_when_it_lasts(seed: int) -> None:
+    """Several statistics agree on a shift that the heavy tail of the level alone would let pass."""
+    values = 100 + 3 * np.random.default_rng(seed).standard_t(2.5, 700)
+    values[650:670] += 45
+    (alert,) = firing(feed(Bank(Detect()), series(), values))
+    assert 0 <= alert.started_at - (T0 + 650 * 60_000) <= 2 * 60_000
