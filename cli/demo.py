@@ -140,11 +140,13 @@ def _run(
             env = {"TOCSIN_KAFKA": stack.kafka, "TOCSIN_CLICKHOUSE": stack.clickhouse}
             inputs = [(topic.name, topic.partitions) for topic in Topics().inputs]
             asyncio.run(create_topics(stack.kafka, inputs))
-            screen.say("starting the worker and six services")
+            screen.say("starting the worker (the first time it compiles its kernels: half a minute)")
             stack.supervisor.spawn(_worker(env, config))
+            # Before the shop: an idle one would be learned as the usual one while the worker compiles.
+            stack.supervisor.wait_ready(WORKER)
+            screen.say("starting six services")
             shop = Shop(Supervised(stack.supervisor), stack.kafka, stack.data_dir / "shop", seed=seed)
             shop.start()
-            stack.supervisor.wait_ready(WORKER)
             shop.start_load()
             screen.say(f"the shop is open on http://127.0.0.1:{shop.port('gateway')}/api/products")
 
@@ -176,7 +178,7 @@ def _worker(env: Mapping[str, str], config: Path) -> Child:
         argv,
         ready=http_ready(port, "/healthz"),
         env=env,
-        ready_timeout_s=90.0,
+        ready_timeout_s=180.0,
         stop_timeout_s=10.0,
     )
 

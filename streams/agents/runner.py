@@ -31,7 +31,6 @@ CoreFactory = Callable[[str, int], PartitionCore]
 Send = Callable[[Output], Awaitable[Awaitable[object]]]
 """Hands an output to the producer; the inner awaitable is done when the broker has it."""
 
-
 SNAPSHOT_SHARE = 0.05
 """At most this share of a worker's time goes into taking one partition's snapshots."""
 
