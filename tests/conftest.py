@@ -20,6 +20,15 @@ for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n 2 --dist loadgroup`: a file goes to one worker, with the services it starts. What watches the
+    times of processes runs one after the other, beside the rest."""
+    for item in items:
+        group = "processes" if item.get_closest_marker("slow") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     """What a command sets up writes to that test's own streams, which are closed after it."""
