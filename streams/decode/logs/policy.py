@@ -9,52 +9,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from config.logs import DROP, MASK, LogRules, Pattern
-from config.matchers import compiled
+from config.logs import DROP, MASK, LogRules
 from streams.decode.columns import Columns, Refusal
 from streams.decode.envelope import packing
 from streams.decode.errors import BadRecord
 from streams.decode.judge import Mask
+from streams.decode.logs.expressions import Expression, possible
 from streams.decode.logs.masking import Masker
 from streams.decode.logs.scope import Scope
 from streams.records.stage import Record
 from streams.records.telemetry import DROPPED, MASKED, Tally
 
-_ANCHORED = re.compile(r"[\^$]|\\[AzBb]")
 _ENCODING = "content-encoding"
 _PLAIN_ID = re.compile(r"[0-9A-Za-z\x00-]*")
-
-
-class _Own:
-    """One pattern of the configuration that holds in ingest."""
-
-    def __init__(self, pattern: Pattern) -> None:
-        self.name = pattern.name
-        self.drops = pattern.do == DROP
-        self.search: Callable[..., Any] = compiled(pattern.regex).search
-        self.groups: int = compiled(pattern.regex).groups
-        self.anchored = _ANCHORED.search(pattern.regex) is not None
-        self._by = b"<%s>" % pattern.name.encode()
-
-    def masked(self, raw: bytes) -> tuple[bytes, int]:
-        """The line with what matches (or its first group) named, and how often that was."""
-        parts: list[bytes] = []
-        at = done = count = 0
-        while at <= len(raw):
-            found = self.search(raw, at)
-            if found is None:
-                break
-            start, end = found.span(1) if self.groups and found.start(1) >= 0 else found.span()
-            if end > start:
-                parts += raw[done:start], self._by
-                done, count = end, count + 1
-            at = max(found.end(), at + 1)
-        return b"".join([*parts, raw[done:]]), count
 
 
 class Policy:
@@ -64,7 +34,7 @@ class Policy:
         """`max_bytes` of a record."""
         self._limit = max_bytes
         own = [pattern for pattern in rules.patterns if pattern.do in (DROP, MASK)]
-        self._own = [_Own(pattern) for pattern in own]
+        self._own = [Expression(pattern) for pattern in own]
         self._scope = Scope(own)
         self.masker = Masker(rules.secrets)
 
@@ -96,8 +66,7 @@ class Policy:
         """Rows that no pattern dropped; masked where one said so."""
         bodies, origins = columns.bodies, columns.catalog.origins.entries
         raw = {row: bodies[row].encode() for row in rows}
-        joined = b"\x00".join(raw.values())
-        asked = {i for i, own in enumerate(self._own) if own.anchored or own.search(joined) is not None}
+        asked = possible(self._own, raw.values())
         if not asked:
             return rows
         left: list[int] = []
@@ -109,11 +78,11 @@ class Policy:
                 own = self._own[i]
                 if i not in asked or own.search(line) is None:
                     continue
-                if own.drops:
-                    tally.count(DROPPED, f"pattern:{own.name}")
+                if own.pattern.do == DROP:
+                    tally.count(DROPPED, f"pattern:{own.pattern.name}")
                     break
                 line, times = own.masked(line)
-                counts[own.name] += times
+                counts[own.pattern.name] += times
                 changed.add(row)
             else:
                 left.append(row)
