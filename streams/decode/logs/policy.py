@@ -24,7 +24,7 @@ from streams.records.stage import Record
 from streams.records.telemetry import DROPPED, MASKED, Tally
 
 _ENCODING = "content-encoding"
-_PLAIN_ID = re.compile(r"[0-9A-Za-z\x00-]*")
+_PLAIN_ID = re.compile(r"[0-9A-Za-z-]*")
 
 
 class Policy:
@@ -49,16 +49,18 @@ class Policy:
             left = np.zeros_like(passed)
             left[rows] = True
             passed = left
-        for texts in (columns.bodies, columns.exceptions, columns.trace_ids):
-            self._secrets(texts, rows, counts, texts is columns.trace_ids)
+        for texts in (columns.bodies, columns.exceptions):
+            self._secrets(texts, rows, counts)
+        ids = columns.trace_ids
+        if not _PLAIN_ID.fullmatch("".join(ids)):
+            # A number that happens to look like a card's is an id all the same.
+            self._secrets(ids, [row for row in rows if not _PLAIN_ID.fullmatch(ids[row])], counts)
         for kind, n in sorted(counts.items()):
             tally.count(MASKED, kind, n)
         return passed
 
-    def _secrets(self, texts: list[str], rows: list[int], counts: Counter[str], ids: bool) -> None:
+    def _secrets(self, texts: list[str], rows: list[int], counts: Counter[str]) -> None:
         chosen = texts if len(rows) == len(texts) else [texts[row] for row in rows]
-        if ids and _PLAIN_ID.fullmatch("\x00".join(chosen)):
-            return  # a number that happens to look like a card's is an id all the same
         for place, text in self.masker.mask_all(chosen, counts).items():
             texts[rows[place]] = text
 

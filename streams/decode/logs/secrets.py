@@ -55,7 +55,7 @@ _FORMS: tuple[tuple[str, bytes], ...] = (
         rb"|sk-[\w-]{20,}|npm_\w{30,}|pypi-[\w-]{30,}|SG\.[\w-]{16,}\.[\w-]{16,}|hvs\.[\w-]{20,}"
         rb"|whsec_[\w+/]{16,}|dop_v1_[a-f0-9]{40,}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32})",
     ),
-    ("bearer", rb"\b(?i:bearer|basic|digest|negotiate)\s{1,4}([A-Za-z0-9._~+/-]{8,}=*)"),
+    ("bearer", rb"\b(?i:bearer|basic|negotiate)\s{1,4}([A-Za-z0-9._~+/-]{8,}=*)"),
     ("secret", rb"\b(?i:(?:set-)?cookie\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?)([^\"'\\\x00\r\n]{3,})"),
     ("secret", _KEY + rb"\\+\"([^\"\x00]*?)\\+\""),
     ("secret", _KEY + rb"\"((?:[^\"\\\x00]|\\[^\x00])*)"),
@@ -78,7 +78,7 @@ _FORMS: tuple[tuple[str, bytes], ...] = (
 _LIKELY = re.compile(rb"(?:^|[^_-])(?:token|authorization|credentials?|signature|sig)\b", re.IGNORECASE)
 _NO_SECRET = re.compile(
     rb"(?:null|none|nil|true|false|undefined|yes|no|empty|n/a|-|\?|redacted|masked|filtered|hidden|removed"
-    rb"|\[\w+\]?|[*x.\xe2\x80\xa2#-]+|%\w|[<$]\{?[\w.-]*[>}]?|\{.*)\Z",
+    rb"|\[\w+\]?|x{3,}|[*.\xe2\x80\xa2#-]+|%\w|[<$]\{?[\w.-]*[>}]?|\{.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _DIGIT = re.compile(rb"\d")
