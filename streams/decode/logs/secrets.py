@@ -11,7 +11,8 @@ Texts are UTF-8 in bytes; the expressions read bytes (Latin-1), and every name i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from bisect import bisect_right
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import re2  # type: ignore[import-untyped]
@@ -32,7 +33,7 @@ _WORDS = (
 
 _KEY = rb"(?i:(?:" + _WORDS + rb")\\*[\"']?\s{0,4}(?::=|=>|[:=])\s{0,4})"
 _SPOKEN = rb"(?i:(?:passw(?:or)?d|identified by)\s{1,4})"
-_OPTION = rb"(?i:(?:^|[\s\x00\"'])--?(?:pass(?:word)?|passwd|pwd|token|secret|api[_-]?key)\s{1,4})"
+_OPTION = rb"(?i:[\s\x00\"']--?(?:pass(?:word)?|passwd|pwd|token|secret|api[_-]?key)\s{1,4})"
 
 _FORMS: tuple[tuple[str, bytes], ...] = (
     (  # first, since it is what is found most often; never in an identifier (blk_-4111...) or a fraction
@@ -66,11 +67,6 @@ _FORMS: tuple[tuple[str, bytes], ...] = (
         rb"([^\s\"'\\,;&\x00-\x1f\x7f(){}\[\]<>|][^\s\"'\\,;&\x00-\x1f\x7f)}\]<>|]*)",
     ),
     ("url-password", rb"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"'\x00]*:([^\s/@\"'\x00]+)@"),
-    (
-        "mail",
-        rb"([A-Za-z0-9._%+\x80-\xff-]+@[A-Za-z0-9\x80-\xff-]+(?:\.[A-Za-z0-9\x80-\xff-]+)*"
-        rb"\.[A-Za-z\x80-\xff]{2,})",
-    ),
     ("iban", rb"\b([A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?)\b"),
 )
 """kind, and an expression with one group: what is secret of it"""
@@ -107,7 +103,12 @@ _LENGTHS = (
 _IBAN_LENGTHS = {each[:2]: int(each[2:]) for each in re.findall(r"\w+", _LENGTHS)}
 
 _GROUP = re.compile(rb"((?:^|[^\\])(?:\\\\)*)\((?!\?)")
-_Forms = tuple[tuple[str, Callable[[bytes, int, int], Any]], ...]
+_LOCAL = bytes([*b"._%+-", *range(0x30, 0x3A), *range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0x100)])
+"""what may stand before the @ of an address"""
+_MOST_LOCAL = 64
+_DOMAIN = re.compile(
+    rb"[A-Za-z0-9\x80-\xff-]{1,63}(?:\.[A-Za-z0-9\x80-\xff-]{1,63}){0,8}\.[A-Za-z\x80-\xff]{2,63}"
+)
 
 
 class Found(NamedTuple):
@@ -126,26 +127,35 @@ class Finder:
         self._kinds = frozenset(kinds)
         asked = self._kinds | ({"secret"} if "password" in self._kinds else set())
         forms = [(kind, form) for kind, form in _FORMS if kind in asked]
-        # Without groups RE2 needs nothing but its automata: several times as fast where much is found.
+        self._of = tuple(kind for kind, _ in forms)
+        # RE2 says where, and without groups needs nothing but its automata; `re`, which takes alternatives in
+        # the same order, says which, at that place alone.
         self._search = _compiled(b"|".join(_GROUP.sub(rb"\1(?:", form) for _, form in forms)).search
-        self._forms = tuple((kind, _compiled(form).match) for kind, form in forms)
+        self._which = re.compile(b"|".join(form for _, form in forms)).match
 
     def find(self, text: bytes) -> list[Found]:
         """All secrets of a text that begins and ends with `APART`, in order; they do not overlap."""
+        found = self._formed(text) if self._of else []
+        if "mail" in self._kinds and b"@" in text:
+            return _merged(found, _mails(text))
+        return found
+
+    def _formed(self, text: bytes) -> list[Found]:
         found: list[Found] = []
         search, at = self._search, 0
         while (match := search(text, at)) is not None:
-            begin, stop = match.span()
-            kind, start, end = _which(self._forms, text, begin, stop)
-            secret = self._checked(kind, text, begin, start, end)
+            begin = match.start()
+            which = self._which(text, begin)
+            group = which.lastindex if which is not None else None
+            if which is None or group is None:
+                at = begin + 1
+                continue
+            start, end = which.span(group)
+            secret = self._checked(self._of[group - 1], text, begin, start, end)
+            # What is refused may have a secret in it, or behind its first letter.
+            at = max(start, begin + 1) if secret is None else max(secret.end, at + 1)
             if secret is not None:
                 found.append(secret)
-                at = max(secret.end, at + 1)
-            elif kind == "mail":
-                at = stop
-            else:
-                # What is refused may have a secret in it, or behind its first letter.
-                at = max(start, begin + 1)
         return found
 
     def _checked(self, kind: str, text: bytes, whole: int, start: int, end: int) -> Found | None:
@@ -155,8 +165,6 @@ class Finder:
             end = _card(text, start, end)
         elif kind == "iban":
             end = start + _iban(said)
-        elif kind == "mail":
-            end = -1 if _NO_MAIL.search(said) else end
         elif kind == "bearer":
             end = end if len(said) >= 20 or _MIXED.search(said) else -1
         elif kind == "secret":
@@ -169,13 +177,33 @@ class Finder:
         return Found(start, end, kind) if end > start and kind in self._kinds else None
 
 
-def _which(forms: _Forms, text: bytes, begin: int, stop: int) -> tuple[str, int, int]:
-    """Kind of a match, and where what is secret of it begins and ends."""
-    for kind, match in forms:
-        found = match(text, begin, stop)
-        if found is not None:
-            return kind, *found.span(1)
-    return "", begin, stop
+def _mails(text: bytes) -> list[Found]:
+    """Mail addresses, by the @ in them: there may be many, and they all have one."""
+    found: list[Found] = []
+    at = text.find(b"@")
+    while at >= 0:
+        before = text[max(0, at - _MOST_LOCAL) : at]
+        start = at - len(before) + len(before.rstrip(_LOCAL))
+        domain = _DOMAIN.match(text, at + 1)
+        if domain is not None and start < at and not _NO_MAIL.search(domain[0]):
+            found.append(Found(start, domain.end(), "mail"))
+        at = text.find(b"@", domain.end() if domain is not None else at + 1)
+    return found
+
+
+def _merged(found: list[Found], mails: list[Found]) -> list[Found]:
+    """In order; an address that is part of another secret, or has part of one, is not one."""
+    if not found or not mails:
+        return found or mails
+    starts = [each.start for each in found]
+    apart = []
+    for mail in mails:
+        next_one = bisect_right(starts, mail.start)
+        if (not next_one or found[next_one - 1].end <= mail.start) and (
+            next_one == len(found) or mail.end <= starts[next_one]
+        ):
+            apart.append(mail)
+    return sorted([*found, *apart])
 
 
 def _compiled(form: bytes) -> Any:

@@ -28,7 +28,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r"
 
 def test_every_kind_of_the_configuration_has_a_form() -> None:
     """Names in `config.logs` and here are the same; `password` is told from `secret` by its name."""
-    assert {kind for kind, _ in kinds._FORMS} | {"password"} == set(SECRETS)
+    assert {kind for kind, _ in kinds._FORMS} | {"password", "mail"} == set(SECRETS)
 
 
 @pytest.mark.parametrize(
