@@ -20,10 +20,10 @@ from detectors.bank import Bank
 from detectors.derive import njit
 from detectors.joint import Joint, JointState
 from detectors.lines import Line
+from detectors.logpatterns import Patterns, PatternsState
 from detectors.logs import Logs, LogsState
 from detectors.numbers import Numbers, NumbersState, Rows, merged
 from detectors.objectives import Objectives, ObjectivesState
-from detectors.patterns import Patterns, PatternsState
 from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
 from streams.records.messages import Edge

@@ -23,7 +23,7 @@ from config.settings import Detect
 from detectors.alert import Alert, alert_id
 from detectors.buckets import Buckets, BucketState
 from detectors.lines import ERROR, FATAL, WARN, Line, exception_of, has_stack, severity_of
-from detectors.patterns import Names
+from detectors.logpatterns import Names
 from detectors.templates import DrainMiner, MinerState
 from detectors.words import clipped, clock
 from streams.records.digest import digest_hex

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from config.logs import LogRules, Pattern
 from config.settings import Detect, Ingest, Settings
-from detectors import patterns
+from detectors import logpatterns
 from detectors.alert import Alert
 from detectors.lines import Line
+from detectors.logpatterns import Patterns, PatternsState
 from detectors.logs import Logs
-from detectors.patterns import Patterns, PatternsState
 from tests.detectors.pagelog import SETTINGS, alerts, decided, feed, interleaved, make, records, shop
 
 CONFIG = Detect(step_ms=1_000, log_quiet_ms=30_000, log_learning_ms=60_000)
@@ -137,7 +137,7 @@ def test_a_pattern_taken_out_of_the_configuration_ends_its_alert() -> None:
 
 def test_what_is_watched_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The least recently seen gives way and is counted; what fires stays, and others are refused."""
-    monkeypatch.setattr(patterns, "MAX_WATCHES", 2)
+    monkeypatch.setattr(logpatterns, "MAX_WATCHES", 2)
     quiet = watching(alert(more_than=5))
     quiet.run([line(T0 + i, "card declined", f"s{i}") for i in range(5)], T0 + 1_000)
     assert [service for _, service, _ in quiet.export().watches] == ["s3", "s4"]
