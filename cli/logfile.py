@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import bz2
 import codecs
-import gzip
 import lzma
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 from cli.errors import CliError
 from cli.logstamps import NO_TIME, Layout, choose
@@ -19,7 +18,7 @@ from streams.decode.columns import Columns
 from streams.decode.errors import BadRecord
 from streams.decode.logs import levels, texts
 from streams.decode.logs.json_log import JsonLog
-from streams.decode.logs.lines import goes_on, in_trace
+from streams.decode.logs.lines import TRACEBACK, goes_on, in_trace
 from streams.decode.logs.shape import SEVERITY, Shape
 from streams.decode.senders import Usual
 
@@ -47,6 +46,22 @@ _SHAPE = Shape(
     usual=Usual(),
     severity=(*SEVERITY, "severityText", "Level", "@l", "severity_number", "LogLevel"),
 )
+
+
+_MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "lz4": b"\x04\x22\x4d\x18",
+}
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gzip": lambda: zlib.decompressobj(31),
+    "bzip2": bz2.BZ2Decompressor,
+    "xz": lzma.LZMADecompressor,
+}
+_WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 
 
 class Event(NamedTuple):
@@ -82,9 +97,9 @@ class Source:
         rest = b""
         first, skipping = True, False
         for block in self._blocks:
-            if first:
+            if first and block:
                 self._check(block)
-                first = False
+                block, first = block.removeprefix(codecs.BOM_UTF8), False
             *whole, rest_of = (rest + block).split(b"\n")
             for line in whole:
                 if not skipping:
@@ -108,26 +123,39 @@ class Source:
 
     def _decoded(self) -> Iterator[bytes]:
         head = self._raw.peek()
-        stream: Any = self._raw
-        kind = ""
-        if head.startswith(b"\x1f\x8b"):
-            kind, stream = "gzip", gzip.GzipFile(fileobj=cast("Any", self._raw))
-        elif head.startswith(b"BZh"):
-            kind, stream = "bzip2", bz2.BZ2File(cast("Any", self._raw))
-        elif head.startswith(b"\xfd7zXZ\x00"):
-            kind, stream = "xz", lzma.LZMAFile(cast("Any", self._raw))  # noqa: SIM115 - ends with its source
-        elif head.startswith((b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")):
-            kind = "zstd" if head[0] == 0x28 else "lz4"
-            stream = self._arrow(kind)
-        wide = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(head[:2], "")
+        kind = next((kind for kind, magic in _MAGIC.items() if head.startswith(magic)), "")
+        wide = _WIDE.get(head[:2], "")
         decoder = codecs.getincrementaldecoder(wide)("replace") if wide else None
         try:
-            while block := stream.read(BLOCK):
+            for block in self._plain(kind):
                 yield decoder.decode(block).encode() if decoder is not None else block
         except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
             if not kind:
                 raise CliError(f"{self.name} cannot be read: {error}", "is the disk in order?") from None
-            self.damage = f"the {kind} data are damaged or end too early ({error})"
+            self.damage = f"the {kind} data are damaged or end too early"
+
+    def _plain(self, kind: str) -> Iterator[bytes]:
+        """Decompressed blocks, as far as there are any."""
+        if not kind or kind in ("zstd", "lz4"):
+            stream: Any = self._arrow(kind) if kind else self._raw
+            while block := stream.read(BLOCK):
+                yield block
+            return
+        while rest := self._raw.read(BLOCK):
+            while rest:
+                unpack = _DECOMPRESSORS[kind]()
+                while not unpack.eof:
+                    yield unpack.decompress(rest, BLOCK)
+                    rest = b"" if kind != "gzip" else unpack.unconsumed_tail
+                    wants = not rest if kind == "gzip" else unpack.needs_input
+                    if wants and not unpack.eof:
+                        rest = self._raw.read(BLOCK)
+                        if not rest:
+                            raise EOFError
+                # What follows a member without being one is padding.
+                rest = unpack.unused_data
+                if not rest.startswith(_MAGIC[kind]):
+                    break
 
     def _arrow(self, kind: str) -> Any:
         try:
@@ -155,11 +183,8 @@ class _Counting:
         return self._head
 
     def read(self, size: int = BLOCK) -> bytes:
-        found = self._head or b""
-        if found:
-            found, self._head = found[:size], found[size:]
-        else:
-            found = self._raw.read(size)
+        found, self._head = self._head, b""
+        found += self._raw.read(max(0, size - len(found)))
         self.count += len(found)
         return found
 
@@ -222,12 +247,15 @@ class Events:
     def _joined(self, sample: list[str], lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         """Lines with those that go on with them, each with the number of the first."""
         parts: list[str] = []
-        begin, length, trace = 0, 0, False
+        begin, length, trace, traced = 0, 0, False, False
         for each in (sample, lines):
             for line in each:
                 self.lines += 1
-                if parts and goes_on(line, trace):
+                # A traceback behind a finished one is of another record, unless they are chained.
+                another = traced and not trace and line.startswith(TRACEBACK)
+                if parts and goes_on(line, trace) and not (another and not parts[-1].startswith(_CHAINED)):
                     trace = in_trace(line, trace)
+                    traced = traced or trace
                     if length < MAX_LINE:
                         parts.append(line)
                         length += len(line)
@@ -237,7 +265,7 @@ class Events:
                 if parts:
                     yield begin, parts
                 parts, begin, length = [line], self.lines, len(line)
-                trace = in_trace(line, False)
+                trace = traced = in_trace(line, False)
         if parts:
             yield begin, parts
 
@@ -249,7 +277,7 @@ class Events:
                 return found
         ms, end = read(line) if read is not None else (NO_TIME, 0)
         text = line[end:].lstrip(" ]|,:-\t") if end else line
-        if len(parts) > 1 and text.startswith("Traceback (most recent call last)"):
+        if len(parts) > 1 and text.startswith(TRACEBACK):
             text = parts[-1].strip()
         text = texts.plain(text)
         return Event(number, ms, levels.leading(line, end), text) if text else None

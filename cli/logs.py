@@ -15,7 +15,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from, stderr
 from cli.errors import CliError
 from cli.logfile import STDIN, Events, Source
-from cli.loglines import LineWriter
 from cli.logminer import Miner
 from cli.logstats import LEVELS, Figures, Row
 from cli.logview import Summary, as_csv, as_object, show
@@ -147,7 +146,11 @@ def _read(
 ) -> Counter[str]:
     """All of the source; returns how many secrets of which kind were masked."""
     masked: Counter[str] = Counter()
-    writer = LineWriter(output) if output is not None else None
+    writer = None
+    if output is not None:
+        from cli.loglines import LineWriter
+
+        writer = LineWriter(output)
     with (
         writer or _Nothing(),
         Progress(
@@ -221,7 +224,7 @@ def _print(rows: list[Row], top: int, summary: Summary, form: Form, full: bool) 
         console.print(f"{summary.source} is empty: no log lines", soft_wrap=True, highlight=False)
     elif not rows:
         console.print(
-            f"{summary.source}: none of its {summary.templates:,} templates match",
+            f"{summary.source}: none of its {some(summary.templates, 'template')} is meant",
             soft_wrap=True,
             highlight=False,
         )

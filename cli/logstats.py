@@ -17,7 +17,7 @@ SLOTS = 512
 MAX_TEMPLATES = 10_000
 """templates with figures; the lines of others are counted together"""
 FIRST_WIDTH = 1_000
-"""ms of a stretch at first; of a file without times, lines"""
+"""ms of a stretch at first; of a file without times a stretch is a line at first"""
 LEVELS = ((21, "fatal"), (17, "error"), (13, "warn"), (9, "info"), (5, "debug"), (1, "trace"))
 NEVER = 2**62
 
@@ -70,7 +70,7 @@ class Figures:
         self._slots = np.zeros((64, SLOTS), np.int32)
         self._by_line = np.zeros((64, SLOTS), np.int32)
         self._width, self._origin = FIRST_WIDTH, 0
-        self._line_width = FIRST_WIDTH
+        self._line_width = 1
         self._began = False
 
     def add(self, events: Sequence[Event], templates: Sequence[Template]) -> None:

@@ -122,7 +122,7 @@ def _room(
     rows: Sequence[Row], width: int, trend: int, timed: bool, levels: bool, wide: bool, part: slice
 ) -> int:
     """Characters of a line of a template, about."""
-    used = max((len(f"{row.lines:,}") for row in rows), default=5) + 8 + 4 + trend + 4
+    used = max((len(f"{row.lines:,}") for row in rows), default=5) + 8 + 5 + trend + 8
     used += 9 * timed + 6 * levels + (2 * 13 if wide else 0)
     return max(20, width - used)
 
@@ -195,6 +195,12 @@ def footing(rows: Sequence[Row], summary: Summary, hidden: Sequence[Row]) -> lis
     return lines
 
 
+FIELDS = (
+    *("id", "template", "count", "share", "per_minute", "severity", "first_seen", "last_seen"),
+    *("first_line", "last_line", "new", "trend", "example"),
+)
+
+
 def as_object(row: Row) -> dict[str, Any]:
     """A row as JSON has it."""
     return {
@@ -221,8 +227,7 @@ def _iso(ts: int | None) -> str | None:
 def as_csv(rows: Sequence[Row]) -> str:
     """The same as a table; the trend as numbers apart by blanks."""
     out = io.StringIO()
-    names = list(as_object(rows[0])) if rows else []
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         found = as_object(row)

@@ -23,7 +23,7 @@ _GOES_ON = (
     *(" ", "\t", "Caused by:", "Suppressed:", "Traceback (most recent call last)", "goroutine "),
     *("During handling of the above exception", "The above exception was the direct cause"),
 )
-_TRACEBACK = "Traceback (most recent call last)"
+TRACEBACK = "Traceback (most recent call last)"
 
 
 def claims(look: Look) -> bool:
@@ -75,7 +75,7 @@ def together(text: str) -> list[str]:
         if parts:
             found.append("\n".join(parts))
         parts, length = [line], len(line)
-        trace = line.startswith(_TRACEBACK)
+        trace = line.startswith(TRACEBACK)
     if parts:
         found.append("\n".join(parts))
     return found
@@ -88,7 +88,7 @@ def goes_on(line: str, trace: bool) -> bool:
 
 def in_trace(line: str, trace: bool) -> bool:
     """Whether a Python traceback goes on behind a line; `trace`: the same of the line before it."""
-    return line.startswith(_TRACEBACK) or (trace and line.startswith(_GOES_ON))
+    return line.startswith(TRACEBACK) or (trace and line.startswith(_GOES_ON))
 
 
 def _is_exception(line: str) -> bool:
