@@ -98,16 +98,29 @@ def logs(
 
       tocsin logs app.log -o lines.parquet
     """
-    began = time.monotonic()
     chosen = _filter(grep)
     _check_output(output, source)
     secrets = Secrets(mask=False) if no_mask else settings_from(config).logs.secrets
+    rows, summary = read(source, secrets, learn, output)
+    least = _least(severity)
+    wanted = [row for row in rows if chosen(row) and row.severity >= least and (row.new or not new)]
+    wanted.sort(key=_KEYS[sort])
+    _print(wanted, top, summary, Form.JSON if as_json else form, full)
+    if summary.damage:
+        _note(f"{summary.source}: {summary.damage}; the lines before that are shown")
+    if output is not None:
+        _note(f"{some(summary.events, 'log record')} with their templates → {output}")
+
+
+def read(source: Path, secrets: Secrets, learn: float, output: Path | None) -> tuple[list[Row], Summary]:
+    """All templates of a file by count, and what is said of it as a whole."""
+    began = time.monotonic()
     opened = Source(source)
     near_ms = int(source.stat().st_mtime * 1000) if source != STDIN else wall_ms()
     events, figures, miner = Events(opened, near_ms), Figures(), Miner()
     masked = _read(opened, events, figures, miner, Masker(secrets), output)
     rows = figures.rows(learn, miner.became(figures.ids()))
-    summary = Summary(
+    return rows, Summary(
         opened.name,
         events.lines,
         figures.events,
@@ -122,15 +135,6 @@ def logs(
         opened.damage,
         round(time.monotonic() - began, 3),
     )
-    wanted = [
-        row for row in rows if chosen(row) and row.severity >= _least(severity) and (row.new or not new)
-    ]
-    wanted.sort(key=_KEYS[sort])
-    _print(wanted, top, summary, Form.JSON if as_json else form, full)
-    if opened.damage:
-        _note(f"{opened.name}: {opened.damage}; the lines before that are shown")
-    if output is not None:
-        _note(f"{some(figures.events, 'line')} with their templates → {output}")
 
 
 _KEYS = {

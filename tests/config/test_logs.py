@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from config.load import ConfigError, load
-from config.logs import Pattern, Secrets
+from config.logs import ACTIONS, Pattern, Secrets
 
 
 def loaded(folder: Path, text: str) -> object:
@@ -91,3 +92,11 @@ def test_bad_patterns_stop_the_start(tmp_path: Path, text: str, said: str) -> No
     """With key, value and what was expected."""
     with pytest.raises(ConfigError, match=said):
         loaded(tmp_path, f"logs:\n  {text}\n")
+
+
+def test_the_example_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    """docs/logs.md shows what loads, each action once."""
+    text = (Path(__file__).parents[2] / "docs" / "logs.md").read_text()
+    [block] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    found = loaded(tmp_path, block)
+    assert {pattern.do for pattern in found.patterns} == set(ACTIONS)  # type: ignore[attr-defined]

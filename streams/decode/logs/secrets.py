@@ -107,7 +107,7 @@ _LOCAL = bytes([*b"._%+-", *range(0x30, 0x3A), *range(0x41, 0x5B), *range(0x61, 
 """what may stand before the @ of an address"""
 _MOST_LOCAL = 64
 _DOMAIN = re.compile(
-    rb"[A-Za-z0-9\x80-\xff-]{1,63}(?:\.[A-Za-z0-9\x80-\xff-]{1,63}){0,8}\.[A-Za-z\x80-\xff]{2,63}"
+    rb"@[A-Za-z0-9\x80-\xff-]{1,63}(?:\.[A-Za-z0-9\x80-\xff-]{1,63}){0,8}\.[A-Za-z\x80-\xff]{2,63}"
 )
 
 
@@ -180,14 +180,12 @@ class Finder:
 def _mails(text: bytes) -> list[Found]:
     """Mail addresses, by the @ in them: there may be many, and they all have one."""
     found: list[Found] = []
-    at = text.find(b"@")
-    while at >= 0:
+    for domain in _DOMAIN.finditer(text):
+        at = domain.start()
         before = text[max(0, at - _MOST_LOCAL) : at]
         start = at - len(before) + len(before.rstrip(_LOCAL))
-        domain = _DOMAIN.match(text, at + 1)
-        if domain is not None and start < at and not _NO_MAIL.search(domain[0]):
+        if start < at and not _NO_MAIL.search(domain[0]):
             found.append(Found(start, domain.end(), "mail"))
-        at = text.find(b"@", domain.end() if domain is not None else at + 1)
     return found
 
 
