@@ -24,6 +24,7 @@ COMMANDS = {
     "resolve": "Resolve an incident.",
     "change": "Record a deployment or another change as evidence.",
     "deadletters": "List what could not be read, and put it back.",
+    "logs": "Say what a log file says: its templates, how often, since when, what is new.",
     "score": "Score a file of metrics.",
     "backtest": "Run the whole pipeline over files.",
     "replay": "Publish files into Kafka.",

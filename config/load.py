@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from config.control import problems
+from config import control, logs
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings
 
 ENVIRONMENT = {
@@ -109,7 +109,11 @@ def _check(settings: Settings, source: str) -> None:
             f"{source}: detect.joint.min_windows is {joint.min_windows}: "
             f"expected at most detect.joint.memory_windows ({joint.memory_windows})"
         )
-    for key, value, expected in problems(detect.rules, detect.slos, detect.fire_score, detect.clear_score):
+    found = [
+        *control.problems(detect.rules, detect.slos, detect.fire_score, detect.clear_score),
+        *logs.problems(settings.logs),
+    ]
+    for key, value, expected in found:
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     names = [topic.name for topic in settings.topics.inputs]
     topics = settings.topics

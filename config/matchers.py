@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import re2  # type: ignore[import-untyped]
 
@@ -75,16 +75,21 @@ def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), found[1], flags=re.DOTALL)
 
 
-def _pattern(text: str) -> Callable[[str], bool]:
+def compiled(text: str) -> Any:
+    """A regular expression of RE2. Raises `ValueError` that says what was expected."""
     if len(text) > MOST_CHARS:
         raise ValueError(f"a regular expression of at most {MOST_CHARS} characters")
     options = re2.Options()
     options.log_errors = False
     try:
-        compiled = re2.compile(text, options)
+        return re2.compile(text, options)
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         raise ValueError(f"a regular expression that RE2 can read ({reason})") from None
+
+
+def _pattern(text: str) -> Callable[[str], bool]:
+    pattern = compiled(text)
     known: dict[str, bool] = {}
 
     def matches(seen: str) -> bool:
@@ -92,7 +97,7 @@ def _pattern(text: str) -> Callable[[str], bool]:
         if answer is None:
             if len(known) >= REMEMBERED:
                 known.clear()
-            answer = known[seen] = compiled.fullmatch(seen) is not None
+            answer = known[seen] = pattern.fullmatch(seen) is not None
         return answer
 
     return matches

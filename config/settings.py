@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from config.control import Rule, Slo
+from config.logs import LogRules
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -234,6 +235,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     registry: Registry = Registry()
     ingest: Ingest = Ingest()
     detect: Detect = Detect()
+    logs: LogRules = LogRules()
     correlate: Correlate = Correlate()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()

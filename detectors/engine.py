@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from config.logs import LogRules
 from config.settings import Detect
 from detectors.admission import Admission, AdmissionState
 from detectors.alert import Alert
@@ -19,6 +20,7 @@ from detectors.bank import Bank
 from detectors.derive import njit
 from detectors.joint import Joint, JointState
 from detectors.lines import Line
+from detectors.logpatterns import Patterns, PatternsState
 from detectors.logs import Logs, LogsState
 from detectors.numbers import Numbers, NumbersState, Rows, merged
 from detectors.objectives import Objectives, ObjectivesState
@@ -64,20 +66,25 @@ class EngineState(msgspec.Struct, array_like=True):
     admission: AdmissionState = msgspec.field(default_factory=AdmissionState)
     objectives: ObjectivesState = msgspec.field(default_factory=ObjectivesState)
     joint: JointState = msgspec.field(default_factory=JointState)
+    patterns: PatternsState = msgspec.field(default_factory=PatternsState)
 
 
 NO_STEP = -(2**62)
+NO_LOG_RULES = LogRules()
 
 
 class Engine:
     """Mutable state of one shard's decisions."""
 
-    def __init__(self, config: Detect, max_series_per_service: int = 0) -> None:
+    def __init__(
+        self, config: Detect, max_series_per_service: int = 0, log_rules: LogRules = NO_LOG_RULES
+    ) -> None:
         self.config = config
         self.admission = Admission(max_series_per_service, config.max_series_per_shard)
         self.objectives = Objectives(config.slos)
         self.numbers = Numbers(config.max_series_per_shard, self.objectives)
-        self.logs = Logs(config)
+        self.logs = Logs(config, log_rules)
+        self.patterns = Patterns(config, log_rules)
         self.topology = Topology()
         self.bank = Bank(config)
         self.joint = Joint(config, self.bank.control_of)
@@ -151,6 +158,7 @@ class Engine:
         burning = self.objectives.finish(to_ms, self.numbers.common_resource)
         self.logs.buckets.begin(self._activity(times, owners))
         decided = [Decided(end, alert) for end, alert in self.logs.run(due.lines, to_ms)]
+        decided += [Decided(end, alert) for end, alert in self.patterns.run(due.lines, to_ms)]
         decided += [Decided(step_ceil(end, self.config.step_ms), alert) for end, alert in burning]
         made_rows, made_series = self.logs.buckets.finish(to_ms)
         own_rows, own_series = self.admission.finish(dropped + more_dropped, self.numbers.table, to_ms)
@@ -240,6 +248,7 @@ class Engine:
         return {
             **self.numbers.counters,
             **self.logs.counters,
+            **self.patterns.counters,
             **self.topology.counters,
             **self.admission.counters,
             "refused_objectives": self.objectives.refused,
@@ -259,6 +268,7 @@ class Engine:
             self.admission.export(),
             self.objectives.export(),
             self.joint.export(),
+            self.patterns.export(),
         )
 
     def restore(self, state: EngineState) -> None:
@@ -271,6 +281,7 @@ class Engine:
         self._advanced = state.advanced
         self.admission.load(state.admission)
         self.joint.load(state.joint)
+        self.patterns.load(state.patterns)
 
 
 @njit

@@ -18,10 +18,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from config.logs import LogRules
 from config.settings import Detect
 from detectors.alert import Alert, alert_id
 from detectors.buckets import Buckets, BucketState
 from detectors.lines import ERROR, FATAL, WARN, Line, exception_of, has_stack, severity_of
+from detectors.logpatterns import Names
 from detectors.templates import DrainMiner, MinerState
 from detectors.words import clipped, clock
 from streams.records.digest import digest_hex
@@ -30,6 +32,7 @@ QUIET_MIN_MS = 5_000
 NEVER = -(2**62)
 PACED, PAUSES = 4, 10
 """after so many lines a template has a pace, and so many of its intervals of silence end it"""
+NO_RULES = LogRules()
 MAX_SERVICES = 10_000
 MAX_OPEN = 50
 """open template alerts of one service; more are counted, not raised"""
@@ -65,6 +68,8 @@ class Open(msgspec.Struct, array_like=True):
     """of the alert sent last"""
     before: tuple[int, int] = (NEVER, NEVER)
     """times of the two lines before the last, older first"""
+    name: str = ""
+    """given by the configuration"""
 
     def repeats(self, bucket_ms: int) -> bool:
         """Whether it has come often enough to be more than a stray line: three times, with an exception
@@ -124,8 +129,9 @@ class _Service:
 class Logs:
     """Log lines of one shard, in order of (ts, service, instance, body)."""
 
-    def __init__(self, config: Detect) -> None:
+    def __init__(self, config: Detect, rules: LogRules = NO_RULES) -> None:
         self.config = config
+        self._names = Names(rules)
         self.buckets = Buckets(config.log_bucket_ms)
         self.counters: dict[str, int] = {
             "repeated_lines": 0, "suppressed_new_templates": 0, "evicted_log_services": 0,
@@ -210,6 +216,7 @@ class Logs:
             [],
             [],
             full=level,
+            name=self._names.of(line),
         )
         service.open[template.id] = opened
         self._seen(opened, line)
@@ -320,6 +327,7 @@ def _alert(service: str, entry: Open, resolved_at: int | None) -> Alert:
         entry.severity, "error"
     )
     seen = f"{entry.count} so far" if resolved_at is None else f"{entry.count}, last {clock(entry.last)}"
+    named = f"{entry.name}: {entry.text}" if entry.name else entry.text
     return Alert(
         id=alert_id(fingerprint, "log", entry.started),
         version=entry.version,
@@ -333,7 +341,7 @@ def _alert(service: str, entry: Open, resolved_at: int | None) -> Alert:
         detected_at=entry.started,
         last_seen_at=entry.last,
         resolved_at=resolved_at,
-        summary=clipped(f"{service} logs a new {what}, {seen}: {entry.text}"),
+        summary=clipped(f"{service} logs a new {what}, {seen}: {named}"),
         value=float(entry.count),
         expected=0.0,
         score=score,

@@ -15,6 +15,7 @@ EVICTED = {
     "evicted_refused": "refused_series",
     "evicted_templates": "templates",
     "evicted_log_services": "log_services",
+    "evicted_pattern_services": "pattern_services",
     "evicted_spans": "spans",
     "joint_evicted_services": "joint_services",
     "joint_evicted_series": "joint_series",
@@ -32,6 +33,7 @@ DROPPED = {
     "unmatched_spans": "unmatched_span",
     "refused_edges": "edge",
     "suppressed_new_templates": "new_template",
+    "refused_pattern_services": "pattern_service",
 }
 """counter -> reason"""
 

@@ -53,7 +53,7 @@ class ShardCore:
     def __init__(self, settings: Settings, shard: int) -> None:
         self.settings = settings
         self.shard = shard
-        self.engine = Engine(settings.detect, settings.ingest.max_series_per_service)
+        self.engine = Engine(settings.detect, settings.ingest.max_series_per_service, settings.logs)
         self.clock = SourceClock(sources={})
         self.held = Held()
         self.released = NOTHING
@@ -111,7 +111,8 @@ class ShardCore:
         state = msgspec.msgpack.decode(bytes(cramjam.zstd.decompress(blob)), type=ShardState)
         if state.format != FORMAT:
             raise msgspec.ValidationError(f"shard snapshot of format {state.format}, expected {FORMAT}")
-        self.engine = Engine(self.settings.detect, self.settings.ingest.max_series_per_service)
+        settings = self.settings
+        self.engine = Engine(settings.detect, settings.ingest.max_series_per_service, settings.logs)
         self.engine.restore(state.engine)
         self.clock = state.clock
         self.held = Held()

@@ -106,6 +106,7 @@ DROPPED = Metric(
     "Rows left out for another reason than lateness",
     (*STAGE, "reason"),
 )
+MASKED = Metric("tocsin_masked_secrets_total", "counter", "Secrets masked in log lines", (*STAGE, "kind"))
 # Every map keyed by input is bounded; a steady rate means that a bound is too small or labels explode.
 EVICTIONS = Metric(
     "tocsin_evictions_total", "counter", "Entries of bounded maps that were forgotten", (*STAGE, "kind")
@@ -118,6 +119,7 @@ CORE_TOTALS: dict[str, Metric] = {
     core.DEAD: DEAD,
     core.DROPPED: DROPPED,
     core.EVICTED: EVICTIONS,
+    core.MASKED: MASKED,
 }
 """First part of a key of `CoreTelemetry.totals` -> metric; the second part is the last label."""
 

@@ -6,6 +6,7 @@ found, the open window of its own telemetry. The catalog of series is a cache an
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import logging
@@ -22,6 +23,7 @@ from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns, Decoder, Refusal
 from streams.decode.errors import UNKNOWN_FORMAT, BadRecord
 from streams.decode.judge import Verdict, judge
+from streams.decode.logs.policy import Policy
 from streams.decode.pager import Pager
 from streams.decode.progress import ABANDONED_MS, REPEAT_MS, STEP_MS, Progress
 from streams.decode.resource import series
@@ -49,6 +51,7 @@ def ingest_factory(
     label = settings.correlate.domain_label
     limits = settings.ingest
     catalogs: dict[rules.Rules, Catalog] = {}
+    policy = Policy(settings.logs, limits.max_record_bytes)
 
     def make(topic: str, partition: int) -> PartitionCore:
         said = rules.of(inputs.get(topic), (label,) if label else ())
@@ -57,7 +60,7 @@ def ingest_factory(
             catalog = Catalog(limits.shards, limits.max_series, limits.max_sample_labels, said, schemas)
             catalogs[said] = catalog
         wire_format = _format(inputs, f"{topic}/{partition}")
-        return IngestCore(settings, topic, partition, wire_format, telemetry, catalog)
+        return IngestCore(settings, topic, partition, wire_format, telemetry, catalog, policy)
 
     return make
 
@@ -78,8 +81,10 @@ class IngestCore:
         wire_format: str,
         telemetry: Sequence[str],
         catalog: Catalog,
+        policy: Policy,
     ) -> None:
         self._settings = settings
+        self._policy = policy
         self._limits = settings.ingest
         self._topic = topic
         self._partition = partition
@@ -232,11 +237,15 @@ class IngestCore:
 
         self._rows(records, columns, one)
         verdict = judge(columns, references, progress.clock, progress.newest, progress.floor, self._limits)
+        logs = self._policy.apply(columns, verdict.logs, self._tally)
+        verdict = dataclasses.replace(verdict, logs=logs)
         self._tell(verdict)
         own = self._count(references, refused, verdict)
         progress.absorb(verdict.clock, verdict.newest, int(references.max()), bool(verdict.accepted.any()))
         yield from self._letters(records, refused, verdict)
-        yield from onward.outputs(self._settings, records, columns.messages, references.tolist(), self._tally)
+        yield from onward.outputs(
+            self._settings, records, columns.messages, references.tolist(), self._tally, self._policy
+        )
         if self._paged:
             yield from self._pages(columns, verdict, own, before)
 
@@ -365,7 +374,7 @@ class IngestCore:
         for i in sorted({*refused, *verdict.refusals}):
             for refusal in [refused[i]] if i in refused else verdict.refusals[i]:
                 self._tally.count(DEAD, refusal.reason, max(1, refusal.rows))
-                letter = deadletter.letter(records[i], refusal)
+                letter = deadletter.letter(*self._policy.letter(records[i], refusal))
                 yield deadletter.output(self._settings.topics.deadletters, letter)
 
     def _page(self) -> Page:

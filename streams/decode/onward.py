@@ -10,6 +10,7 @@ from config.settings import Settings
 from streams.decode import deadletter
 from streams.decode.columns import Message, Refusal
 from streams.decode.errors import FUTURE
+from streams.decode.logs.policy import Policy
 from streams.records.digest import shard_of
 from streams.records.messages import ExternalAlert, OutsideTime
 from streams.records.stage import Output, Record
@@ -27,16 +28,17 @@ def outputs(
     messages: Sequence[tuple[int, Message]],
     references: Sequence[int],
     tally: Tally,
+    policy: Policy,
 ) -> Iterator[Output]:
     """`messages`: (index into `records`, what its decoder found); those from the future are refused
-    and counted in `tally`."""
+    and counted in `tally`. `policy` takes the secrets out of dead letters."""
     for i, message in messages:
         reference = references[i]
         ts = _when(message)
         if reference >= 0 and ts > reference + settings.ingest.max_future_ms:
             detail = f"ts {ts} is {ts - reference} ms after its record ({reference})"
             tally.count(DEAD, FUTURE)
-            letter = deadletter.letter(records[i], Refusal(FUTURE, detail, 0))
+            letter = deadletter.letter(*policy.letter(records[i], Refusal(FUTURE, detail, 0)))
             yield deadletter.output(settings.topics.deadletters, letter)
             continue
         raw = _encoder.encode(message)

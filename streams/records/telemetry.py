@@ -9,9 +9,10 @@ Totals = Mapping[tuple[str, str], float]
 """(what, which) -> how many since the core was made; grows only. `what` is one of `TOTALS`."""
 
 ROWS, LATE, DEAD, DROPPED, EVICTED = "rows", "late", "dead", "dropped", "evicted"
-TOTALS = (ROWS, LATE, DEAD, DROPPED, EVICTED)
+MASKED = "masked"
+TOTALS = (ROWS, LATE, DEAD, DROPPED, EVICTED, MASKED)
 """rows by kind; late rows (no `which`); dead letters by reason; rows left out by reason; entries of
-bounded maps forgotten, by map"""
+bounded maps forgotten, by map; secrets of log lines masked, by kind or pattern"""
 
 
 class Tally(dict[tuple[str, str], float]):

@@ -23,7 +23,7 @@ _GOES_ON = (
     *(" ", "\t", "Caused by:", "Suppressed:", "Traceback (most recent call last)", "goroutine "),
     *("During handling of the above exception", "The above exception was the direct cause"),
 )
-_TRACEBACK = "Traceback (most recent call last)"
+TRACEBACK = "Traceback (most recent call last)"
 
 
 def claims(look: Look) -> bool:
@@ -64,9 +64,8 @@ def together(text: str) -> list[str]:
     trace = False
     """whether the last line belongs to a Python traceback, which ends in a line that is not indented"""
     for line in text.split("\n"):
-        goes_on = line.startswith(_GOES_ON)
-        if parts and (goes_on or (trace and line) or _is_exception(line)):
-            trace = line.startswith(_TRACEBACK) or (trace and goes_on)
+        if parts and goes_on(line, trace):
+            trace = in_trace(line, trace)
             if length <= MAX_BODY:
                 parts.append(line)
                 length += len(line) + 1
@@ -76,10 +75,20 @@ def together(text: str) -> list[str]:
         if parts:
             found.append("\n".join(parts))
         parts, length = [line], len(line)
-        trace = line.startswith(_TRACEBACK)
+        trace = line.startswith(TRACEBACK)
     if parts:
         found.append("\n".join(parts))
     return found
+
+
+def goes_on(line: str, trace: bool) -> bool:
+    """Whether a line belongs to the one before it; `trace`: `in_trace` of that one."""
+    return line.startswith(_GOES_ON) or (trace and line != "") or _is_exception(line)
+
+
+def in_trace(line: str, trace: bool) -> bool:
+    """Whether a Python traceback goes on behind a line; `trace`: the same of the line before it."""
+    return line.startswith(TRACEBACK) or (trace and line.startswith(_GOES_ON))
 
 
 def _is_exception(line: str) -> bool:

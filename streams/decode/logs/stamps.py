@@ -120,7 +120,7 @@ def _dated(text: str, start: int, reference_ms: int) -> tuple[int, int]:
     if zone[:1] == " ":
         if zone[1:4] in ("UTC", "GMT"):
             return ms, at + 4
-        if zone[1:2] not in ("+", "-"):
+        if zone[1:2] not in ("+", "-") or not zone[2:3].isdecimal():  # " - INFO" is no zone
             return local_ms(ms, reference_ms), at
         zone, at = zone[1:], at + 1
     if zone[:1] == "Z":
