@@ -12,6 +12,7 @@ import yaml
 
 from config.control import problems
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings
+from config.suppression import problems as suppression_problems
 
 ENVIRONMENT = {
     "TOCSIN_KAFKA": ("kafka", "bootstrap"),
@@ -111,9 +112,15 @@ def _check(settings: Settings, source: str) -> None:
         )
     for key, value, expected in problems(detect.rules, detect.slos, detect.fire_score, detect.clear_score):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
+    correlate = settings.correlate
+    for key, value, expected in suppression_problems(
+        correlate.silences, correlate.maintenance, correlate.inhibit, correlate.dedup, correlate.flap
+    ):
+        raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     names = [topic.name for topic in settings.topics.inputs]
     topics = settings.topics
-    names += [topics.pages, topics.alerts, topics.incidents, topics.action_results, topics.deadletters]
+    names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
+    names += [topics.action_results, topics.deadletters]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")
