@@ -121,14 +121,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_commented_example_is_a_valid_configuration(tmp_path: Path) -> None:
-    """Every key of a rule and of an objective, as config/tocsin.yaml shows it."""
+    """Every key of a rule and of an objective, and a rule of each kind that suppresses, as config/tocsin.yaml
+    shows it."""
     text = (ROOT / "config" / "tocsin.yaml").read_text()
-    text = re.sub(r"^  (rules|slos): \[\]", r"  \1:", text, flags=re.MULTILINE)
+    text = re.sub(r"^  (rules|slos|silences|maintenance|inhibit|dedup): \[\]", r"  \1:", text, flags=re.MULTILINE)
     path = tmp_path / "tocsin.yaml"
     path.write_text(re.sub(r"^  #(  .*)$", r"  \1", text, flags=re.MULTILINE))
     (rule,), (slo,) = load(path).detect.rules, load(path).detect.slos
     assert None not in [getattr(rule, key) for key in rule.__struct_fields__]
     assert slo.burn_rates == BURN_RATES
+    correlate = load(path).correlate
+    kinds = (correlate.silences, correlate.maintenance, correlate.inhibit, correlate.dedup)
+    assert [len(rules) for rules in kinds] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("which", [0, 1])
