@@ -180,7 +180,7 @@ class Schedule:
             return start_ms + (_length(self._window.duration) or 0)
         clock = time.fromisoformat(self._window.to)
         day = start.date() if clock > start.time() else start.date() + timedelta(days=1)
-        return _ms(datetime.combine(day, clock), self._zone)  # noqa: DTZ001 - local time, the zone follows
+        return _ms(datetime.combine(day, clock), self._zone)
 
 
 @lru_cache(256)
@@ -230,7 +230,9 @@ def _starts(text: str, first: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     try:
         rule = rrulestr(";".join(_checked(text, zone)), dtstart=far)
     except ValueError as error:
-        raise ValueError(str(error) if str(error) == EXPECTED_RULE else f"{EXPECTED_RULE} ({error})") from None
+        raise ValueError(
+            str(error) if str(error) == EXPECTED_RULE else f"{EXPECTED_RULE} ({error})"
+        ) from None
     return (found.replace(year=found.year - _FAR_YEARS) for found in rule)
 
 

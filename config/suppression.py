@@ -94,7 +94,9 @@ def problems(
         if len(rules) > MOST_RULES:
             yield key, f"{len(rules)} rules", f"at most {MOST_RULES}"
         names = [rule.name for rule in rules]
-        for twice in sorted({one for one in names if names.count(one) > 1} if len(set(names)) < len(names) else ()):
+        for twice in sorted(
+            {one for one in names if names.count(one) > 1} if len(set(names)) < len(names) else ()
+        ):
             yield key, twice, "distinct names"
         for i, rule in enumerate(rules):
             yield from _of_rule(f"{key}[{i}]", rule)

@@ -124,7 +124,9 @@ def test_the_commented_example_is_a_valid_configuration(tmp_path: Path) -> None:
     """Every key of a rule and of an objective, and a rule of each kind that suppresses, as config/tocsin.yaml
     shows it."""
     text = (ROOT / "config" / "tocsin.yaml").read_text()
-    text = re.sub(r"^  (rules|slos|silences|maintenance|inhibit|dedup): \[\]", r"  \1:", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^  (rules|slos|silences|maintenance|inhibit|dedup): \[\]", r"  \1:", text, flags=re.MULTILINE
+    )
     path = tmp_path / "tocsin.yaml"
     path.write_text(re.sub(r"^  #(  .*)$", r"  \1", text, flags=re.MULTILINE))
     (rule,), (slo,) = load(path).detect.rules, load(path).detect.slos
