@@ -43,8 +43,8 @@ EXPECTED_RULE = (
     f"({', '.join(FREQUENCIES)}), INTERVAL, COUNT, UNTIL, WKST, {', '.join(_LISTS)}"
 )
 _FAR_YEARS = 7_600
-"""19 times the 400 years after which the Gregorian calendar repeats. dateutil looks for the next occurrence up
-to the year 9999; moved there, a rule that never comes is found out in tenths of a second, not in many."""
+"""19 times the 400 years after which the Gregorian calendar repeats. dateutil looks for the next occurrence
+up to the year 9999; moved there, a rule that never comes is found out in tenths of a second, not in many."""
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -40,7 +40,7 @@ class Maintenance(Window, frozen=True, forbid_unknown_fields=True, kw_only=True)
     services: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     """correlation domains, see `domain_label`"""
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     """label -> value, all of them"""
     comment: str = ""
 

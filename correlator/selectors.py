@@ -103,7 +103,7 @@ class RuleIndex(Generic[K]):
         return len(self._others) + sum(len(r.get(labels.get(n, ""), ())) for n, r in self._filed.items())
 
     def matching(self, labels: Mapping[str, str]) -> Iterator[K]:
-        """Rules whose matchers all hold. The order means nothing: callers choose by a rule's own properties."""
+        """Rules whose matchers all hold, in an order that means nothing."""
         for name, filed in self._filed.items():
             for key, selector in filed.get(labels.get(name, ""), {}).items():
                 if selector.matches(labels):

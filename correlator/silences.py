@@ -63,16 +63,15 @@ class Silences:
             self._enter("silence", silence, Selector(silence.matchers))
         for window in maintenance:
             values: dict[str, Sequence[str]] = {label: (value,) for label, value in window.labels.items()}
-            for label, allowed in (("service", window.services), (DOMAIN, window.domains)):
-                if allowed:
-                    values[label] = allowed
+            allowed = (("service", window.services), (DOMAIN, window.domains))
+            values.update((label, some) for label, some in allowed if some)
             self._enter("maintenance", window, Selector((), values))
 
     def __len__(self) -> int:
         return len(self._rules)
 
     def find(self, labels: Mapping[str, str], at_ms: int) -> Match | None:
-        """What holds an alert with these labels back at `at_ms`: of several a silence, the longest, by name."""
+        """What holds back an alert with these labels: a silence first, then what ends last, then by name."""
         found: tuple[tuple[bool, bool, int, str], Match] | None = None
         for key in self._index.matching(labels):
             rule = self._rules[key]

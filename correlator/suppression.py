@@ -1,4 +1,4 @@
-"""What is said of alerts that are held back, and of the silences people make. JSON on `tocsin.suppressions`."""
+"""What is said of alerts held back, and of silences people make. JSON on `tocsin.suppressions`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Suppression(msgspec.Struct, frozen=True, tag="suppression", kw_only=True):
     reason: str
     """one sentence for a person"""
     by: str = ""
-    """id of the alert that speaks for this one: source of an inhibition, first of duplicates, flapping alert"""
+    """id of the alert that speaks for this one: an inhibiting one, first of duplicates, one that flaps"""
     domain: str
     from_ms: int
     """since when it is held back, by whatever rule"""

@@ -115,6 +115,8 @@ class ActionResult(msgspec.Struct, frozen=True, tag="action_result"):
     """the incident's or silence's state afterwards, if it is known"""
     silence: str = ""
     """its name, for an action about a silence; `incident` is empty then"""
+    alerts: int = 0
+    """held back by the silence so far; when it is ended: those that still fire and go on from here"""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
