@@ -23,6 +23,8 @@ class Series(msgspec.Struct):
     """event times of the newest ones, as many as matter"""
     since: int | None = None
     """it flaps since then"""
+    told: bool = False
+    """that it does"""
     speaker: str = ""
     """id of its alert that went into correlation last"""
     parked: Alert | None = None
@@ -52,20 +54,19 @@ class Flapping:
     def flapping(self) -> int:
         return sum(one.since is not None for one in self.series.values())
 
-    def change(self, key: str, at_ms: int) -> tuple[Series, bool, list[Series]]:
-        """A fire or a resolve: the series, whether it flaps from now on, and series forgotten for it."""
+    def change(self, key: str, at_ms: int) -> tuple[Series, list[Series]]:
+        """A fire or a resolve: the series, and those forgotten for it."""
         gone = self._forget(key, at_ms)
         one = self.series.pop(key, None) or Series()
         self.series[key] = one
         one.changes.append(at_ms)
         one.changes.sort()
         del one.changes[: -(self.transitions + 1)]
-        begins = False
         if one.since is None and self._recent(one, at_ms) > self.transitions:
-            one.since, begins = at_ms, True
+            one.since = at_ms
         if one.since is not None:
             self._watch(key, one)
-        return one, begins, gone
+        return one, gone
 
     def get(self, key: str) -> Series | None:
         return self.series.get(key)

@@ -128,12 +128,15 @@ class Suppressor:
             if held.kind == "flap" and series is not None and series.parked is not None:
                 self._park(series, alert)
                 self._unpark(series, now_ms)
-        elif series is not None and self._speaks(series, alert.id):
+        # Before its own resolve: what it spoke for joins its incident while that has not faded.
+        for other in self.holding.by_alert(alert.id):
+            self._again(other, now_ms)
+        if held is not None:
+            return
+        if series is not None and self._speaks(series, alert.id):
             series.parked = alert
         else:
             self.way.renewed(alert, now_ms)
-        for other in self.holding.by_alert(alert.id):
-            self._again(other, now_ms)
 
     def holds(self, held: Held) -> bool:
         """Whether what holds it back is still what it was: the configuration may have changed."""
@@ -191,7 +194,9 @@ class Suppressor:
                 self._again(held, at_ms)
         elif rank == 2:
             _, series = self.flapping.settle()
-            self.way.remark(series.speaker, at_ms, "no longer flapping")
+            if series.told:
+                self.way.remark(series.speaker, at_ms, "no longer flapping")
+            series.told = False
             self._unpark(series, at_ms)
         else:
             _, held = self.holding.pop_due()
@@ -251,6 +256,8 @@ class Suppressor:
                 series.parked = None
             series.speaker = alert.id
         self.way.firing(alert, now_ms, why)
+        if series is not None:
+            self._tell(series, now_ms)
 
     def _spoken_for(self, id: str) -> str | None:
         held = self.holding.alerts.get(id)
@@ -271,13 +278,17 @@ class Suppressor:
     def _changed(self, alert: Alert, now_ms: int) -> Series | None:
         if not self.flapping.enabled:
             return None
-        series, begins, gone = self.flapping.change(series_of(alert), now_ms)
+        series, gone = self.flapping.change(series_of(alert), now_ms)
         self._give_up(gone, now_ms)
-        if begins and self.way.shows(series.speaker):
-            window = rounded(self.flapping.window_ms)
-            count = len(series.changes)
-            self.way.remark(series.speaker, now_ms, f"flapping: {count} changes within {window}")
+        self._tell(series, now_ms)
         return series
+
+    def _tell(self, series: Series, now_ms: int) -> None:
+        """Where its alert is shown it is also said, once, that the series flaps."""
+        if series.since is not None and not series.told and self.way.shows(series.speaker):
+            series.told = True
+            said = f"flapping: {len(series.changes)} changes within {rounded(self.flapping.window_ms)}"
+            self.way.remark(series.speaker, now_ms, said)
 
     def _speaks(self, series: Series, id: str) -> bool:
         return series.since is not None and series.speaker == id and self.way.shows(id)
