@@ -225,8 +225,8 @@ def _send(
     if not result.applied:
         raise CliError(f"refused: {result.reason}", "tocsin silence list shows what is in force", code=1)
     if not as_json:
-        on = f"; {some(result.alerts, 'alert')} go on into correlation" if result.alerts else ""
-        console.print(plain(f"silence {silence.name} is {result.state}{on}"))
+        gone = f"; {some(result.alerts, 'alert')} still firing, now correlated" if result.alerts else ""
+        console.print(plain(f"silence {silence.name} is {result.state}{gone}"))
 
 
 def _state(row: SilenceRow, window: Window, now_ms: int) -> str:

@@ -56,7 +56,7 @@ def _from_file(path: Path) -> list[Alert]:
     found = []
     try:
         with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(lines, 1):  # noqa: B007 - named in the error
                 if line.strip():
                     found.append(_alert.decode(line))
     except OSError as error:
