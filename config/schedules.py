@@ -8,7 +8,7 @@ with the offset before the gap (02:30 becomes 03:30), and one that comes twice m
 from __future__ import annotations
 
 import re
-from bisect import bisect_right, insort
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
@@ -22,9 +22,11 @@ from config.durations import EXPECTED, millis
 
 MOST_OCCURRENCES = 50_000
 """of one recurrence; it ends after them"""
-DAY_MS = 86_400_000
-SLACK_MS = 2 * DAY_MS
-"""occurrences are made this far ahead: local times are out of order by hours at most when clocks change"""
+_MOST_SPANS = 1_000
+_DAY = timedelta(days=1)
+_TICK = timedelta(microseconds=1)
+_SLACK = _DAY
+"""local time and the time line disagree by less than this, whatever clocks do"""
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _LISTS = {
     "BYDAY": (r"[+-]?\d{0,2}(MO|TU|WE|TH|FR|SA|SU)", 50),
@@ -117,13 +119,16 @@ class Schedule:
         self._zone = _zone(window.zone) or ZoneInfo("UTC")
         self._from = _moment(window.from_, self._zone) if window.from_ else 0
         self._until = _moment(window.until, self._zone) if window.until else None
-        self._spans: list[Span] = []
-        """of a recurrence, by start"""
-        self._longest = 0
-        self._made_to = -1
+        self._last = None if self._until is None else self._here(self._until) + _SLACK
+        self._starts: list[datetime] = []
+        """of a recurrence, in local time, in order"""
+        self._spans: dict[int, Span | None] = {}
+        """by index in `_starts`: only those somebody asked for are put on the time line"""
         self._rest: Iterator[datetime] | None = None
         if window.rrule:
             self._rest = _starts(window.rrule, _local(window.from_, self._zone), self._zone)
+        longest = timedelta(milliseconds=_length(window.duration) or 0) if window.duration else _DAY
+        self._reach = longest + _SLACK
 
     @property
     def recurs(self) -> bool:
@@ -134,15 +139,15 @@ class Schedule:
         if not self.recurs:
             holds = self._from <= at_ms and (self._until is None or at_ms < self._until)
             return Span(self._from, self._until) if holds else None
-        self._make(at_ms + SLACK_MS)
+        here = self._here(at_ms)
+        self._make(here + _SLACK)
         found: Span | None = None
-        for i in range(bisect_right(self._spans, (at_ms, DAY_MS * 1_000_000)) - 1, -1, -1):
-            span = self._spans[i]
-            if span.start <= at_ms - self._longest:
+        for i in range(bisect_left(self._starts, here - self._reach), len(self._starts)):
+            if self._starts[i] > here + _SLACK:
                 break
-            end = span.end or 0
-            if at_ms < end and (found is None or end > (found.end or 0)):
-                found = span
+            span = self._span(i)
+            if span is not None and span.end is not None and span.start <= at_ms < span.end:
+                found = max(found or span, span, key=lambda one: one.end or 0)
         return found
 
     def next(self, at_ms: int) -> Span | None:
@@ -150,36 +155,50 @@ class Schedule:
         holding = self.at(at_ms)
         if holding is not None or not self.recurs:
             return holding or (Span(self._from, self._until) if at_ms < self._from else None)
-        while self._rest is not None and not any(span.start > at_ms for span in self._spans[-3:]):
-            self._make(self._made_to + 366 * DAY_MS)
-        i = bisect_right(self._spans, (at_ms, DAY_MS * 1_000_000))
-        return self._spans[i] if i < len(self._spans) else None
+        i = bisect_left(self._starts, self._here(at_ms) - _SLACK)
+        while True:
+            if i == len(self._starts):
+                self._make(self._starts[-1] + _TICK if self._starts else self._here(at_ms))
+                if i == len(self._starts):
+                    return None
+            span = self._span(i)
+            if span is not None and span.start > at_ms:
+                return span
+            i += 1
 
     def over_ms(self) -> int | None:
         """When a window without recurrence is over for good; None: never, or not known."""
         return None if self.recurs else self._until
 
-    def _make(self, to_ms: int) -> None:
-        while self._rest is not None and self._made_to < to_ms:
+    def _here(self, at_ms: int) -> datetime:
+        return datetime.fromtimestamp(at_ms / 1000, self._zone).replace(tzinfo=None)
+
+    def _make(self, to: datetime) -> None:
+        """Starts up to the first one at or after `to`."""
+        while self._rest is not None and not (self._starts and self._starts[-1] >= to):
             start = next(self._rest, None)
-            if start is None or len(self._spans) >= MOST_OCCURRENCES:
+            late = start is not None and self._last is not None and start > self._last
+            if start is None or late or len(self._starts) >= MOST_OCCURRENCES:
                 self._rest = None
-                return
-            start_ms = _ms(start, self._zone)
-            if self._until is not None and start_ms >= self._until:
-                self._rest = None
-                return
-            self._made_to = max(self._made_to, start_ms)
-            end_ms = self._end(start, start_ms)
-            if end_ms > start_ms:  # clocks may skip a short window altogether
-                insort(self._spans, Span(start_ms, end_ms))
-                self._longest = max(self._longest, end_ms - start_ms)
+            else:
+                self._starts.append(start)
+
+    def _span(self, i: int) -> Span | None:
+        """None when clocks skip it altogether, or when it would begin too late."""
+        if i not in self._spans:
+            if len(self._spans) >= _MOST_SPANS:
+                self._spans.clear()
+            start_ms = _ms(self._starts[i], self._zone)
+            end_ms = self._end(self._starts[i], start_ms)
+            late = self._until is not None and start_ms >= self._until
+            self._spans[i] = None if late or end_ms <= start_ms else Span(start_ms, end_ms)
+        return self._spans[i]
 
     def _end(self, start: datetime, start_ms: int) -> int:
         if not self._window.to:
             return start_ms + (_length(self._window.duration) or 0)
         clock = time.fromisoformat(self._window.to)
-        day = start.date() if clock > start.time() else start.date() + timedelta(days=1)
+        day = start.date() if clock > start.time() else start.date() + _DAY
         return _ms(datetime.combine(day, clock), self._zone)
 
 

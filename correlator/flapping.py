@@ -6,6 +6,8 @@ window, and has calmed down once at most `calm` changes are left in it; between 
 
 from __future__ import annotations
 
+from bisect import insort
+
 import msgspec
 
 from config.durations import millis
@@ -14,6 +16,8 @@ from correlator.index import Timers
 from detectors.alert import Alert
 
 MOST_SERIES = 50_000
+FORGOTTEN_AT_ONCE = 4
+"""series looked at for room with each change: more than come with it"""
 
 
 class Series(msgspec.Struct):
@@ -59,8 +63,7 @@ class Flapping:
         gone = self._forget(key, at_ms)
         one = self.series.pop(key, None) or Series()
         self.series[key] = one
-        one.changes.append(at_ms)
-        one.changes.sort()
+        insort(one.changes, at_ms)
         del one.changes[: -(self.transitions + 1)]
         if one.since is None and self._recent(one, at_ms) > self.transitions:
             one.since = at_ms
@@ -98,23 +101,18 @@ class Flapping:
     def _forget(self, new: str, at_ms: int) -> list[Series]:
         """Series that have not changed within the window, and the oldest one when there are too many."""
         gone: list[Series] = []
-        for key, one in list(self._front()):
+        for _ in range(FORGOTTEN_AT_ONCE):
+            key = next(iter(self.series), "")
+            one = self.series.get(key)
+            if one is None:
+                break
             idle = one.since is None and one.parked is None and one.changes[-1] <= at_ms - self.window_ms
             full = len(self.series) >= self.most and new not in self.series
             if not idle and not full:
                 break
-            if full and not idle:
+            if not idle:
                 self.evicted += 1
                 gone.append(one)
             del self.series[key]
             self._ends.set(key, "calm", None)
         return gone
-
-    def _front(self) -> list[tuple[str, Series]]:
-        """The few that changed longest ago."""
-        found = []
-        for pair in self.series.items():
-            found.append(pair)
-            if len(found) == 4:
-                break
-        return found

@@ -145,3 +145,13 @@ def test_the_examples_of_the_documentation_are_valid(tmp_path: Path, which: int)
     path.write_text(blocks[which])
     detect = load(path).detect
     assert len(detect.rules) + len(detect.slos) >= 3
+
+
+def test_the_example_of_suppression_is_valid(tmp_path: Path) -> None:
+    """docs/suppression.md shows what loads."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "suppression.md").read_text(), re.DOTALL)
+    path = tmp_path / "tocsin.yaml"
+    path.write_text(block)
+    correlate = load(path).correlate
+    assert [len(correlate.silences), len(correlate.maintenance), len(correlate.inhibit)] == [2, 2, 1]
+    assert correlate.dedup[0].window == "5m"

@@ -161,7 +161,7 @@ def test_what_never_ends_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     schedule = Schedule(window)
     assert schedule.at(utc("2099-01-01")) is None
-    assert len(schedule._spans) == 500
+    assert len(schedule._starts) == 500
 
 
 @pytest.mark.parametrize(
