@@ -22,6 +22,9 @@ COMMANDS = {
     "report": "MTTD, MTTA, MTTR and noise reduction.",
     "ack": "Acknowledge an incident.",
     "resolve": "Resolve an incident.",
+    "silence": "Keep alerts one knows about from becoming incidents: add, list, expire, test.",
+    "suppressions": "Alerts that were held back, by what, and what became of them.",
+    "rules": "Try rules that hold alerts back on alerts of the past.",
     "change": "Record a deployment or another change as evidence.",
     "deadletters": "List what could not be read, and put it back.",
     "logs": "Say what a log file says: its templates, how often, since when, what is new.",
@@ -36,7 +39,7 @@ COMMANDS = {
 
 MODULES = {"ack": "cli.actions", "resolve": "cli.actions", "config": "cli.configuration"}
 
-GROUPS = ("config", "dev")
+GROUPS = ("silence", "rules", "config", "dev")
 """commands with commands of their own"""
 
 

@@ -21,7 +21,9 @@ from correlator.external import External
 from correlator.inbox import FIRING, Inbox, ShardClock
 from correlator.snapshot import Parts, dump, load
 from correlator.snapshot import telemetry as telemetry_of
+from correlator.suppress import Suppressor
 from correlator.topology import declared_edges
+from correlator.way import EngineWay
 from detectors.alert import Alert
 from streams.records.messages import (
     Action,
@@ -31,6 +33,7 @@ from streams.records.messages import (
     ExternalAlert,
     OutsideTime,
     ShardWatermark,
+    SilenceAction,
 )
 from streams.records.pages import NO_WATERMARK
 from streams.records.stage import Output, PartitionCore, Record
@@ -42,7 +45,7 @@ LONGEST_LAG_MS = 86_400_000
 """an external alert does not wait for telemetry that is this much older"""
 
 _decoder = msgspec.json.Decoder(
-    Alert | ShardWatermark | Edges | Change | Action | ExternalAlert | OutsideTime
+    Alert | ShardWatermark | Edges | Change | Action | SilenceAction | ExternalAlert | OutsideTime
 )
 _encoder = msgspec.json.Encoder()
 
@@ -79,6 +82,8 @@ class DomainCore:
         self.external = External(self._settings.correlate.external_ttl_ms)
         self.outside = Inbox(MOST_HELD)
         """what other systems said"""
+        self.way = EngineWay(self.engine, self._settings.topics, self._incident)
+        self.suppressor = Suppressor(self._settings.correlate, self.way)
         self._next_offset = 0
         self._held_before: set[int] = set()
         """offsets below `_next_offset` that a restored snapshot held, not yet read again"""
@@ -116,12 +121,12 @@ class DomainCore:
 
     def telemetry(self) -> CoreTelemetry:
         """See `streams.records.telemetry`."""
-        totals, levels = telemetry_of(self.engine, self.inbox)
+        totals, levels = telemetry_of(self.engine, self.inbox, self.suppressor)
         mark = self.clock.watermark
         return CoreTelemetry({**self._tally, **totals}, levels, {}, None if mark == NO_WATERMARK else mark)
 
     def _parts(self) -> Parts:
-        return Parts(self.engine, self.clock, self.inbox, self.external, self.outside)
+        return Parts(self.engine, self.clock, self.inbox, self.external, self.outside, self.suppressor)
 
     def _record(self, record: Record, value: bytes, again: bool) -> list[Output]:
         try:
@@ -150,9 +155,14 @@ class DomainCore:
             return self._advance(self.clock.watermark)
         if isinstance(message, Change):
             return [self._incident(v) for v in self.engine.change(message)]
-        versions, answer = self.engine.action(message)
+        versions: list[Version] = []
+        if isinstance(message, SilenceAction):
+            answer = self.suppressor.action(message, self._now())
+        else:
+            versions, answer = self.engine.action(message)
         return [
             *(self._incident(v) for v in versions),
+            *self.way.take(self.suppressor.holding, self.suppressor.at_ms),
             Output(self._settings.topics.action_results, _encoder.encode(answer), message.id.encode()),
         ]
 
@@ -177,6 +187,7 @@ class DomainCore:
                         (self.outside.next_at(), said_to),
                         (engine.next_due(), timers_to),
                         (self.external.next_due(), timers_to),
+                        (self.suppressor.next_due(), timers_to),
                     )
                 )
                 if at is not None and at <= limit
@@ -189,8 +200,8 @@ class DomainCore:
                 if isinstance(fact, Edges):
                     engine.edges(fact)
                 elif isinstance(fact, Alert):
-                    apply = engine.firing if key.kind == FIRING else engine.renewed
-                    out += map(self._incident, apply(fact, key.at_ms))
+                    apply = self.suppressor.firing if key.kind == FIRING else self.suppressor.renewed
+                    apply(fact, key.at_ms)
             elif rank == 1:
                 key, fact = self.outside.pop()
                 now_ms = max(key.at_ms, inbox.released_ms)
@@ -198,8 +209,11 @@ class DomainCore:
                     out += self._outside(self.external.hear(fact, now_ms), now_ms)
             elif rank == 2:
                 out += map(self._incident, engine.fire())
-            else:
+            elif rank == 3:
                 out += self._outside([self.external.expire()], at_ms)
+            else:
+                self.suppressor.fire()
+            out += self.way.take(self.suppressor.holding, at_ms)
         inbox.released_ms = max(inbox.released_ms, watermark)
         return out
 
@@ -209,9 +223,15 @@ class DomainCore:
         for alert in alerts:
             value, key = _encoder.encode(alert), alert.fingerprint.encode()
             out.append(Output(self._settings.topics.alerts, value, key, self._partition))
-            apply = self.engine.firing if alert.version == 1 else self.engine.renewed
-            out += map(self._incident, apply(alert, now_ms))
+            apply = self.suppressor.firing if alert.version == 1 else self.suppressor.renewed
+            apply(alert, now_ms)
+            out += self.way.take(self.suppressor.holding, now_ms)
         return out
+
+    def _now(self) -> int:
+        """Event time reached, for what is applied where it stands in the log."""
+        alone = self.external.time_ms if self.external.alone else NO_WATERMARK
+        return max(self.inbox.released_ms, self.outside.released_ms, alone)
 
     def _incident(self, version: Version) -> Output:
         return Output(

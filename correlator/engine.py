@@ -77,6 +77,8 @@ class Engine:
             "unopened_groups": 0,
             "evicted_groups": 0,
         }
+        self.unopened: list[Group] = []
+        """forgotten without ever having been an incident, not yet told of"""
         self._out: list[Version] = []
 
     # -- facts in event time ------------------------------------------------------------------
@@ -86,8 +88,8 @@ class Engine:
         self.topology.observe(edges.edges, edges.at_ms)
         return []
 
-    def firing(self, alert: Alert, now_ms: int) -> list[Version]:
-        """A new alert."""
+    def firing(self, alert: Alert, now_ms: int, also: tuple[Reason, ...] = ()) -> list[Version]:
+        """A new alert. `also`: what else there is to say of why it is there."""
         if alert.id in self.home:
             self.counters["repeated_alerts"] += 1
             return []
@@ -97,16 +99,16 @@ class Engine:
         verdicts = self._verdicts(alert, domain, labels)
         if verdicts:
             best, verdict = verdicts[0]
-            self._join(best, alert, verdict.reasons, now_ms)
+            self._join(best, alert, (*verdict.reasons, *also), now_ms)
             self._merge(best, alert, verdicts, now_ms)
         elif (earlier := self._reopenable(alert, domain)) is not None:
             lifecycle.apply(earlier, "reopen", alert.started_at)
             membership.note(earlier, now_ms, "state", "reopened: the same series deviates again", alert.id)
             earlier.facts += 1
-            reasons = (Reason("series", 1.0, "the series that had recovered"),)
+            reasons = (Reason("series", 1.0, "the series that had recovered"), *also)
             self._join(earlier, alert, reasons, now_ms, "reopened")
         else:
-            self._new(alert, domain, now_ms)
+            self._new(alert, domain, now_ms, also)
         return self._take()
 
     def renewed(self, alert: Alert, now_ms: int) -> list[Version]:
@@ -121,6 +123,21 @@ class Engine:
         if group.calm_since is not None and (group.live or group.opened_at is None):
             self.timers.set(group.id, "calm", now_ms + self.settings.resolve_after_ms)
         if not self._open_if_due(group, now_ms):
+            self._update(group, now_ms)
+        return self._take()
+
+    def shows(self, alert_id: str) -> bool:
+        """Whether the alert belongs to a group that is not over."""
+        group = self.groups.get(self.home.get(alert_id, ""))
+        return group is not None and group.live
+
+    def remark(self, alert_id: str, now_ms: int, kind: str, text: str) -> list[Version]:
+        """Something to say of an alert, for the timeline of its group."""
+        group = self.groups.get(self.home.get(alert_id, ""))
+        if group is not None:
+            group.facts += 1
+            group.updated_at = max(group.updated_at, now_ms)
+            membership.note(group, now_ms, kind, text, alert_id)
             self._update(group, now_ms)
         return self._take()
 
@@ -143,6 +160,7 @@ class Engine:
             self._close(group, now_ms, "stable since it was resolved")
         elif group.opened_at is None:
             self._forget(group)
+            self.unopened.append(group)
             self.counters["unopened_groups"] += 1
         elif step == "calm":
             since = group.calm_since if group.calm_since is not None else now_ms
@@ -248,12 +266,13 @@ class Engine:
         ]
         return max(fitting, key=lambda g: (g.resolved_at or 0, g.id), default=None)
 
-    def _new(self, alert: Alert, domain: str, now_ms: int) -> None:
+    def _new(self, alert: Alert, domain: str, now_ms: int, also: tuple[Reason, ...]) -> None:
         while len(self.groups) >= self.settings.max_open:
             self.counters["evicted_groups"] += 1
             oldest = next(iter(self.groups.values()))
             if oldest.opened_at is None:
                 self._forget(oldest)
+                self.unopened.append(oldest)
             else:
                 self._close(oldest, now_ms, "evicted: too many incidents are open")
         group = Group(
@@ -268,9 +287,8 @@ class Engine:
         self.groups[group.id] = group
         self.timers.set(group.id, "settle", alert.detected_at + settle_ms(alert))
         self.timers.set(group.id, "age", now_ms + self.settings.max_age_ms)
-        self._join(
-            group, alert, (Reason("first", 0.0, "nothing open is close enough in time and place"),), now_ms
-        )
+        first = Reason("first", 0.0, "nothing open is close enough in time and place")
+        self._join(group, alert, (first, *also), now_ms)
 
     def _join(
         self, group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, kind: str = "updated"

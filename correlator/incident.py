@@ -12,7 +12,7 @@ class Reason(msgspec.Struct, frozen=True):
     """One named piece of evidence for a membership, and what it weighed."""
 
     name: str
-    """first | time | topology | labels | merge"""
+    """first | time | topology | labels | series | service | fading | merge | released"""
     weight: float
     detail: str
 
@@ -67,7 +67,7 @@ class ServiceRole(msgspec.Struct, frozen=True):
 class TimelineEntry(msgspec.Struct, frozen=True):
     at_ms: int
     kind: str
-    """alert | resolved | change | action | merge | state"""
+    """alert | resolved | change | action | merge | state | flap"""
     text: str
     ref: str = ""
 
