@@ -1,0 +1,349 @@
+"""Which lines are of one kind: skeletons are kept apart until there is evidence that a word varies.
+
+Every skeleton (logtokens) begins as a template of its own. Templates that are equal but for one word are
+*siblings* there; when a place has enough siblings, they become one template in which that place is
+open. How many are enough depends on what they look like: a word beside a number, or words equal but for
+a digit, are enough as two; words take `WORDS` of them, more where the rest of the template says little.
+A place after the same two words as an open place elsewhere takes two. This is the column-wise
+variability of Brain (Yu et al., 2023) and of Drain's merging (He et al., 2017), taken online: never
+split, merged late, with the lineage kept.
+
+All state is the templates, in the order they were seen last, and the lineage. The rest is indexes that
+are built from them, and a cache of skeletons that never changes an answer: among the templates a
+skeleton fits, the oldest has it, and templates only ever leave.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+from detectors.logtokens import Skeletons
+from detectors.patterns import (
+    VAR,
+    WILD,
+    Shape,
+    id_of,
+    is_word,
+    numberless,
+    shape_of,
+    text_of,
+    widened,
+)
+from detectors.templates import MinerState, Template
+
+WORDS = 4
+"""different words that make a place one that varies, if three words of the template stay"""
+WORDS_SHORT = 8
+"""the same, if two stay; if fewer do, words alone never suffice"""
+WORDS_FIRST = 24
+"""the same for the first word: what a line begins with says what it is"""
+LONG, SHORT = 3, 2
+LONG_KEY = 256
+"""bytes of a skeleton from which the cache keeps its digest"""
+MIN_CACHE = 256
+
+_skeletons = Skeletons()
+
+
+class _Cluster:
+    """A template with what is derived from its form."""
+
+    __slots__ = ("alive", "answer", "form", "lines", "number", "shape")
+
+    def __init__(self, number: int, form: bytes, shape: Shape, lines: int) -> None:
+        self.number = number
+        self.form = form
+        self.shape = shape
+        self.lines = lines
+        self.answer = Template(id_of(shape), text_of(form), False)
+        self.alive = True
+        """not evicted, not merged"""
+
+
+class _Group:
+    """Templates with the same glue, by their atoms and by which of these are open."""
+
+    __slots__ = ("by_atoms", "opens")
+
+    def __init__(self) -> None:
+        self.by_atoms: dict[tuple[bytes, ...], _Cluster] = {}
+        self.opens: dict[tuple[int, ...], int] = {}
+
+    def find(self, atoms: tuple[bytes, ...]) -> _Cluster | None:
+        """The oldest template that fits."""
+        best = None
+        for open_places in self.opens:
+            key = atoms
+            if open_places:
+                changed = list(atoms)
+                for place in open_places:
+                    changed[place] = WILD
+                key = tuple(changed)
+            found = self.by_atoms.get(key)
+            if found is not None and (best is None or found.number < best.number):
+                best = found
+        return best
+
+    def covered(self, atoms: tuple[bytes, ...]) -> list[_Cluster]:
+        """Templates that these atoms would fit, oldest first."""
+        fixed = [(place, atom) for place, atom in enumerate(atoms) if atom != WILD]
+        found = [c for key, c in self.by_atoms.items() if all(key[place] == atom for place, atom in fixed)]
+        return sorted(found, key=lambda c: c.number)
+
+
+def _open_places(atoms: tuple[bytes, ...]) -> tuple[int, ...]:
+    return tuple(place for place, atom in enumerate(atoms) if atom == WILD) if WILD in atoms else ()
+
+
+def _before(shape: Shape, place: int) -> bytes:
+    """The two words before a place with their glue; empty if these are not two words."""
+    atoms, glue = shape
+    if place < 2 or not (is_word(atoms[place - 1]) and is_word(atoms[place - 2])):
+        return b""
+    return b"".join((atoms[place - 2], glue[place - 1], atoms[place - 1], glue[place]))
+
+
+class Miner:
+    """Templates of one service, at most `limit`; the least recently seen is evicted and counted."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.evicted = 0
+        self.merged = 0
+        """templates that became part of a more general one"""
+        self._counter = 0
+        self._clusters: OrderedDict[int, _Cluster] = OrderedDict()
+        self._groups: dict[tuple[bytes, ...], _Group] = {}
+        self._siblings: dict[int, list[_Cluster] | _Cluster] = {}
+        """templates by a hash of everything but one place; looked at exactly before it is believed"""
+        self._before: dict[bytes, int] = {}
+        """two words and how many open places come after them"""
+        self._lineage: dict[str, str] = {}
+        self._young: dict[bytes, _Cluster] = {}
+        self._old: dict[bytes, _Cluster] = {}
+        self._room = max(MIN_CACHE, 2 * limit)
+
+    def __len__(self) -> int:
+        return len(self._clusters)
+
+    def learn(self, line: str) -> Template:
+        """The line's template, learning from it. Only the first 2,000 characters count."""
+        return self._take(_skeletons.of(line))
+
+    def learn_many(self, lines: Sequence[str]) -> list[Template]:
+        """What `learn` gives for each line in turn, faster."""
+        answers = []
+        young, touch = self._young, self._clusters.move_to_end
+        for skeleton in _skeletons.of_many(lines):
+            cluster = young.get(skeleton)
+            if cluster is not None and cluster.alive:
+                cluster.lines += 1
+                touch(cluster.number)
+                answers.append(cluster.answer)
+            else:
+                answers.append(self._take(skeleton))
+                young = self._young
+        return answers
+
+    def current(self, template_id: str) -> str:
+        """What a template that may have been merged is now; its own id if nothing is known of it."""
+        while (became := self._lineage.get(template_id)) is not None:
+            template_id = became
+        return template_id
+
+    def _take(self, skeleton: bytes) -> Template:
+        key = skeleton
+        if len(key) > LONG_KEY:
+            key = VAR + blake2b(skeleton, digest_size=16).digest()
+        cluster = self._young.get(key)
+        if cluster is not None and cluster.alive:
+            cluster.lines += 1
+            self._clusters.move_to_end(cluster.number)
+            return cluster.answer
+        cluster = self._old.get(key)
+        if cluster is None or not cluster.alive:
+            shape, form = shape_of(skeleton)
+            group = self._groups.get(shape.glue)
+            cluster = group.find(shape.atoms) if group is not None else None
+            if cluster is None:
+                return self._create(shape, form)
+        if len(self._young) >= self._room:
+            self._old, self._young = self._young, {}
+        self._young[key] = cluster
+        cluster.lines += 1
+        self._clusters.move_to_end(cluster.number)
+        return cluster.answer
+
+    def _create(self, shape: Shape, form: bytes) -> Template:
+        """A template for a skeleton that fits none, which may at once be one more of its siblings."""
+        if len(self._clusters) >= self.limit:
+            self._remove(next(iter(self._clusters.values())))
+            self.evicted += 1
+        cluster = self._add(shape, form, 1)
+        answer = cluster.answer
+        self._lineage.pop(answer.id, None)
+        self._settle([cluster])
+        if cluster.alive:
+            return answer._replace(is_new=True)
+        fit = self._groups[shape.glue].find(shape.atoms)
+        if fit is None:
+            raise AssertionError(f"a merged template fits nothing: {shape}")
+        self._clusters.move_to_end(fit.number)
+        return fit.answer
+
+    def _add(self, shape: Shape, form: bytes, lines: int) -> _Cluster:
+        number = self._counter
+        self._counter += 1
+        cluster = _Cluster(number, form, shape, lines)
+        self._clusters[number] = cluster
+        self._register(cluster)
+        return cluster
+
+    def _register(self, cluster: _Cluster) -> None:
+        atoms, glue = cluster.shape
+        group = self._groups.get(glue)
+        if group is None:
+            group = self._groups[glue] = _Group()
+        group.by_atoms[atoms] = cluster
+        open_places = _open_places(atoms)
+        group.opens[open_places] = group.opens.get(open_places, 0) + 1
+        for place in open_places:
+            before = _before(cluster.shape, place)
+            if before:
+                self._before[before] = self._before.get(before, 0) + 1
+        for _, key in _places(cluster.shape):
+            there = self._siblings.get(key)
+            if there is None:
+                self._siblings[key] = cluster
+            elif isinstance(there, list):
+                there.append(cluster)
+            else:
+                self._siblings[key] = [there, cluster]
+
+    def _remove(self, cluster: _Cluster) -> None:
+        atoms, glue = cluster.shape
+        del self._clusters[cluster.number]
+        cluster.alive = False
+        group = self._groups[glue]
+        del group.by_atoms[atoms]
+        open_places = _open_places(atoms)
+        group.opens[open_places] -= 1
+        if not group.opens[open_places]:
+            del group.opens[open_places]
+            if not group.opens:
+                del self._groups[glue]
+        for place in open_places:
+            before = _before(cluster.shape, place)
+            if before:
+                self._before[before] -= 1
+                if not self._before[before]:
+                    del self._before[before]
+        for _, key in _places(cluster.shape):
+            there = self._siblings[key]
+            if isinstance(there, list):
+                there.remove(cluster)
+                if len(there) == 1:
+                    self._siblings[key] = there[0]
+            else:
+                del self._siblings[key]
+
+    def _settle(self, unsettled: list[_Cluster]) -> None:
+        """Merge as long as there is evidence."""
+        while unsettled:
+            cluster = unsettled.pop()
+            if not cluster.alive:
+                continue
+            for place, key in _places(cluster.shape):
+                there = self._siblings[key]
+                if isinstance(there, list) and self._varies(cluster, place, there):
+                    merged, fresh = self._merge(cluster, place)
+                    if fresh:
+                        unsettled.extend(c for c in self._clusters.values() if fresh in c.form)
+                    unsettled.append(merged)
+                    break
+
+    def _varies(self, cluster: _Cluster, place: int, there: Iterable[_Cluster]) -> bool:
+        """Whether what the siblings of a template have in a place is evidence that it varies."""
+        atoms, glue = cluster.shape
+        values = {
+            c.shape.atoms[place]
+            for c in there
+            if c.shape.glue == glue
+            and c.shape.atoms[:place] == atoms[:place]
+            and c.shape.atoms[place + 1 :] == atoms[place + 1 :]
+        }
+        if len(values) < 2:
+            return False
+        numbered = [numberless(value) for value in values if value != VAR]
+        if len(set(numbered) - {b""}) < len(numbered) - numbered.count(b""):
+            return True
+        rest = sum(1 for k, atom in enumerate(atoms) if k != place and is_word(atom))
+        if VAR in values and (rest >= LONG or any(numbered)):
+            return True
+        if rest >= SHORT:
+            before = _before(cluster.shape, place)
+            if before and before in self._before:
+                return True
+        if not place:
+            return len(values) >= WORDS_FIRST and rest >= SHORT
+        return len(values) >= (WORDS if rest >= LONG else WORDS_SHORT) and rest >= SHORT
+
+    def _merge(self, cluster: _Cluster, place: int) -> tuple[_Cluster, bytes]:
+        """One template, open in a place, of all that fit it; and what stands before it, if that is new."""
+        atoms, glue = cluster.shape
+        wide = (*atoms[:place], WILD, *atoms[place + 1 :])
+        members = self._groups[glue].covered(wide)
+        form = members[0].form
+        for open_place in _open_places(wide):
+            form = widened(form, open_place)
+        shape = Shape(wide, glue)
+        before = _before(shape, place)
+        fresh = before if before not in self._before else b""
+        ids = [c.answer.id for c in members]
+        lines = sum(c.lines for c in members)
+        for member in members:
+            self._remove(member)
+        self.merged += len(members)
+        merged = self._add(shape, form, lines)
+        self._lineage.pop(merged.answer.id, None)
+        for one in ids:
+            if one != merged.answer.id:
+                self._lineage.pop(one, None)
+                self._lineage[one] = merged.answer.id
+        while len(self._lineage) > 4 * self.limit:
+            del self._lineage[next(iter(self._lineage))]
+        return merged, fresh
+
+    def export(self) -> MinerState:
+        """State for a snapshot."""
+        return MinerState(
+            self._counter,
+            self.evicted,
+            self.merged,
+            [(c.number, c.form, c.lines) for c in self._clusters.values()],
+            list(self._lineage.items()),
+        )
+
+    def load(self, state: MinerState) -> None:
+        """Take over what `export` gave, into a fresh miner."""
+        self._counter, self.evicted, self.merged = state.counter, state.evicted, state.merged
+        for number, form, lines in state.clusters:
+            cluster = _Cluster(number, form, shape_of(form)[0], lines)
+            self._clusters[number] = cluster
+        for cluster in sorted(self._clusters.values(), key=lambda c: c.number):
+            self._register(cluster)
+        self._lineage = dict(state.lineage)
+
+
+def _places(shape: Shape) -> list[tuple[int, int]]:
+    """Places that may turn out to vary, each with a hash of everything else. It never leaves the process."""
+    atoms, glue = shape
+    hashes = [hash((place, atom)) for place, atom in enumerate(atoms)]
+    whole = sum(hashes) + hash(glue)
+    return [
+        (place, whole - hashes[place] + place)
+        for place, atom in enumerate(atoms)
+        if atom == VAR or (atom != WILD and is_word(atom))
+    ]

@@ -1,0 +1,96 @@
+"""Patterns: what a template is made of, and what it looks like.
+
+A *form* is a skeleton, as of the first line of its kind, in which words found to vary are replaced by
+`WILD`. Its *atoms* and the *glue* between them are what is compared: there, values one behind the other
+(`1, 2, 3`) count as one value and a unit that repeats (`n1 <ok> n2 <ok> n3 <ok>`) comes twice at most, so
+that lists of any length are one template.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from streams.records.digest import digest_hex
+
+VAR, WILD = b"\x01", b"\x02"
+"""what varies by its looks; a word that was found to vary"""
+SHOWN = "<*>"
+_RUN = rb"\x01(?:(?::+|[ ,;|#]+)\x01)*"
+_LIST = re.compile(_RUN)
+_ATOM = rb"\x02|[\x80-\xff]+|[^ =,;()\[\]{}\"'|<>#`:\x01\x02\x80-\xff]+"
+_SPLIT = re.compile(rb"(\x01|" + _ATOM + rb")")
+_PLACES = re.compile(_RUN + rb"|" + _ATOM)
+_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
+_DIGIT = re.compile(rb"\d")
+MOST_REPEATED = 4
+"""atoms of a unit that may repeat"""
+
+
+class Shape(NamedTuple):
+    """A form taken apart: glue before each atom and after the last."""
+
+    atoms: tuple[bytes, ...]
+    glue: tuple[bytes, ...]
+
+
+def shape_of(form: bytes) -> tuple[Shape, bytes]:
+    """Atoms and glue, and the form itself, shorter if units repeat in it."""
+    parts = _SPLIT.split(_LIST.sub(VAR, form))
+    atoms, glue = parts[1::2], parts[0::2]
+    if len(atoms) > 3 and atoms.count(VAR) > 1 and WILD not in form:
+        short = _without_repeats(atoms, glue)
+        if short is not None:
+            atoms, glue = short
+            form = b"".join(piece for pair in zip(glue, [*atoms, b""], strict=True) for piece in pair)
+    return Shape(tuple(atoms), tuple(glue)), form
+
+
+def _without_repeats(atoms: list[bytes], glue: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
+    """Units of atoms with a value, each with the glue before it, that come again at once, come once."""
+    pairs = list(zip(glue, atoms, strict=False))
+    kept: list[tuple[bytes, bytes]] = []
+    for pair in pairs:
+        kept.append(pair)
+        for size in range(2, MOST_REPEATED + 1):
+            unit = kept[-size:]
+            if (
+                len(kept) >= 2 * size
+                and pair == kept[-1 - size]
+                and unit == kept[-2 * size : -size]
+                and any(atom == VAR for _, atom in unit)
+            ):
+                del kept[-size:]
+                break
+    if len(kept) == len(pairs):
+        return None
+    return [atom for _, atom in kept], [before for before, _ in kept] + glue[-1:]
+
+
+def widened(form: bytes, place: int) -> bytes:
+    """The form with its atom number `place` found to vary."""
+    for number, found in enumerate(_PLACES.finditer(form)):
+        if number == place:
+            return form[: found.start()] + WILD + form[found.end() :]
+    raise IndexError(f"no atom {place} in a form of fewer")
+
+
+def text_of(form: bytes) -> str:
+    """How people read it."""
+    return form.decode("utf-8", "replace").replace("\x01", SHOWN).replace("\x02", SHOWN)
+
+
+def id_of(shape: Shape) -> str:
+    """Digest of atoms and glue; the length of a list does not count."""
+    whole = b"".join(piece for pair in zip(shape.glue, (*shape.atoms, b""), strict=True) for piece in pair)
+    return digest_hex(whole.replace(WILD, VAR).decode("utf-8", "surrogateescape"))
+
+
+def is_word(atom: bytes) -> bool:
+    """Whether it has letters: a mark or a sign between values says little."""
+    return _LETTER.search(atom) is not None
+
+
+def numberless(atom: bytes) -> bytes:
+    """The word with its digits alike, empty if it has none."""
+    return _DIGIT.sub(b"0", atom) if _DIGIT.search(atom) else b""
