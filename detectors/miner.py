@@ -50,7 +50,7 @@ _skeletons = Skeletons()
 class _Cluster:
     """A template with what is derived from its form."""
 
-    __slots__ = ("alive", "answer", "form", "lines", "number", "shape")
+    __slots__ = ("alive", "answer", "form", "keys", "lines", "number", "open", "places", "shape")
 
     def __init__(self, number: int, form: bytes, shape: Shape, lines: int) -> None:
         self.number = number
@@ -58,6 +58,8 @@ class _Cluster:
         self.shape = shape
         self.lines = lines
         self.answer = Template(id_of(shape), text_of(form), False)
+        self.open = _open_places(shape.atoms)
+        self.places, self.keys = _places(shape)
         self.alive = True
         """not evicted, not merged"""
 
@@ -153,6 +155,10 @@ class Miner:
             template_id = became
         return template_id
 
+    def texts(self) -> dict[str, str]:
+        """Text of every template by its id."""
+        return {c.answer.id: c.answer.text for c in self._clusters.values()}
+
     def _take(self, skeleton: bytes) -> Template:
         key = skeleton
         if len(key) > LONG_KEY:
@@ -207,13 +213,12 @@ class Miner:
         if group is None:
             group = self._groups[glue] = _Group()
         group.by_atoms[atoms] = cluster
-        open_places = _open_places(atoms)
-        group.opens[open_places] = group.opens.get(open_places, 0) + 1
-        for place in open_places:
+        group.opens[cluster.open] = group.opens.get(cluster.open, 0) + 1
+        for place in cluster.open:
             before = _before(cluster.shape, place)
             if before:
                 self._before[before] = self._before.get(before, 0) + 1
-        for _, key in _places(cluster.shape):
+        for key in cluster.keys:
             there = self._siblings.get(key)
             if there is None:
                 self._siblings[key] = cluster
@@ -228,19 +233,18 @@ class Miner:
         cluster.alive = False
         group = self._groups[glue]
         del group.by_atoms[atoms]
-        open_places = _open_places(atoms)
-        group.opens[open_places] -= 1
-        if not group.opens[open_places]:
-            del group.opens[open_places]
+        group.opens[cluster.open] -= 1
+        if not group.opens[cluster.open]:
+            del group.opens[cluster.open]
             if not group.opens:
                 del self._groups[glue]
-        for place in open_places:
+        for place in cluster.open:
             before = _before(cluster.shape, place)
             if before:
                 self._before[before] -= 1
                 if not self._before[before]:
                     del self._before[before]
-        for _, key in _places(cluster.shape):
+        for key in cluster.keys:
             there = self._siblings[key]
             if isinstance(there, list):
                 there.remove(cluster)
@@ -255,7 +259,7 @@ class Miner:
             cluster = unsettled.pop()
             if not cluster.alive:
                 continue
-            for place, key in _places(cluster.shape):
+            for place, key in zip(cluster.places, cluster.keys, strict=True):
                 there = self._siblings[key]
                 if isinstance(there, list) and self._varies(cluster, place, there):
                     merged, fresh = self._merge(cluster, place)
@@ -337,13 +341,10 @@ class Miner:
         self._lineage = dict(state.lineage)
 
 
-def _places(shape: Shape) -> list[tuple[int, int]]:
+def _places(shape: Shape) -> tuple[list[int], list[int]]:
     """Places that may turn out to vary, each with a hash of everything else. It never leaves the process."""
     atoms, glue = shape
-    hashes = [hash((place, atom)) for place, atom in enumerate(atoms)]
+    hashes = [*map(hash, enumerate(atoms))]
     whole = sum(hashes) + hash(glue)
-    return [
-        (place, whole - hashes[place] + place)
-        for place, atom in enumerate(atoms)
-        if atom == VAR or (atom != WILD and is_word(atom))
-    ]
+    places = [k for k, atom in enumerate(atoms) if atom == VAR or (atom != WILD and is_word(atom))]
+    return places, [whole - hashes[k] for k in places]

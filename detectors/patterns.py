@@ -9,6 +9,7 @@ that lists of any length are one template.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams.records.digest import digest_hex
@@ -21,7 +22,6 @@ _LIST = re.compile(_RUN)
 _ATOM = rb"\x02|[\x80-\xff]+|[^ =,;()\[\]{}\"'|<>#`:\x01\x02\x80-\xff]+"
 _SPLIT = re.compile(rb"(\x01|" + _ATOM + rb")")
 _PLACES = re.compile(_RUN + rb"|" + _ATOM)
-_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _DIGIT = re.compile(rb"\d")
 MOST_REPEATED = 4
 """atoms of a unit that may repeat"""
@@ -42,8 +42,15 @@ def shape_of(form: bytes) -> tuple[Shape, bytes]:
         short = _without_repeats(atoms, glue)
         if short is not None:
             atoms, glue = short
-            form = b"".join(piece for pair in zip(glue, [*atoms, b""], strict=True) for piece in pair)
+            form = _joined(atoms, glue)
     return Shape(tuple(atoms), tuple(glue)), form
+
+
+def _joined(atoms: Sequence[bytes], glue: Sequence[bytes]) -> bytes:
+    pieces = [b""] * (2 * len(atoms) + 1)
+    pieces[0::2] = glue
+    pieces[1::2] = atoms
+    return b"".join(pieces)
 
 
 def _without_repeats(atoms: list[bytes], glue: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
@@ -82,13 +89,12 @@ def text_of(form: bytes) -> str:
 
 def id_of(shape: Shape) -> str:
     """Digest of atoms and glue; the length of a list does not count."""
-    whole = b"".join(piece for pair in zip(shape.glue, (*shape.atoms, b""), strict=True) for piece in pair)
-    return digest_hex(whole.replace(WILD, VAR).decode("utf-8", "surrogateescape"))
+    return digest_hex(_joined(*shape).replace(WILD, VAR).decode("utf-8", "surrogateescape"))
 
 
 def is_word(atom: bytes) -> bool:
     """Whether it has letters: a mark or a sign between values says little."""
-    return _LETTER.search(atom) is not None
+    return atom.swapcase() != atom or atom >= b"\x80"
 
 
 def numberless(atom: bytes) -> bytes:
