@@ -17,14 +17,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from hashlib import blake2b
+from operator import xor
 
 from detectors.logtokens import Skeletons
 from detectors.patterns import (
     VAR,
     WILD,
     Shape,
-    id_of,
     is_word,
     numberless,
     shape_of,
@@ -52,12 +53,12 @@ class _Cluster:
 
     __slots__ = ("alive", "answer", "form", "keys", "lines", "number", "open", "places", "shape")
 
-    def __init__(self, number: int, form: bytes, shape: Shape, lines: int) -> None:
+    def __init__(self, number: int, shape: Shape, lines: int) -> None:
         self.number = number
-        self.form = form
+        self.form = shape.form
         self.shape = shape
         self.lines = lines
-        self.answer = Template(id_of(shape), text_of(form), False)
+        self.answer = Template(shape.id, text_of(shape.form), False)
         self.open = _open_places(shape.atoms)
         self.places, self.keys = _places(shape)
         self.alive = True
@@ -101,7 +102,7 @@ def _open_places(atoms: tuple[bytes, ...]) -> tuple[int, ...]:
 
 def _before(shape: Shape, place: int) -> bytes:
     """The two words before a place with their glue; empty if these are not two words."""
-    atoms, glue = shape
+    atoms, glue = shape.atoms, shape.glue
     if place < 2 or not (is_word(atoms[place - 1]) and is_word(atoms[place - 2])):
         return b""
     return b"".join((atoms[place - 2], glue[place - 1], atoms[place - 1], glue[place]))
@@ -170,11 +171,11 @@ class Miner:
             return cluster.answer
         cluster = self._old.get(key)
         if cluster is None or not cluster.alive:
-            shape, form = shape_of(skeleton)
+            shape = shape_of(skeleton)
             group = self._groups.get(shape.glue)
             cluster = group.find(shape.atoms) if group is not None else None
             if cluster is None:
-                return self._create(shape, form)
+                return self._create(shape)
         if len(self._young) >= self._room:
             self._old, self._young = self._young, {}
         self._young[key] = cluster
@@ -182,33 +183,33 @@ class Miner:
         self._clusters.move_to_end(cluster.number)
         return cluster.answer
 
-    def _create(self, shape: Shape, form: bytes) -> Template:
+    def _create(self, shape: Shape) -> Template:
         """A template for a skeleton that fits none, which may at once be one more of its siblings."""
         if len(self._clusters) >= self.limit:
             self._remove(next(iter(self._clusters.values())))
             self.evicted += 1
-        cluster = self._add(shape, form, 1)
-        answer = cluster.answer
-        self._lineage.pop(answer.id, None)
-        self._settle([cluster])
+        cluster, related = self._add(shape, 1)
+        self._lineage.pop(shape.id, None)
+        if related:
+            self._settle([cluster])
         if cluster.alive:
-            return answer._replace(is_new=True)
+            return Template(shape.id, cluster.answer.text, True)
         fit = self._groups[shape.glue].find(shape.atoms)
         if fit is None:
             raise AssertionError(f"a merged template fits nothing: {shape}")
         self._clusters.move_to_end(fit.number)
         return fit.answer
 
-    def _add(self, shape: Shape, form: bytes, lines: int) -> _Cluster:
+    def _add(self, shape: Shape, lines: int) -> tuple[_Cluster, bool]:
         number = self._counter
         self._counter += 1
-        cluster = _Cluster(number, form, shape, lines)
+        cluster = _Cluster(number, shape, lines)
         self._clusters[number] = cluster
-        self._register(cluster)
-        return cluster
+        return cluster, self._register(cluster)
 
-    def _register(self, cluster: _Cluster) -> None:
-        atoms, glue = cluster.shape
+    def _register(self, cluster: _Cluster) -> bool:
+        """Enter it in the indexes; whether it has siblings in any place."""
+        atoms, glue = cluster.shape.atoms, cluster.shape.glue
         group = self._groups.get(glue)
         if group is None:
             group = self._groups[glue] = _Group()
@@ -218,17 +219,21 @@ class Miner:
             before = _before(cluster.shape, place)
             if before:
                 self._before[before] = self._before.get(before, 0) + 1
+        siblings, related = self._siblings, False
         for key in cluster.keys:
-            there = self._siblings.get(key)
+            there = siblings.get(key)
             if there is None:
-                self._siblings[key] = cluster
-            elif isinstance(there, list):
+                siblings[key] = cluster
+                continue
+            related = True
+            if isinstance(there, list):
                 there.append(cluster)
             else:
-                self._siblings[key] = [there, cluster]
+                siblings[key] = [there, cluster]
+        return related
 
     def _remove(self, cluster: _Cluster) -> None:
-        atoms, glue = cluster.shape
+        atoms, glue = cluster.shape.atoms, cluster.shape.glue
         del self._clusters[cluster.number]
         cluster.alive = False
         group = self._groups[glue]
@@ -244,14 +249,12 @@ class Miner:
                 self._before[before] -= 1
                 if not self._before[before]:
                     del self._before[before]
+        siblings = self._siblings
         for key in cluster.keys:
-            there = self._siblings[key]
+            there = siblings.pop(key)
             if isinstance(there, list):
                 there.remove(cluster)
-                if len(there) == 1:
-                    self._siblings[key] = there[0]
-            else:
-                del self._siblings[key]
+                siblings[key] = there if len(there) > 1 else there[0]
 
     def _settle(self, unsettled: list[_Cluster]) -> None:
         """Merge as long as there is evidence."""
@@ -270,7 +273,7 @@ class Miner:
 
     def _varies(self, cluster: _Cluster, place: int, there: Iterable[_Cluster]) -> bool:
         """Whether what the siblings of a template have in a place is evidence that it varies."""
-        atoms, glue = cluster.shape
+        atoms, glue = cluster.shape.atoms, cluster.shape.glue
         values = {
             c.shape.atoms[place]
             for c in there
@@ -296,13 +299,13 @@ class Miner:
 
     def _merge(self, cluster: _Cluster, place: int) -> tuple[_Cluster, bytes]:
         """One template, open in a place, of all that fit it; and what stands before it, if that is new."""
-        atoms, glue = cluster.shape
+        atoms, glue = cluster.shape.atoms, cluster.shape.glue
         wide = (*atoms[:place], WILD, *atoms[place + 1 :])
         members = self._groups[glue].covered(wide)
         form = members[0].form
         for open_place in _open_places(wide):
             form = widened(form, open_place)
-        shape = Shape(wide, glue)
+        shape = shape_of(form)
         before = _before(shape, place)
         fresh = before if before not in self._before else b""
         ids = [c.answer.id for c in members]
@@ -310,7 +313,7 @@ class Miner:
         for member in members:
             self._remove(member)
         self.merged += len(members)
-        merged = self._add(shape, form, lines)
+        merged, _ = self._add(shape, lines)
         self._lineage.pop(merged.answer.id, None)
         for one in ids:
             if one != merged.answer.id:
@@ -334,7 +337,7 @@ class Miner:
         """Take over what `export` gave, into a fresh miner."""
         self._counter, self.evicted, self.merged = state.counter, state.evicted, state.merged
         for number, form, lines in state.clusters:
-            cluster = _Cluster(number, form, shape_of(form)[0], lines)
+            cluster = _Cluster(number, shape_of(form), lines)
             self._clusters[number] = cluster
         for cluster in sorted(self._clusters.values(), key=lambda c: c.number):
             self._register(cluster)
@@ -343,8 +346,10 @@ class Miner:
 
 def _places(shape: Shape) -> tuple[list[int], list[int]]:
     """Places that may turn out to vary, each with a hash of everything else. It never leaves the process."""
-    atoms, glue = shape
+    atoms = shape.atoms
     hashes = [*map(hash, enumerate(atoms))]
-    whole = sum(hashes) + hash(glue)
-    places = [k for k, atom in enumerate(atoms) if atom == VAR or (atom != WILD and is_word(atom))]
-    return places, [whole - hashes[k] for k in places]
+    whole = reduce(xor, hashes, hash(shape.glue))
+    places = [
+        k for k, atom in enumerate(atoms) if atom.isalpha() or atom == VAR or (atom != WILD and is_word(atom))
+    ]
+    return places, [whole ^ hashes[k] for k in places]

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
-
-from streams.records.digest import digest_hex
 
 VAR, WILD = b"\x01", b"\x02"
 """what varies by its looks; a word that was found to vary"""
-SHOWN = "<*>"
+SHOWN = b"<*>"
 _RUN = rb"\x01(?:(?::+|[ ,;|#]+)\x01)*"
 _LIST = re.compile(_RUN)
 _ATOM = rb"\x02|[\x80-\xff]+|[^ =,;()\[\]{}\"'|<>#`:\x01\x02\x80-\xff]+"
@@ -28,22 +27,30 @@ MOST_REPEATED = 4
 
 
 class Shape(NamedTuple):
-    """A form taken apart: glue before each atom and after the last."""
+    """A form taken apart: its atoms, and the glue before each and after the last."""
 
     atoms: tuple[bytes, ...]
     glue: tuple[bytes, ...]
+    form: bytes
+    """what it was taken from, shorter if units repeat in it"""
+    id: str
+    """digest of atoms and glue; how long a list is does not count, nor why a place varies"""
 
 
-def shape_of(form: bytes) -> tuple[Shape, bytes]:
-    """Atoms and glue, and the form itself, shorter if units repeat in it."""
-    parts = _SPLIT.split(_LIST.sub(VAR, form))
+def shape_of(form: bytes) -> Shape:
+    """Takes a form apart."""
+    whole = _LIST.sub(VAR, form)
+    parts = _SPLIT.split(whole)
     atoms, glue = parts[1::2], parts[0::2]
-    if len(atoms) > 3 and atoms.count(VAR) > 1 and WILD not in form:
-        short = _without_repeats(atoms, glue)
-        if short is not None:
-            atoms, glue = short
-            form = _joined(atoms, glue)
-    return Shape(tuple(atoms), tuple(glue)), form
+    if len(atoms) > 3 and WILD not in form and whole.count(VAR) > 1:
+        words = [atom for atom in atoms if atom != VAR]
+        if len(set(words)) < len(words):
+            short = _without_repeats(atoms, glue)
+            if short is not None:
+                atoms, glue = short
+                whole = form = _joined(atoms, glue)
+    name = blake2b(whole.replace(WILD, VAR), digest_size=8).hexdigest()
+    return Shape(tuple(atoms), tuple(glue), form, name)
 
 
 def _joined(atoms: Sequence[bytes], glue: Sequence[bytes]) -> bytes:
@@ -54,7 +61,7 @@ def _joined(atoms: Sequence[bytes], glue: Sequence[bytes]) -> bytes:
 
 
 def _without_repeats(atoms: list[bytes], glue: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
-    """Units of atoms with a value, each with the glue before it, that come again at once, come once."""
+    """Units of atoms, each with the glue before it, at least one a value: what repeats at once goes."""
     pairs = list(zip(glue, atoms, strict=False))
     kept: list[tuple[bytes, bytes]] = []
     for pair in pairs:
@@ -84,17 +91,12 @@ def widened(form: bytes, place: int) -> bytes:
 
 def text_of(form: bytes) -> str:
     """How people read it."""
-    return form.decode("utf-8", "replace").replace("\x01", SHOWN).replace("\x02", SHOWN)
-
-
-def id_of(shape: Shape) -> str:
-    """Digest of atoms and glue; the length of a list does not count."""
-    return digest_hex(_joined(*shape).replace(WILD, VAR).decode("utf-8", "surrogateescape"))
+    return form.replace(VAR, SHOWN).replace(WILD, SHOWN).decode("utf-8", "replace")
 
 
 def is_word(atom: bytes) -> bool:
     """Whether it has letters: a mark or a sign between values says little."""
-    return atom.swapcase() != atom or atom >= b"\x80"
+    return atom.isalpha() or atom.swapcase() != atom or atom >= b"\x80"
 
 
 def numberless(atom: bytes) -> bytes:
