@@ -59,12 +59,15 @@ def _packed(words: str) -> Any:
 _KINDS = _kinds()
 _DAYS = _packed("Mon Tue Wed Thu Fri Sat Sun")
 _MONTHS = _packed("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec")
-_TRUTHS = _packed("true false null nil")
+_TRUTHS = _packed("true false")
+_NOTHINGS = _packed("null nil")
 _TOPS = _packed(
     "com net org edu gov mil int info biz local lan arpa uk de fr cn jp kr ru br au hk tw mx nl eu ch se pl"
 )
 """ends of host names, without those that are endings of files or words as well"""
 _UNITS = _packed("B KB MB GB TB PB kB KiB MiB GiB TiB PiB")
+_SPANS = _packed("ns us ms s sec secs second seconds m min mins minute minutes h hour hours")
+_BYTES = int(_packed("bytes")[0])
 
 
 @part
@@ -140,11 +143,21 @@ def past_unit(raw: Any, at: int, end: int, kinds: Any, units: Any, many: int) ->
     if start == at or kind_at(raw, start, end, kinds) not in (_UPPER, _LOWER):
         return at
     stop = start
-    while stop < end and stop < start + 4 and byte_at(kinds, byte_at(raw, stop)) < _GLUE:
+    while stop < end and stop < start + 8 and byte_at(kinds, byte_at(raw, stop)) < _GLUE:
         stop += 1
     if kind_at(raw, stop, end, kinds) >= _GLUE and among(packed(raw, start, stop), units, many):
         return stop
     return at
+
+
+@part
+def restated(out: Any, first: int, o: int) -> bool:
+    """Whether what was written ends in a size said once more: `2048 bytes (2 KB)`."""
+    if o - first < 5 or byte_at(out, o - 3) != 0x28 or byte_at(out, o - 4) != 0x20:
+        return False
+    if byte_at(out, o - 5) == VAR:
+        return True
+    return o - first >= 10 and byte_at(out, o - 10) == 0x20 and packed(out, o - 9, o - 4) == _BYTES
 
 
 @part
@@ -166,7 +179,8 @@ def _build(version: int) -> Callable[..., int]:
     @kernel
     def run(
         raw: Any, ends: Any, lines: int, out: Any, out_ends: Any, kinds: Any, days: Any, months: Any,
-        truths: Any, many_truths: int, tops: Any, many_tops: int, units: Any, many_units: int,
+        truths: Any, many_truths: int, nothings: Any, many_nothings: int, tops: Any, many_tops: int,
+        units: Any, many_units: int, spans: Any, many_spans: int,
     ) -> int:  # fmt: skip
         """Skeletons of lines that lie one behind the other; `out` has room for twice their bytes."""
         if version < 0:
@@ -177,6 +191,8 @@ def _build(version: int) -> Callable[..., int]:
             end = int_at(ends, n)
             first = o
             atoms = 0
+            bound = False  # whether a number follows that is said to be a bound
+            sized = 0  # where a size with its unit ended
             at = past_blanks(raw, at, end, kinds)
             while at < end:
                 byte = byte_at(raw, at)
@@ -196,16 +212,30 @@ def _build(version: int) -> Callable[..., int]:
                         at += 1
                     continue
                 if kind in (_GLUE, _COLON):
+                    if byte == 0x3C and kind_at(raw, at + 1, end, kinds) == _DIGIT:
+                        stop = atom_end(raw, at + 1, end, kinds)
+                        if stop >= end or byte_at(raw, stop) != 0x3E:  # <1 sec
+                            bound = True
+                            at += 1
+                            continue
                     put_byte(out, o, byte)
                     o += 1
                     at += 1
+                    if byte == 0x29 and sized == o - 1 and restated(out, first, o):
+                        o -= 4
                     # empty brackets that stand alone hold a value that is empty
-                    if at < end and (byte == 0x28 or byte == 0x5B):
+                    elif at < end and (byte == 0x28 or byte == 0x5B):
                         closing = 0x29 if byte == 0x28 else 0x5D
                         alone = o - 1 == first or byte_at(out, o - 2) == 0x20
                         if alone and byte_at(raw, at) == closing:
                             put_byte(out, o, VAR)
                             o += 1
+                    continue
+                if kind == _DOT and at + 1 < end and byte_at(raw, at + 1) == 0x2E:
+                    while at < end and byte_at(raw, at) == 0x2E:
+                        put_byte(out, o, 0x2E)
+                        o += 1
+                        at += 1
                     continue
                 atoms += 1
                 if atoms > MAX_ATOMS:
@@ -234,7 +264,7 @@ def _build(version: int) -> Callable[..., int]:
                 while at < end:
                     byte = byte_at(raw, at)
                     kind = byte_at(kinds, byte)
-                    if kind >= _GLUE:
+                    if kind >= _GLUE or (kind == _DOT and at + 1 < end and byte_at(raw, at + 1) == 0x2E):
                         break
                     if kind == _DIGIT:
                         digits += 1
@@ -310,6 +340,9 @@ def _build(version: int) -> Callable[..., int]:
                         elif uppers == size:
                             word |= 0x2020202020 >> (8 * (5 - size))
                         varies = among(word, truths, many_truths)
+                        if not varies and o > first:
+                            head = byte_at(out, o - 1)
+                            varies = (head == 0x3D or head == 0x3A) and among(word, nothings, many_nothings)
                 if not varies:
                     o = copied(raw, start, stop, out, o)
                     continue
@@ -327,6 +360,11 @@ def _build(version: int) -> Callable[..., int]:
                     o = copied(raw, tail, stop, out, o)
                 elif digits and digits + dots == size:
                     at = past_unit(raw, at, end, kinds, units, many_units)
+                    if bound and at == stop:
+                        at = past_unit(raw, at, end, kinds, spans, many_spans)
+                    if at > stop:
+                        sized = o
+                bound = False
             at = end
             while o > first and byte_at(out, o - 1) == 0x20:
                 o -= 1
@@ -349,7 +387,7 @@ class Skeletons:
         self._out_ends = np.zeros(ROOM // 64, np.int64)
         self._keep = (np.frombuffer(self._raw, np.uint8), np.frombuffer(self._out, np.uint8))
         raw, out = self._keep
-        tables = (_TRUTHS, _TOPS, _UNITS)
+        tables = (_TRUTHS, _NOTHINGS, _TOPS, _UNITS, _SPANS)
         self._args = (
             (handle(raw), handle(self._ends)),
             (

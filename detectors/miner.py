@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from hashlib import blake2b
+from itertools import islice
 from operator import xor
 
 from detectors.logtokens import Skeletons
@@ -40,7 +41,13 @@ WORDS_SHORT = 8
 """the same, if two stay; if fewer do, words alone never suffice"""
 WORDS_FIRST = 24
 """the same for the first word: what a line begins with says what it is"""
+WORDS_UPPER = 12
+"""the least of these where all words are in capitals: most often the names of states"""
 LONG, SHORT = 3, 2
+CROWD = 16
+"""so many templates that agree but for two or three places make these places ones that vary"""
+LOOK_EVERY, LOOK_AT = 32, 256
+"""new templates after which one's group is looked at for that, and how many of the newest there"""
 LONG_KEY = 256
 """bytes of a skeleton from which the cache keeps its digest"""
 MIN_CACHE = 256
@@ -78,13 +85,7 @@ class _Group:
         """The oldest template that fits."""
         best = None
         for open_places in self.opens:
-            key = atoms
-            if open_places:
-                changed = list(atoms)
-                for place in open_places:
-                    changed[place] = WILD
-                key = tuple(changed)
-            found = self.by_atoms.get(key)
+            found = self.by_atoms.get(_opened(atoms, open_places) if open_places else atoms)
             if found is not None and (best is None or found.number < best.number):
                 best = found
         return best
@@ -98,6 +99,13 @@ class _Group:
 
 def _open_places(atoms: tuple[bytes, ...]) -> tuple[int, ...]:
     return tuple(place for place, atom in enumerate(atoms) if atom == WILD) if WILD in atoms else ()
+
+
+def _opened(atoms: tuple[bytes, ...], places: tuple[int, ...]) -> tuple[bytes, ...]:
+    changed = list(atoms)
+    for place in places:
+        changed[place] = WILD
+    return tuple(changed)
 
 
 def _before(shape: Shape, place: int) -> bytes:
@@ -192,6 +200,8 @@ class Miner:
         self._lineage.pop(shape.id, None)
         if related:
             self._settle([cluster])
+        if cluster.alive and not cluster.number % LOOK_EVERY:
+            self._look_at_columns(cluster)
         if cluster.alive:
             return Template(shape.id, cluster.answer.text, True)
         fit = self._groups[shape.glue].find(shape.atoms)
@@ -265,7 +275,7 @@ class Miner:
             for place, key in zip(cluster.places, cluster.keys, strict=True):
                 there = self._siblings[key]
                 if isinstance(there, list) and self._varies(cluster, place, there):
-                    merged, fresh = self._merge(cluster, place)
+                    merged, fresh = self._merge(cluster, (place,))
                     if fresh:
                         unsettled.extend(c for c in self._clusters.values() if fresh in c.form)
                     unsettled.append(merged)
@@ -289,24 +299,48 @@ class Miner:
         rest = sum(1 for k, atom in enumerate(atoms) if k != place and is_word(atom))
         if VAR in values and (rest >= LONG or any(numbered)):
             return True
-        if rest >= SHORT:
+        if rest >= SHORT and not all(map(bytes.isupper, values)):
             before = _before(cluster.shape, place)
             if before and before in self._before:
                 return True
-        if not place:
-            return len(values) >= WORDS_FIRST and rest >= SHORT
-        return len(values) >= (WORDS if rest >= LONG else WORDS_SHORT) and rest >= SHORT
+        if rest < SHORT:
+            return False
+        enough = (WORDS if rest >= LONG else WORDS_SHORT) if place else WORDS_FIRST
+        return len(values) >= enough and (len(values) >= WORDS_UPPER or not all(map(bytes.isupper, values)))
 
-    def _merge(self, cluster: _Cluster, place: int) -> tuple[_Cluster, bytes]:
-        """One template, open in a place, of all that fit it; and what stands before it, if that is new."""
-        atoms, glue = cluster.shape.atoms, cluster.shape.glue
-        wide = (*atoms[:place], WILD, *atoms[place + 1 :])
+    def _look_at_columns(self, cluster: _Cluster) -> None:
+        """Templates in which two or three words vary at once are siblings of none: columns show them."""
+        glue, first = cluster.shape.glue, cluster.shape.atoms[:1]
+        newest = islice(reversed(self._groups[glue].by_atoms), LOOK_AT)
+        rows = [atoms for atoms in newest if atoms[:1] == first]
+        if len(rows) < CROWD:
+            return
+        columns = [set(column) for column in zip(*rows, strict=True)]
+        free = tuple(
+            place
+            for place, values in enumerate(columns)
+            if place
+            and 2 * len(values) > len(rows)
+            and cluster.shape.atoms[place] != WILD
+            and not all(map(bytes.isupper, values))
+        )
+        rest = sum(1 for place, atom in enumerate(cluster.shape.atoms) if place not in free and is_word(atom))
+        if not 2 <= len(free) <= 3 or rest < max(LONG, len(free) + 1):
+            return
+        wide = _opened(cluster.shape.atoms, free)
+        if sum(_opened(atoms, free) == wide for atoms in rows) >= CROWD:
+            self._settle([self._merge(cluster, free)[0]])
+
+    def _merge(self, cluster: _Cluster, places: tuple[int, ...]) -> tuple[_Cluster, bytes]:
+        """One template, open in these places, of all that fit it; and what stands before, if that is new."""
+        glue = cluster.shape.glue
+        wide = _opened(cluster.shape.atoms, places)
         members = self._groups[glue].covered(wide)
         form = members[0].form
         for open_place in _open_places(wide):
             form = widened(form, open_place)
         shape = shape_of(form)
-        before = _before(shape, place)
+        before = _before(shape, places[-1])
         fresh = before if before not in self._before else b""
         ids = [c.answer.id for c in members]
         lines = sum(c.lines for c in members)

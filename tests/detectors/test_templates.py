@@ -161,6 +161,29 @@ def test_a_place_known_from_elsewhere_takes_two() -> None:
     assert miner.current(early[0].id) == miner.current(early[1].id) != early[0].id
 
 
+def test_two_words_that_vary_at_once_are_seen_in_columns() -> None:
+    """No two of these lines agree in all but one word; in a crowd of them the two places open."""
+    miner = Miner(1_000)
+    names = [
+        a + b for a in "bdfgk" for b in ("ali", "ona", "ude", "iri", "omo", "ash", "elk", "urn", "yle", "end")
+    ]
+    lines = [f"grant {name}s read access to table {name}t at once" for name in names]
+    ids = [miner.learn(line).id for line in lines * 2]
+    assert len(miner) == 1
+    assert {miner.current(one) for one in ids} == {ids[-1]}
+    assert miner.texts()[ids[-1]] == "grant <*> read access to table <*> at once"
+
+
+def test_words_in_capitals_stay_apart_for_longer() -> None:
+    """Six states are six templates; what has many more is a value after all."""
+    miner = Miner(100)
+    states = ["NEW", "IDLE", "RUNNING", "STOPPED", "FAILED", "LOST"]
+    assert len({miner.learn(f"task went over to state {state} now").id for state in states * 2}) == 6
+    for k in range(8):
+        miner.learn(f"task went over to state CODE{chr(65 + k)} now")
+    assert len(miner) == 1
+
+
 def test_lists_of_any_length_are_one_template() -> None:
     """Values one behind the other, and units that repeat."""
     miner = Miner(20)
