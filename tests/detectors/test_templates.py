@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.logtokens import MAX_ATOMS, MAX_LINE, Skeletons
+from detectors.logscan import MAX_ATOMS
+from detectors.logtokens import MAX_LINE, Skeletons
 from detectors.miner import Miner
 from detectors.templates import MinerState, mask
 from tests.publicdata import public_data
