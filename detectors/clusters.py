@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
-from operator import xor
+from operator import itemgetter, xor
 
 from detectors.patterns import VAR, WILD, Shape, is_word, text_of
 from detectors.templates import Template
@@ -46,9 +46,12 @@ class Group:
 
     def covered(self, atoms: tuple[bytes, ...]) -> list[Cluster]:
         """Templates that these atoms would fit, oldest first."""
-        fixed = [(place, atom) for place, atom in enumerate(atoms) if atom != WILD]
-        found = [c for key, c in self.by_atoms.items() if all(key[place] == atom for place, atom in fixed)]
-        return sorted(found, key=lambda c: c.number)
+        fixed = [place for place, atom in enumerate(atoms) if atom != WILD]
+        if not fixed:
+            return list(self.by_atoms.values())
+        pick = itemgetter(*fixed)
+        wanted = pick(atoms)
+        return [cluster for key, cluster in self.by_atoms.items() if pick(key) == wanted]
 
 
 def _open_places(atoms: tuple[bytes, ...]) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ class Shape(NamedTuple):
 
 def shape_of(form: bytes) -> Shape:
     """Takes a form apart."""
-    whole = _LIST.sub(VAR, form)
+    whole = _LIST.sub(VAR, form) if form.count(VAR) > 1 else form
     parts = _SPLIT.split(whole)
     atoms, glue = parts[1::2], parts[0::2]
     if len(atoms) > 3 and WILD not in form and whole.count(VAR) > 1:

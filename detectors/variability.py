@@ -23,16 +23,17 @@ WORDS_UPPER = 12
 LONG, SHORT = 3, 2
 CROWD = 16
 """so many templates that agree but for two or three places make these places ones that vary"""
-WITNESSES = 64
-"""siblings that are asked, the newest"""
+WITNESSES, FEW_WITNESSES = 64, 12
+"""siblings that are asked, the newest; fewer where so little else is said that only two alike count"""
 
 
 def varies(cluster: Cluster, place: int, siblings: Sequence[Cluster], known: Collection[bytes]) -> bool:
     """Whether what siblings have in a place is evidence that it varies; `known` stands before open places."""
     atoms, glue = cluster.shape.atoms, cluster.shape.glue
+    rest = sum(1 for k, atom in enumerate(atoms) if k != place and is_word(atom))
     values = {
         c.shape.atoms[place]
-        for c in siblings[-WITNESSES:]
+        for c in siblings[-(WITNESSES if rest >= SHORT else FEW_WITNESSES) :]
         if c.shape.glue == glue
         and c.shape.atoms[:place] == atoms[:place]
         and c.shape.atoms[place + 1 :] == atoms[place + 1 :]
@@ -42,7 +43,6 @@ def varies(cluster: Cluster, place: int, siblings: Sequence[Cluster], known: Col
     numbered = [numberless(value) for value in values if value != VAR]
     if len(set(numbered) - {b""}) < len(numbered) - numbered.count(b""):
         return True
-    rest = sum(1 for k, atom in enumerate(atoms) if k != place and is_word(atom))
     if VAR in values and (rest >= LONG or any(numbered)):
         return True
     if rest < SHORT:
