@@ -2,10 +2,10 @@
 
 All four are of the final state: each line's template after the last line has been read.
 
-- GA, grouping accuracy (Zhu et al., ICSE-SEIP 2019): share of lines whose group is exactly a group of the truth.
-- FGA (Jiang et al., ISSTA 2024): F1 over groups, a group being right if exactly its lines are a group of the truth.
-- PA, parsing accuracy (Dai et al., TSE 2020): share of lines whose template is the truth's, letter by letter.
-- FTA (Khan et al., ICSE 2022): F1 over templates, a template being right if all its lines have it as their truth.
+- GA, grouping accuracy (Zhu et al., ICSE-SEIP 2019): share of lines whose group is exactly a true group.
+- FGA (Jiang et al., ISSTA 2024): F1 over groups, a group being right if it is exactly a true group.
+- PA, parsing accuracy (Dai et al., TSE 2020): share of lines whose template is the true one to the letter.
+- FTA (Khan et al., ICSE 2022): F1 over templates, one being right if it is the true one of all its lines.
 
 Runs of blanks count as one; nothing else is corrected on either side.
 """
@@ -33,7 +33,7 @@ def agreement(
 ) -> Agreement:
     """Of lines with their found group and template, and the true ones."""
     found, true = _members(groups), _members(true_groups)
-    right = {lines for lines in true.values()} & {lines for lines in found.values()}
+    right = set(true.values()) & set(found.values())
     texts, true_texts = [" ".join(t.split()) for t in texts], [" ".join(t.split()) for t in true_texts]
     by_text, by_true_text = _members(texts), _members(true_texts)
     same = sum(1 for text, lines in by_text.items() if all(true_texts[n] == text for n in lines))

@@ -2,11 +2,12 @@
 
     python -m bench.logs [--data FOLDER] [--lines 1000000] [--peer-lines 20000] [--json OUT]
 
-Accuracy on loghub_2k, one setting for all systems, drain3 at its defaults; figures as bench/grouping.py says.
-Speed in lines a second of processor time on one core, both miners on the same lines in turn: each system's lines
-repeated with other digits every time, and random lines of 20,000 templates. drain3 gets the first
-`--peer-lines` of them only. *Limited* is our miner with the limit of the shipped configuration, which makes nearly
-every line of 20,000 templates a new one. Memory is what Python allocates for a miner that holds so many templates.
+Accuracy on loghub_2k, one setting for all systems, drain3 at its defaults; what the figures mean is in
+bench/grouping.py. Speed in lines a second of processor time on one core, both miners on the same lines in
+turn: each system's lines repeated with other digits every time, and random lines of 20,000 templates. drain3
+gets the first `--peer-lines` of them only; ours line by line and *limited* the first fifth. Limited is our
+miner with the limit of the shipped configuration, for which nearly every line of 20,000 templates is a new
+one. Memory is what Python allocates for a miner that holds so many templates.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ def speeds(lines: Callable[[int], Iterator[list[str]]], many: int, peer_lines: i
 
 
 def memory() -> dict[str, float]:
-    """Bytes a template, with everything the miner keeps, and of a snapshot; ours and drain3's for the same lines."""
-    lines = [line for batch in many_templates(3 * TEMPLATES) for line in batch]
+    """Bytes a template, with all that a miner keeps, after the same lines; and in our snapshot."""
+    lines = [line for batch in many_templates(TEMPLATES) for line in batch]
     figures: dict[str, float] = {}
     for name in ("ours", "drain3"):
         gc.collect()
@@ -213,7 +214,8 @@ def main() -> None:
     size = figures["memory"] = memory()
     console.print(
         f"bytes a template: ours {size['ours']:,.0f} ({size['ours_templates']:,.0f} templates; "
-        f"{size['snapshot']:,.0f} in a snapshot), drain3 {size['drain3']:,.0f} ({size['drain3_templates']:,.0f})"
+        f"{size['snapshot']:,.0f} in a snapshot), drain3 {size['drain3']:,.0f} "
+        f"({size['drain3_templates']:,.0f} templates)"
     )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
