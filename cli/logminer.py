@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
 
-from detectors.templates import DrainMiner, Template
+import detectors.miner
+from detectors.templates import Template
 
 MAX_TEMPLATES = 10_000
 PARAMETER = re.compile(r"<[^<>\s]{1,60}>")
@@ -21,29 +22,21 @@ class Miner:
     """Templates of one file."""
 
     def __init__(self) -> None:
-        self._miner: Any = DrainMiner(MAX_TEMPLATES)
-        self._many: Callable[[Sequence[str]], list[Template]] | None = getattr(
-            self._miner, "learn_many", None
-        )
+        self._miner = detectors.miner.Miner(MAX_TEMPLATES)
 
     @property
     def evicted(self) -> int:
         """Templates forgotten because there were too many."""
-        return int(self._miner.evicted)
+        return self._miner.evicted
 
     def learn(self, lines: Sequence[str]) -> list[Template]:
         """The template of each line, learning from it."""
-        if self._many is not None:
-            return self._many(lines)
-        return [self._miner.learn(line) for line in lines]
+        return self._miner.learn_many(lines)
 
     def became(self, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
         """Templates that have become part of a more general one: its id and text."""
-        current = getattr(self._miner, "current", None)
-        if current is None:
-            return {}
-        texts: dict[str, str] = self._miner.texts()
-        pairs = ((id, current(id)) for id in ids)
+        texts = self._miner.texts()
+        pairs = ((id, self._miner.current(id)) for id in ids)
         return {id: (now, texts[now]) for id, now in pairs if now != id and now in texts}
 
 

@@ -24,7 +24,8 @@ from detectors.alert import Alert, alert_id
 from detectors.buckets import Buckets, BucketState
 from detectors.lines import ERROR, FATAL, WARN, Line, exception_of, has_stack, severity_of
 from detectors.logpatterns import Names
-from detectors.templates import DrainMiner, MinerState
+from detectors.miner import Miner
+from detectors.templates import MinerState
 from detectors.words import clipped, clock
 from streams.records.digest import digest_hex
 
@@ -106,17 +107,35 @@ class LogsState(msgspec.Struct, array_like=True):
 
 
 class _Service:
-    __slots__ = ("bucket", "first", "fresh", "last", "loud", "miner", "novelty", "open", "quiet")
+    __slots__ = (
+        "bucket", "first", "fresh", "last", "loud", "merged", "miner", "novelty", "now", "open", "quiet",
+    )  # fmt: skip
 
     def __init__(self, first: int, limit: int) -> None:
         self.first = first
         self.last = first
-        self.miner = DrainMiner(limit)
+        self.miner = Miner(limit)
         self.open: dict[str, Open] = {}
+        self.now: dict[str, str] = {}
+        """open templates by what they became: one that is merged goes on under its first id"""
+        self.merged = 0
         self.bucket = 0
         self.loud = self.quiet = self.fresh = 0
         """new alerts raised in this bucket, and new templates"""
         self.novelty = 0.0
+
+    def entry(self, template: str) -> Open | None:
+        """The open alert that lines of a template belong to."""
+        if self.miner.merged != self.merged:
+            self.follow()
+        return self.open.get(self.now.get(template, template)) or self.open.get(template)
+
+    def follow(self) -> None:
+        """Templates were merged: the oldest of the open ones gets the lines, the others fall silent."""
+        self.merged = self.miner.merged
+        self.now = {}
+        for entry in sorted(self.open.values(), key=lambda e: (e.started, e.template)):
+            self.now.setdefault(self.miner.current(entry.template), entry.template)
 
     def turn(self, bucket: int) -> None:
         """Begin a bucket: new budgets, and what was new counts less and less."""
@@ -179,16 +198,16 @@ class Logs:
             service = self._admit(line)
         service.last = line.ts
         template = service.miner.learn(line.body)
-        known = service.open.get(template.id)
+        known = service.entry(template.id)
         if known is not None:
             self._seen(known, line)
             if known.severity != known.full and known.repeats(self.config.log_bucket_ms):
                 known.severity = known.full
-                self._tell(line, template.id)
+                self._tell(line, known.template)
             due = known.quiet_at(self.config.log_quiet_ms)
             if due < known.due:  # its pace is known by now
                 known.due = due
-                heapq.heappush(self._due, (due, line.service, template.id))
+                heapq.heappush(self._due, (due, line.service, known.template))
             return
         if not template.is_new:
             return
@@ -307,6 +326,7 @@ class Logs:
             service.loud, service.quiet, service.fresh = saved.loud, saved.quiet, saved.fresh
             service.open = {entry.template: entry for entry in saved.open}
             service.miner.load(saved.miner)
+            service.follow()
             for entry in saved.open:
                 heapq.heappush(self._due, (entry.due, name, entry.template))
         self.buckets.load(state.buckets)
