@@ -10,8 +10,9 @@ over it; every version of every alert is looked at, as a live reader would get t
 - *only logs show*: faults planted in the code (`CODE_FAULTS`), which return early or throw and leave CPU,
   memory and network as they were. Of the other faults the same is shown, for comparison;
 - a fault is *found* within N s when an alert from logs of the true service is told of at most N s after the
-  fault's start, and not over before it. One told of before the start (labels are exact to about a minute)
-  counts as *standing*, with a delay of 0;
+  fault's start, and not over before it. One told of up to two minutes before the start (labels are exact to
+  about a minute, and so is the beginning of a fault's logs) counts as *standing*, with a delay of 0; an older
+  one counts for nothing;
 - *false*: told of outside every fault's window (start to end) of its run, whatever the service. Alerts of
   other services inside a window are shown apart, they may well be consequences;
 - *service-hours*: for every service that logs in the run, the minutes outside all windows in which anything
@@ -41,6 +42,7 @@ from streams.records.stage import Output
 
 CODE_FAULTS = ("return", "exception")
 WITHIN_MS = 60_000
+STANDING_MS = 120_000
 BIN_MS = 60_000
 NEVER = 1 << 62
 
@@ -76,7 +78,6 @@ class Versions(Findings):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.told: dict[str, Told] = {}
-        self.quiet = 0
 
     def take(self, output: Output) -> None:
         if output.topic == self._topics.alerts and output.value and b'"type":"alert"' in output.value[:20]:
@@ -101,7 +102,11 @@ def truth(folder: Path) -> Iterator[dict[str, Any]]:
 def found(row: dict[str, Any], told: list[Told]) -> Case:
     """The first alert of the true service that stands at the fault's start or comes within its window."""
     start, end = row["start_ms"], row["end_ms"]
-    ours = [t for t in told if t.service == row["service"] and t.at_ms <= end and t.over_ms > start]
+    ours = [
+        t
+        for t in told
+        if t.service == row["service"] and start - STANDING_MS <= t.at_ms <= end and t.over_ms > start
+    ]
     first = min(ours, key=lambda t: (max(0, t.at_ms - start), t.at_ms, t.summary), default=None)
     return Case(
         row["id"],
