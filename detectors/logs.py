@@ -1,8 +1,8 @@
 """Log signals: lines of a kind never seen before, bursts, lines that no longer come; rates by bucket.
 
 A kind of line (`detectors.logkinds`) first seen after its service's learning period is an alert when its
-severity is WARN or more or it carries an exception. Until it repeats (`Open.repeats`) or stands out from
-the service's mix of lines (`Kinds.bursting`) it is mere evidence (severity "info"),
+severity is WARN or more or it carries an exception. Until it stands out from the service's mix of lines
+(`Kinds.bursting`; repeats, `Open.repeats`, while that is not known) it is mere evidence (severity "info"),
 then a new version of the alert carries its severity: rare warnings and errors are part of how most
 services talk. What is fatal counts at once. A new INFO template is
 evidence (severity "info"), a few a
@@ -26,14 +26,13 @@ from detectors.alert import Alert
 from detectors.buckets import Buckets, BucketState
 from detectors.lines import ERROR, FATAL, WARN, Line, band_of, severity_of, site_of
 from detectors.logalerts import BURST, MISSING, Open, log_alert
-from detectors.logkinds import Burst, Kind, Kinds, KindsState
+from detectors.logkinds import HABIT, Burst, Kind, Kinds, KindsState
 from detectors.stack import exception_of, frame_of, has_stack
 from detectors.templates import DrainMiner, MinerState, Template, mask
 from streams.records.digest import digest_hex
 
 ACCEPT_MS = 3_600_000
 """an alert open for so long is how the service talks now"""
-HABIT = 5
 MAX_SERVICES = 10_000
 MAX_OPEN = 50
 """open template alerts of one service; more are counted, not raised"""
@@ -196,10 +195,10 @@ class Logs:
             return
         opened = self._open(service, kind, line)
         opened.started, opened.detected = kind.since, line.ts
-        opened.sign, opened.expected, opened.count = BURST, burst.expected, kind.burst
+        opened.sign, opened.ratio, opened.count = BURST, burst.ratio, kind.burst
         if kind.told >= HABIT:
             opened.full = opened.severity = "info"
-        service.kinds.unlearn(kind)
+        service.kinds.unlearn(kind, line.ts)
         self._tell(line, kind.id)
 
     def _missing(self, service: _Service, missing: Kind, leader: Kind, line: Line) -> None:
@@ -232,12 +231,14 @@ class Logs:
         """One more line of a kind whose alert is open."""
         known.see(line)
         if known.severity != known.full and (
-            known.repeats(self.config.log_bucket_ms) or service.kinds.bursting(kind) is not None
+            service.kinds.bursting(kind) is not None
+            if service.kinds.settled
+            else known.repeats(self.config.log_bucket_ms)
         ):
             known.severity = known.full
             if known.version:  # told of as evidence in an earlier step
                 known.detected = line.ts
-            service.kinds.unlearn(kind)
+            service.kinds.unlearn(kind, line.ts)
             self._tell(line, known.template)
         if line.ts - known.started >= ACCEPT_MS:
             kind.lines += known.count
