@@ -13,7 +13,8 @@ over it; every version of every alert is looked at, as a live reader would get t
   fault's start, and not over before it. One told of up to two minutes before the start (labels are exact to
   about a minute, and so is the beginning of a fault's logs) counts as *standing*, with a delay of 0; an older
   one counts for nothing;
-- *false*: told of outside every fault's window (start to end) of its run, whatever the service. Alerts of
+- *false*: told of outside every fault's window (start to end) of its run, whatever the service, and not
+  standing in the sense above for a fault of its service (`strictly_false` counts those too). Alerts of
   other services inside a window are shown apart, they may well be consequences;
 - *service-hours*: for every service that logs in the run, the minutes outside all windows in which anything
   was logged at all.
@@ -133,7 +134,7 @@ def measure(folder: Path, settings: Settings, console: Console, verbose: bool) -
     runs, times, names = (lines.column(c).to_numpy() for c in ("run", "ts", "service"))
     cases: list[Case] = []
     false: list[Told] = []
-    beside = 0
+    beside = strict = 0
     hours = 0.0
     for run in data.runs:
         seen = Versions(settings)
@@ -145,7 +146,12 @@ def measure(folder: Path, settings: Settings, console: Console, verbose: bool) -
         for t in told:
             inside = [row for row in rows if row["start_ms"] <= t.at_ms <= row["end_ms"]]
             if not inside:
-                false.append(t)
+                strict += 1
+                if not any(
+                    0 < row["start_ms"] - t.at_ms <= STANDING_MS and row["service"] == t.service
+                    for row in rows
+                ):
+                    false.append(t)
             elif all(row["service"] != t.service for row in inside):
                 beside += 1
         hours += quiet_hours(times[runs == run], len(set(names[runs == run])), windows)
@@ -168,8 +174,10 @@ def measure(folder: Path, settings: Settings, console: Console, verbose: bool) -
         "other_faults": len(other),
         "other_found_in_60_s": _within(other),
         "false": len(false),
+        "strictly_false": strict,
         "service_hours": round(hours, 2),
         "false_per_service_hour": round(len(false) / hours, 3) if hours else None,
+        "strictly_false_per_service_hour": round(strict / hours, 3) if hours else None,
         "other_services_inside_windows": beside,
         "cases": [asdict(c) for c in cases],
     }

@@ -153,6 +153,8 @@ class Engine:
         decided = [Decided(end, alert) for end, alert in self.logs.run(due.lines, to_ms)]
         decided += [Decided(step_ceil(end, self.config.step_ms), alert) for end, alert in burning]
         made_rows, made_series = self.logs.buckets.finish(to_ms)
+        silent = self.logs.buckets.alerts()
+        decided += [Decided(step_ceil(end, self.config.step_ms), alert) for end, alert in silent]
         own_rows, own_series = self.admission.finish(dropped + more_dropped, self.numbers.table, to_ms)
         if own_rows:
             made_rows += own_rows

@@ -91,7 +91,7 @@ class Logs:
 
     def __init__(self, config: Detect) -> None:
         self.config = config
-        self.buckets = Buckets(config.log_bucket_ms)
+        self.buckets = Buckets(config.log_bucket_ms, config.log_template_rates, config.log_silence)
         self.counters: dict[str, int] = {
             "repeated_lines": 0, "suppressed_new_templates": 0, "evicted_log_services": 0,
         }  # fmt: skip
@@ -132,7 +132,6 @@ class Logs:
 
     def _line(self, line: Line) -> None:
         severity = severity_of(line.severity, line.body)
-        self.buckets.line(line.ts, line.service, line.resource, severity >= ERROR, WARN <= severity < ERROR)
         service = self._services.get(line.service)
         if service is None:
             service = self._admit(line)
@@ -148,6 +147,10 @@ class Logs:
         else:
             new = False
         kinds.count(kind, line.ts, known is None)
+        is_error = severity >= ERROR
+        self.buckets.line(
+            line.ts, line.service, line.resource, is_error, severity >= WARN and not is_error, kind, line.body
+        )
         missing = kinds.follow(kind, line.instance, line.ts)
         if missing is not None:
             self._missing(service, missing, kind, line)
