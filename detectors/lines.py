@@ -36,6 +36,9 @@ class Line(NamedTuple):
     trace_id: str
     exception: str
     resource: tuple[tuple[str, str], ...]
+    source: str = ""
+    """partition it came from, and its place there: no part of what it says"""
+    order: int = 0
 
 
 def severity_of(severity: int, body: str) -> int:

@@ -17,13 +17,14 @@ at least `PACED` times, `PAUSES` of its usual intervals but no less than `QUIET_
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
 from config.settings import Detect
 from detectors.alert import Alert
 from detectors.buckets import Buckets, BucketState
+from detectors.joining import joined
 from detectors.lines import ERROR, FATAL, WARN, Line, band_of, severity_of, site_of
 from detectors.logalerts import BURST, MISSING, Open, log_alert
 from detectors.logkinds import HABIT, Burst, Kind, Kinds, KindsState
@@ -94,6 +95,7 @@ class Logs:
         self.buckets = Buckets(config.log_bucket_ms, config.log_template_rates, config.log_silence)
         self.counters: dict[str, int] = {
             "repeated_lines": 0, "suppressed_new_templates": 0, "evicted_log_services": 0,
+            "joined_lines": 0,
         }  # fmt: skip
         self._services: dict[str, _Service] = {}
         self._due: list[tuple[int, str, str]] = []
@@ -102,13 +104,16 @@ class Logs:
         """alerts raised in the step of `_fresh_end`, sent when the step is complete"""
         self._fresh_end = 0
 
-    def run(self, lines: Iterable[Line], to_ms: int) -> list[tuple[int, Alert]]:
+    def run(self, lines: Sequence[Line], to_ms: int) -> list[tuple[int, Alert]]:
         """Take sorted lines up to the step end `to_ms`; alerts with the step end that decided them."""
         out: list[tuple[int, Alert]] = []
         before: Line | None = None
+        if self.config.log_join:
+            lines, taken_in = joined(lines, self.config.step_ms)
+            self.counters["joined_lines"] += taken_in
         for line in lines:
             # Ingest delivers at least once: a line that equals another in everything is the same line.
-            if line == before:
+            if before is not None and line.body == before.body and line[:8] == before[:8]:
                 self.counters["repeated_lines"] += 1
                 continue
             before = line
@@ -136,8 +141,9 @@ class Logs:
         if service is None:
             service = self._admit(line)
         service.last = line.ts
-        template = service.miner.learn(line.body)
-        exception = line.exception or (exception_of(line.body) if severity >= WARN else "")
+        traced = "\n" in line.body and has_stack(line.body)
+        template = service.miner.learn(line.body.partition("\n")[0] if traced else line.body)
+        exception = line.exception or (exception_of(line.body) if traced or severity >= WARN else "")
         key = (template.id, band_of(severity), exception, site_of(line.body))
         kinds = service.kinds
         kind = kinds.find(key)
@@ -172,7 +178,6 @@ class Logs:
     def _new_kind(
         self, service: _Service, key: tuple[str, int, str, str], template: Template, line: Line, severity: int
     ) -> Kind:
-        exception = key[2] or (exception_of(line.body) if has_stack(line.body) else "")
         service.turn((line.ts - 1) // self.config.log_bucket_ms)
         service.fresh += 1
         plain = template.is_new or not (key[1] or key[3])
@@ -180,7 +185,7 @@ class Logs:
         if key[3]:
             text = text.replace(key[3].partition("#")[0] + "#<num>", key[3])
         name = digest_hex(*(str(part) for part in key))
-        return service.kinds.add(key, name, _level(severity, exception), text)
+        return service.kinds.add(key, name, _level(severity, key[2]), text)
 
     def _first(self, service: _Service, kind: Kind, line: Line) -> None:
         """A kind of line never seen before."""
@@ -221,7 +226,7 @@ class Logs:
     def _open(self, service: _Service, kind: Kind, line: Line, name: str = "") -> Open:
         opened = Open(
             name or kind.id, kind.text, kind.level, line.ts, line.ts, 0, line.instance, line.resource,
-            kind.key[2] or (exception_of(line.body) if has_stack(line.body) else ""), [], [],
+            kind.key[2], [], [],
             full=kind.level, detected=line.ts, frame=frame_of(line.body),
         )  # fmt: skip
         service.open[opened.template] = opened

@@ -19,19 +19,18 @@ _STACK = ("Traceback (most recent call last)", "\n\tat ", "\n    at ", "\n   at 
 _GO_PANIC = re.compile(r"(?:^|\n|\s)panic: (runtime error: )?")
 _NOT_A_TYPE = ("Exception", "Error")
 
-# A line that continues a trace begins with ...
-_CONTINUES = re.compile(
-    r"\s+\S"  # any indent: frames of every language, source lines, SQL, JSON
-    r"|(?:Caused by|Suppressed): "
-    r"|\.\.\. \d{1,6} (?:more|common frames omitted)"
-    r"|(?:Traceback \(most recent call last\):|During handling of the above exception|"
-    r"The above exception was the direct cause)"
-    r"|goroutine \d{1,12} \[|created by |exit status \d"
-    r"|--- End of |---> |at (?=[\w$<.]{1,120}[.(/ ])"
-    r"|\)|\}|\]"
+# A line of a trace that is no head of its own.
+_FRAME = re.compile(
+    r"\s{1,32}(?:at [\w$<.(/]|File \"|\.\.\. \d|\S{1,200}:\d{1,7} \+0x|--- )"
+    r"|(?:Caused by|Suppressed): |\.\.\. \d{1,6} (?:more|common frames omitted)"
+    r"|Traceback \(most recent call last\):|During handling of the above exception"
+    r"|The above exception was the direct cause"
+    r"|goroutine \d{1,12} \[|created by [\w./]|exit status \d"
+    r"|--- End of |---> |at [\w$<.]{1,160}\("
 )
-_GO_FRAME = re.compile(r"[\w./*()$-]{1,160}\(.{0,120}\)\Z")
-_PYTHON_END = re.compile(r"[A-Za-z_][\w.]{0,118}(?:Error|Exception|Exit|Interrupt|Warning)(?::|\Z)")
+_NAMES = re.compile(
+    r"(?:[A-Za-z_][\w$]{0,60}\.){0,12}[A-Z]\w{0,80}(?:Exception|Error|Exit|Interrupt)(?::|\s*\Z)"
+)
 
 _FRAMES = (
     # Java, Kotlin, Scala: at a.b.C.method(File.java:12)
@@ -45,14 +44,14 @@ _GO_AT = re.compile(
 _PYTHON_FRAME = 'File "'
 
 
-def continues(body: str) -> bool:
-    """Whether this text, sent as a record of its own, belongs to the line before it."""
-    return _CONTINUES.match(body) is not None
+def is_frame(body: str) -> bool:
+    """Whether this text, sent as a record of its own, belongs to a trace begun before it."""
+    return _FRAME.match(body) is not None
 
 
-def ends_traceback(body: str) -> bool:
-    """Whether this line names the exception at the foot of a Python traceback, or is a Go frame."""
-    return _PYTHON_END.match(body) is not None or _GO_FRAME.match(body) is not None
+def names_exception(body: str) -> bool:
+    """Whether the line begins with an exception's type: `java.io.IOException: x`, `ValueError`."""
+    return _NAMES.match(body) is not None
 
 
 def has_stack(body: str) -> bool:
