@@ -15,13 +15,12 @@ Two questions are asked of every line, from counts alone:
   These are the invariants of Lou et al., Mining Invariants from Console Logs, 2010, kept online and one a
   kind. Counted in lines of A: without traffic nothing is missing.
 
-Bounded by `limit` kinds a service; the least recently seen goes and is counted.
+Bounded by `limit` kinds a service; the least recently seen go and are counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from typing import NamedTuple
 
 import msgspec
@@ -44,6 +43,9 @@ FORGET_LINES = 200_000
 """lines of a service after which all counts are halved"""
 TRIAL_LINES = 20
 """of a kind before it gets a leader"""
+LAST_TRIAL = 320
+"""lines after which a kind without a leader stays without"""
+NO_LEADER = 1 << 62
 LEAST_TRIALS = 30
 """lines of the leader before its follower can be missed"""
 LEAST_RUN, RUN_FACTOR = 6, 3
@@ -68,6 +70,9 @@ class Kind(msgspec.Struct, array_like=True):
     level: str
     text: str
     """first line, masked"""
+    seen: int = 0
+    open: bool = False
+    """an alert on it is open"""
     lines: int = 0
     """that count as normal"""
     recent: float = 0.0
@@ -131,7 +136,8 @@ class Kinds:
         self._recent = 0.0
         self._at = 0
         self._numbers = 0
-        self._kinds: OrderedDict[Key, Kind] = OrderedDict()
+        self._kinds: dict[Key, Kind] = {}
+        self._by_id: dict[str, Kind] = {}
         self._by_number: dict[int, Kind] = {}
         self._before: dict[str, int] = {}
         """number of the last kind by instance"""
@@ -146,42 +152,73 @@ class Kinds:
 
     def find(self, key: Key) -> Kind | None:
         """The kind, if it is known."""
-        kind = self._kinds.get(key)
+        return self._kinds.get(key)
+
+    def closed(self, name: str) -> None:
+        """The alert on the kind with this id is over."""
+        kind = self._by_id.get(name)
         if kind is not None:
-            self._kinds.move_to_end(key)
-        return kind
+            kind.open = False
 
     def add(self, key: Key, name: str, level: str, text: str) -> Kind:
         """A kind not seen before."""
         if len(self._kinds) >= self.limit:
-            _, gone = self._kinds.popitem(last=False)
-            del self._by_number[gone.number]
-            self.evicted += 1
+            self._evict()
         self._numbers += 1
-        kind = self._kinds[key] = Kind(name, self._numbers, key, level, text)
-        self._by_number[kind.number] = kind
+        kind = Kind(name, self._numbers, key, level, text)
+        self._place(kind)
         return kind
 
-    def count(self, kind: Kind, ts: int, normal: bool) -> None:
-        """One more line of this kind; `normal` unless an alert on it is open."""
+    def _place(self, kind: Kind) -> None:
+        self._kinds[kind.key] = self._by_number[kind.number] = self._by_id[kind.id] = kind
+
+    def _evict(self) -> None:
+        """An eighth goes at once, the least recently seen."""
+        oldest = sorted(self._kinds.values(), key=lambda kind: (kind.seen, kind.number))
+        for gone in oldest[: max(1, self.limit // 8)]:
+            del self._kinds[gone.key], self._by_number[gone.number], self._by_id[gone.id]
+            self.evicted += 1
+
+    def heard(self, kind: Kind, ts: int, instance: str) -> Kind | None:
+        """One more line of this kind. A follower of it that is found missing with this line."""
         if ts != self._at:
             self._recent *= math.exp((self._at - ts) / MEMORY_MS)
             self._at = ts
         self._recent += 1.0
         self._total += 1
-        kind.lines += normal and (ts > kind.clean_at or kind.told >= HABIT)
-        if kind.level != "info":
-            if ts != kind.at:
-                kind.recent *= math.exp((kind.at - ts) / MEMORY_MS)
-                if kind.recent < BURST_OVER:
-                    kind.since, kind.seconds, kind.burst = ts, 0, 0
-                if ts // 1000 != kind.at // 1000 or not kind.seconds:
-                    kind.seconds += 1
-                kind.at = ts
-            kind.recent += 1.0
-            kind.burst += 1
+        kind.seen = ts
+        if kind.level == "info":
+            kind.lines += 1
+        else:
+            self._loud(kind, ts)
         if self._total >= FORGET_LINES:
             self._halve()
+        last = self._before.get(instance, 0)
+        if last != kind.number:
+            if len(self._before) >= MAX_INSTANCES and instance not in self._before:
+                self._before.clear()
+            self._before[instance] = kind.number
+            if last and not kind.leader and kind.choose_at < NO_LEADER and kind.level == "info":
+                self._learn_leader(kind, last)
+        if kind.run:
+            if not kind.missing:
+                kind.longest = max(kind.longest, kind.run)
+                kind.slowest = max(kind.slowest, ts - kind.run_since)
+            kind.run = 0
+        return self._expect(kind, ts) if kind.followers else None
+
+    @staticmethod
+    def _loud(kind: Kind, ts: int) -> None:
+        kind.lines += not kind.open and (ts > kind.clean_at or kind.told >= HABIT)
+        if ts != kind.at:
+            kind.recent *= math.exp((kind.at - ts) / MEMORY_MS)
+            if kind.recent < BURST_OVER:
+                kind.since, kind.seconds, kind.burst = ts, 0, 0
+            if ts // 1000 != kind.at // 1000 or not kind.seconds:
+                kind.seconds += 1
+            kind.at = ts
+        kind.recent += 1.0
+        kind.burst += 1
 
     def bursting(self, kind: Kind) -> Burst | None:
         """Whether its lines, the last one included, are a burst."""
@@ -201,22 +238,6 @@ class Kinds:
         kind.told += 1
         kind.clean_at = ts + PROBATION_MS
         kind.lines = max(0, kind.lines - kind.burst)
-
-    def follow(self, kind: Kind, instance: str, ts: int) -> Kind | None:
-        """The kind's place in the order of lines; a follower of it that is found missing with this line."""
-        last = self._before.get(instance, 0)
-        if last != kind.number:
-            if len(self._before) >= MAX_INSTANCES and instance not in self._before:
-                self._before.clear()
-            self._before[instance] = kind.number
-            if not kind.leader and last:
-                self._learn_leader(kind, last)
-        if kind.run:
-            if not kind.missing:
-                kind.longest = max(kind.longest, kind.run)
-                kind.slowest = max(kind.slowest, ts - kind.run_since)
-            kind.run = 0
-        return self._expect(kind, ts) if kind.followers else None
 
     def _expect(self, kind: Kind, ts: int) -> Kind | None:
         found = None
@@ -245,7 +266,7 @@ class Kinds:
         kind.run = 0
         kind.missed += 1
         if kind.missed >= GIVE_UP:
-            kind.leader, kind.choose_at, kind.missed = 0, 1 << 62, 0
+            kind.leader, kind.choose_at, kind.missed = 0, NO_LEADER, 0
 
     def missing_after(self, leader: Kind) -> list[Kind]:
         """Its followers that are missing."""
@@ -254,14 +275,14 @@ class Kinds:
 
     def quiet(self, name: str) -> None:
         """The leader of the missing kind with this id no longer comes: nothing is due."""
-        for kind in self._kinds.values():
-            if kind.id == name and kind.missing:
-                kind.missing, kind.run = False, 0
+        kind = self._by_id.get(name)
+        if kind is not None:
+            kind.missing, kind.run = False, 0
 
     @staticmethod
     def give_up(kind: Kind) -> None:
         """It does not follow its leader any more, and that is that."""
-        kind.leader, kind.choose_at, kind.run, kind.missing = 0, 1 << 62, 0, False
+        kind.leader, kind.choose_at, kind.run, kind.missing = 0, NO_LEADER, 0, False
 
     def _learn_leader(self, kind: Kind, last: int) -> None:
         a, n, b, m = kind.candidates
@@ -276,9 +297,9 @@ class Kinds:
         else:
             n, m = n - 1, m - 1
         kind.candidates = (a, n, b, m)
-        if kind.lines < kind.choose_at or kind.level != "info":
+        if kind.lines < kind.choose_at:
             return
-        kind.choose_at *= 2
+        kind.choose_at = 2 * kind.choose_at if kind.choose_at < LAST_TRIAL else NO_LEADER
         number = a if n >= m else b
         leader = self._by_number.get(number)
         if leader is None or 2 * max(n, m) < kind.lines or len(leader.followers) >= MAX_FOLLOWERS:
@@ -309,7 +330,6 @@ class Kinds:
     def load(self, state: KindsState) -> None:
         """Take over what `export` gave, into a fresh object."""
         for kind in state.kinds:
-            self._kinds[kind.key] = kind
-            self._by_number[kind.number] = kind
+            self._place(kind)
         self._total, self._recent, self._at = state.total, state.recent, state.at
         self._numbers, self.evicted, self._before = state.numbers, state.evicted, state.before

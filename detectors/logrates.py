@@ -20,6 +20,8 @@ from streams.records.pages import Series
 
 RATE, LOUD_RATE, DURATION = "log.template", "log.template_errors", "log.param.duration"
 MAX_LABEL = 160
+MAX_TIMED = 32
+"""durations a bucket that are read of one kind; the mean is of these"""
 FADE = 0.97
 """weight of the past after a bucket: how busy a kind is fades in about five minutes"""
 
@@ -85,7 +87,7 @@ def count(places: Places, service: str, kind: Kind, body: str, most: int) -> Pla
             places.evicted += 1
         place = places.of[kind.id] = _place(service, kind, body)
     place.lines += 1
-    if place.timed and (ms := duration_ms(body)) is not None:
+    if place.timed and place.told < MAX_TIMED and (ms := duration_ms(body)) is not None:
         place.told += 1
         place.total_ms += ms
     return gone

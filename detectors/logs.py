@@ -147,17 +147,14 @@ class Logs:
         key = (template.id, band_of(severity), exception, site_of(line.body))
         kinds = service.kinds
         kind = kinds.find(key)
-        known = None if kind is None else service.open.get(kind.id)
+        new = kind is None
         if kind is None:
-            kind, new = self._new_kind(service, key, template, line, severity), True
-        else:
-            new = False
-        kinds.count(kind, line.ts, known is None)
+            kind = self._new_kind(service, key, template, line, severity)
+        missing = kinds.heard(kind, line.ts, line.instance)
         is_error = severity >= ERROR
         self.buckets.line(
             line.ts, line.service, line.resource, is_error, severity >= WARN and not is_error, kind, line.body
         )
-        missing = kinds.follow(kind, line.instance, line.ts)
         if missing is not None:
             self._missing(service, missing, kind, line)
         if kind.missing:
@@ -165,8 +162,8 @@ class Logs:
             self._end(service, "-" + kind.id, line)
         elif kind.followers:
             self._still_missing(service, kind, line)
-        if known is not None:
-            self._again(service, known, kind, line)
+        if kind.open:
+            self._again(service, service.open[kind.id], kind, line)
         elif new:
             if line.ts - service.first > self.config.log_learning_ms:
                 self._first(service, kind, line)
@@ -185,7 +182,9 @@ class Logs:
         if key[3]:
             text = text.replace(key[3].partition("#")[0] + "#<num>", key[3])
         name = digest_hex(*(str(part) for part in key))
-        return service.kinds.add(key, name, _level(severity, key[2]), text)
+        kind = service.kinds.add(key, name, _level(severity, key[2]), text)
+        kind.open = name in service.open  # evicted while its alert was open
+        return kind
 
     def _first(self, service: _Service, kind: Kind, line: Line) -> None:
         """A kind of line never seen before."""
@@ -211,6 +210,8 @@ class Logs:
 
     def _missing(self, service: _Service, missing: Kind, leader: Kind, line: Line) -> None:
         """A line that always came after this one no longer does."""
+        if "-" + missing.id in service.open:
+            return
         if not self._admissible(service, "warning"):
             self.counters["suppressed_new_templates"] += 1
             return
@@ -230,6 +231,7 @@ class Logs:
             full=kind.level, detected=line.ts, frame=frame_of(line.body),
         )  # fmt: skip
         service.open[opened.template] = opened
+        kind.open |= not name
         opened.see(line)
         opened.due = opened.quiet_at(self.config.log_quiet_ms)
         heapq.heappush(self._due, (opened.due, line.service, opened.template))
@@ -329,7 +331,9 @@ class Logs:
                 heapq.heappush(self._due, (due, name, template))
                 continue
             del service.open[template]
-            if entry.sign == MISSING and not entry.over:
+            if entry.sign != MISSING:
+                service.kinds.closed(template)
+            elif not entry.over:
                 service.kinds.quiet(template[1:])
             end = -(-at // self.config.step_ms) * self.config.step_ms
             entry.version += 1
