@@ -78,6 +78,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str, str, int], ...] = (
     ),
 )
 _HAS_DIGIT = re.compile(r"[0-9@]")
+_SHAPE = str.maketrans("023456789", "111111111")
 _NUMBERED = re.compile(r"\d{1,40}")
 
 
@@ -142,6 +143,7 @@ class DrainMiner:
         self._ids: dict[int, str] = {}
         self._uses: dict[str, int] = {}
         """clusters by id: two may have begun with the same skeleton"""
+        self._shapes: dict[str, str] = {}
         self._cache: dict[str, LogCluster] = {}
         """masked line to cluster; valid until a cluster is made or changed, so it never changes an answer"""
 
@@ -150,7 +152,7 @@ class DrainMiner:
 
     def learn(self, line: str) -> Template:
         """The line's template, learning from it. Only the first 2,000 characters count."""
-        masked = mask(line)
+        masked = self._masked(line)
         cluster = self._cache.get(masked)
         if cluster is not None:
             cluster.size += 1
@@ -170,6 +172,21 @@ class DrainMiner:
         elif len(self._cache) < MAX_CACHE:
             self._cache[masked] = cluster
         return Template(self._ids[cluster.cluster_id], cluster.get_template(), is_new)
+
+    def _masked(self, line: str) -> str:
+        """`mask`, remembered by the line's shape: but for the 0 of `0x` no pattern tells digits apart, so
+        that what is masked without a digit left over is the same for all lines of the shape."""
+        if "0x" in line or "0X" in line:
+            return mask(line)
+        shape = line.translate(_SHAPE)
+        masked = self._shapes.get(shape)
+        if masked is None:
+            masked = mask(line)
+            if len(shape) <= MAX_LINE and not _NUMBERED.search(masked):
+                if len(self._shapes) >= MAX_CACHE:
+                    self._shapes.clear()
+                self._shapes[shape] = masked
+        return masked
 
     def _name(self, number: int, name: str) -> None:
         self._ids[number] = name
