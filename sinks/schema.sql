@@ -96,3 +96,7 @@ CREATE TABLE IF NOT EXISTS dead_letter_records
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (topic, partition, offset, reason);
+
+-- migration 2: the newest line of a log alert
+ALTER TABLE alert_versions
+    ADD COLUMN IF NOT EXISTS last_line String COMMENT 'kind log: the newest line; the first is samples[1]' AFTER count;
