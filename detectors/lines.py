@@ -17,11 +17,10 @@ _LEVELS = (FATAL, ERROR, WARN, 9)
 _FILE = re.compile(r"([\w$-]{1,60}\.(?:java|kt|scala|py|go|jsx?|tsx?|rs|cs|cc|cpp|c|rb|php)):(\d{1,6})\b")
 _TRACE = re.compile(r"(?i)trace[ _.-]?id[\"']?\s{0,2}[:=]\s{0,2}[\"']?([0-9a-f]{16,32})\b")
 _HEADER = re.compile(
-    r"(?:[\d<\[(][^\s]{0,40}\s{1,4}){0,3}"  # time, thread, pid
-    r"(?:\[?[A-Z]{4,8}\]?:?\s{1,8})?"  # level
+    r"(?:\[?(?:<time>|\d[\d:.,TZ/+-]{5,40})\]?\s{1,4}){0,3}"  # date, time
+    r"(?:\[?(?:FATAL|CRITICAL|ERROR|SEVERE|WARN|WARNING|INFO|NOTICE|DEBUG|TRACE)\]?:?\s{1,8})?"
     r"(?:[^\s]{1,100}#\d{1,6}\s{1,4})?"  # logger#line
-    r"(?:(?:trace|span)[ _.-]?id\s{0,2}[:=]\s{0,2}[^\s]{1,40}\s{1,4}){0,3}",
-    re.IGNORECASE,
+    r"(?:(?i:trace|span)[ _.-]?(?i:id)\s{0,2}[:=]\s{0,2}[^\s]{1,40}\s{1,4}){0,3}"
 )
 
 
