@@ -118,6 +118,11 @@ class Buckets:
         for fp in place.fps:
             self._of.pop(fp, None)
 
+    @property
+    def evicted_rates(self) -> int:
+        """Kinds of lines that gave their place to a busier one."""
+        return sum(counts.places.evicted for counts in self._services.values())
+
     def alerts(self) -> list[tuple[int, Alert]]:
         """Services that fell silent, or log again, with the bucket end that decided it."""
         alerts, self._alerts = self._alerts, []

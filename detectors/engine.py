@@ -246,6 +246,8 @@ class Engine:
             **self.admission.counters,
             "refused_objectives": self.objectives.refused,
             "evicted_templates": self.logs.evicted_templates,
+            "evicted_kinds": self.logs.evicted_kinds,
+            "evicted_log_rates": self.logs.buckets.evicted_rates,
             **{f"joint_{name}": n for name, n in self.joint.counters.items()},
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }

@@ -131,6 +131,11 @@ class Logs:
         return sum(service.miner.evicted for service in self._services.values())
 
     @property
+    def evicted_kinds(self) -> int:
+        """Kinds of lines evicted by the services known now."""
+        return sum(service.kinds.evicted for service in self._services.values())
+
+    @property
     def services(self) -> int:
         """Services whose templates are known."""
         return len(self._services)
