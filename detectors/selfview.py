@@ -15,7 +15,6 @@ EVICTED = {
     "evicted_refused": "refused_series",
     "evicted_templates": "templates",
     "evicted_kinds": "line_kinds",
-    "evicted_log_rates": "log_rates",
     "evicted_log_services": "log_services",
     "evicted_spans": "spans",
     "joint_evicted_services": "joint_services",
