@@ -89,11 +89,16 @@ def records_of(data: DataSet, run: str, settings: Settings, page: int) -> Iterat
 
 
 def run_backtest(
-    data: DataSet, run: str, settings: Settings, page: int, progress: Progress | None = None
+    data: DataSet,
+    run: str,
+    settings: Settings,
+    page: int,
+    progress: Progress | None = None,
+    findings: Findings | None = None,
 ) -> Findings:
-    """One run through fresh stages."""
+    """One run through fresh stages, whose outputs `findings` takes."""
     lines, changes = inputs_of(settings)
-    findings = Findings(settings)
+    findings = Findings(settings) if findings is None else findings
     pipeline = LocalPipeline(settings, [(lines, 0), (changes, 0)], findings.take, data.edges(run))
     task = progress.add_task(run or "rows", total=Timeline(data, run).span.rows) if progress else None
     for chunk, rows in records_of(data, run, settings, page):

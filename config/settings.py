@@ -168,6 +168,12 @@ class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """after a service's first line, templates are learned without alerting"""
     log_quiet_ms: Millis = 30_000
     """a log alert resolves at the latest when its template has not been seen for this long"""
+    log_template_rates: Annotated[int, Meta(ge=0, le=256)] = 8
+    """of so many of a service's busiest kinds of lines rates, and durations in them, are series; 0: none"""
+    log_join: bool = True
+    """stack traces that were sent line by line are joined"""
+    log_silence: bool = True
+    """a service that logged in nearly every bucket and no longer does is an alert"""
     max_templates_per_service: Count = 1_000
     deadletter_ratio: Share = 0.5
     """share of refused records in a window that raises an alert"""

@@ -78,8 +78,11 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     for change in scene.changes:
         suspects.setdefault(change.service, _Suspect(change.service))
     ordered = [suspects[name] for name in sorted(suspects)]
+    first = min(
+        (a for a in scene.alerts if a.kind != "log"), key=lambda a: (a.started_at, a.id), default=None
+    )
     for suspect in ordered:
-        _signals(suspect)
+        _signals(suspect, first)
     _changes(ordered, scene)
     if len(ordered) > MOST_SUSPECTS:
         strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
@@ -139,8 +142,8 @@ def _onset(suspect: _Suspect) -> int | None:
     return min((s.alert.started_at for s in suspect.signals if s.role != STARVED), default=None)
 
 
-def _signals(suspect: _Suspect) -> None:
-    """The strongest signal of each role."""
+def _signals(suspect: _Suspect, first: Alert | None) -> None:
+    """The strongest signal of each role; `first` is the earliest alert that is not from a log."""
     weights = {OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
     kinds = {LOG: "log", POINTING: "path", ABSENT: "absent"}
     for role, weight in weights.items():
@@ -153,6 +156,8 @@ def _signals(suspect: _Suspect) -> None:
         value = weight * best.force * (0.7 + 0.3 * (1 - 1 / agreeing))
         a = best.alert
         text = f"{clock(a.started_at)} {a.summary}"
+        if a.kind == "log" and first is not None:
+            text += _beside(a, first)
         if role == POINTING:
             text = f"seen by its caller {a.service}: {text}"
         suspect.evidence.append(
@@ -164,6 +169,14 @@ def _signals(suspect: _Suspect) -> None:
     if named:
         lead = max(named, key=lambda s: (s.force, -s.alert.started_at, s.alert.id))
         suspect.cause = lead.alert.summary
+
+
+def _beside(log: Alert, first: Alert) -> str:
+    """When a log alert began, seen from the first trouble that measurements show."""
+    gap = (first.started_at - log.started_at) / 1000
+    if abs(gap) < 1:
+        return f" (as {first.service} {first.metric} went off)"
+    return f" ({abs(gap):.0f} s {'before' if gap > 0 else 'after'} {first.service} {first.metric} went off)"
 
 
 def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> None:

@@ -54,6 +54,8 @@ class Alert(msgspec.Struct, frozen=True, tag="alert"):
     trace_ids: tuple[str, ...] = ()
     count: int = 0
     """kind log: lines so far"""
+    last_line: str = ""
+    """kind log: the newest line; the first is the first of the samples"""
 
 
 def alert_id(fingerprint: str, kind: str, started_at: int) -> str:

@@ -1,8 +1,9 @@
-"""Rates of log lines per service and bucket of event time, zeros included.
+"""Rates of log lines per service and bucket of event time, zeros included; errors by lines; silence.
 
 A bucket's rates are stated for every service that has sent any telemetry within the last
 `ALIVE_BUCKETS` buckets, as long as log lines of any service came within them: silence counts as
-zero only where log collection is known to work.
+zero only where log collection is known to work. The share of errors is stated for buckets with at least
+`LEAST_LINES` lines.
 """
 
 from __future__ import annotations
@@ -11,16 +12,24 @@ from collections.abc import Mapping
 
 import msgspec
 
+from detectors import logrates
+from detectors.alert import Alert
+from detectors.logkinds import Kind as LineKind
+from detectors.logrates import Place, Places, Stated
+from detectors.silence import WEIGHT, Voice, hear
 from streams.records.digest import fingerprint
 from streams.records.pages import Kind, Series
 
 ALIVE_BUCKETS = 6
 METRICS = ("log.errors", "log.warnings", "log.lines")
+RATIO = "log.error_ratio"
+LEAST_LINES = 10
 MAX_SERVICES = 20_000
 
 
 class _Counts(msgspec.Struct, array_like=True):
-    fps: tuple[int, int, int]
+    fps: tuple[int, ...]
+    """of `METRICS` and `RATIO`"""
     alive: int
     """newest bucket with telemetry"""
     resource: tuple[tuple[str, str], ...] | None = None
@@ -30,6 +39,12 @@ class _Counts(msgspec.Struct, array_like=True):
     errors: int = 0
     warnings: int = 0
     lines: int = 0
+    voice: Voice = msgspec.field(default_factory=Voice)
+    places: Places = msgspec.field(default_factory=Places)
+
+    def all_fps(self) -> list[int]:
+        """Of everything that may be stated of the service."""
+        return [*self.fps, *(fp for place in self.places.of.values() for fp in place.fps)]
 
 
 class BucketState(msgspec.Struct, array_like=True):
@@ -38,14 +53,21 @@ class BucketState(msgspec.Struct, array_like=True):
     services: dict[str, _Counts]
     current: int | None
     logged: int
+    usual: float = 0.0
 
 
 class Buckets:
     """Counts of the open bucket by service. `line` and `alive` come in order of buckets."""
 
-    def __init__(self, bucket_ms: int) -> None:
+    def __init__(self, bucket_ms: int, rated: int = 0, silence: bool = True) -> None:
         self.bucket_ms = bucket_ms
+        self.rated = rated
+        """most kinds of lines of a service whose rates are stated"""
+        self.silence = silence
         self.evicted = 0
+        self._usual = 0.0
+        """lines of a bucket, all services"""
+        self._alerts: list[tuple[int, Alert]] = []
         self._services: dict[str, _Counts] = {}
         self._current: int | None = None
         """number of the open bucket; bucket b is (b * bucket_ms, (b + 1) * bucket_ms]"""
@@ -54,7 +76,7 @@ class Buckets:
         self._rows: list[tuple[int, int, float]] = []
         self._described: list[tuple[int, Series]] = []
         self._of: dict[int, tuple[str, str]] = {}
-        """fingerprint of a rate to service and metric"""
+        """fingerprint to service, and metric or id of a kind"""
         self._activity: list[tuple[int, str]] = []
 
     def begin(self, activity: Mapping[int, set[str]]) -> None:
@@ -62,7 +84,14 @@ class Buckets:
         self._activity = sorted(((b, name) for b, names in activity.items() for name in names), reverse=True)
 
     def line(
-        self, ts: int, service: str, resource: tuple[tuple[str, str], ...], is_error: bool, is_warning: bool
+        self,
+        ts: int,
+        service: str,
+        resource: tuple[tuple[str, str], ...],
+        is_error: bool,
+        is_warning: bool,
+        kind: LineKind | None = None,
+        body: str = "",
     ) -> None:
         """Count one line; lines come in order of time."""
         bucket = (ts - 1) // self.bucket_ms
@@ -77,6 +106,27 @@ class Buckets:
         counts.lines += 1
         counts.errors += is_error
         counts.warnings += is_warning
+        if kind is not None and self.rated:
+            before = len(counts.places.of)
+            gone = logrates.count(counts.places, service, kind, body, self.rated)
+            if gone is not None:
+                self._forget(gone)
+            if gone is not None or len(counts.places.of) != before:
+                self._of.update((fp, (service, kind.id)) for fp in counts.places.of[kind.id].fps)
+
+    def _forget(self, place: Place) -> None:
+        for fp in place.fps:
+            self._of.pop(fp, None)
+
+    @property
+    def evicted_rates(self) -> int:
+        """Kinds of lines that gave their place to a busier one."""
+        return sum(counts.places.evicted for counts in self._services.values())
+
+    def alerts(self) -> list[tuple[int, Alert]]:
+        """Services that fell silent, or log again, with the bucket end that decided it."""
+        alerts, self._alerts = self._alerts, []
+        return alerts
 
     def finish(self, to_ms: int) -> tuple[list[tuple[int, int, float]], list[tuple[int, Series]]]:
         """Close buckets that end at or before `to_ms`: (fp, ts, rate per second), and descriptions
@@ -94,25 +144,36 @@ class Buckets:
         if fp not in self._of:
             return None
         service, metric = self._of[fp]
-        stated = self._services[service].stated or ()
-        return Series(fp, service, metric, (), "1/s", Kind.GAUGE, (), stated), True
+        counts = self._services[service]
+        place = counts.places.of.get(metric)
+        if place is not None:
+            return logrates.series_of(place, service)[place.fps.index(fp)], True
+        return self._series(fp, service, metric, counts.stated or ()), True
+
+    @staticmethod
+    def _series(fp: int, service: str, metric: str, resource: tuple[tuple[str, str], ...]) -> Series:
+        unit = "1" if metric == RATIO else "1/s"
+        return Series(fp, service, metric, (), unit, Kind.GAUGE, (), resource)
 
     def _touch(self, service: str, bucket: int) -> _Counts:
         counts = self._services.get(service)
         if counts is None:
             if len(self._services) >= MAX_SERVICES:
                 idle = min(self._services, key=lambda name: (self._services[name].alive, name))
-                for fp in self._services.pop(idle).fps:
-                    del self._of[fp]
+                for fp in self._services.pop(idle).all_fps():
+                    self._of.pop(fp, None)
                 self.evicted += 1
-            errors, warnings, lines = (fingerprint(service, metric, ()) for metric in METRICS)
-            counts = self._services[service] = _Counts((errors, warnings, lines), bucket)
+            fps = tuple(fingerprint(service, metric, ()) for metric in (*METRICS, RATIO))
+            counts = self._services[service] = _Counts(fps, bucket)
             self._index(service, counts)
         counts.alive = max(counts.alive, bucket)
         return counts
 
     def _index(self, service: str, counts: _Counts) -> None:
-        self._of.update((fp, (service, metric)) for fp, metric in zip(counts.fps, METRICS, strict=True))
+        metrics = (*METRICS, RATIO)
+        self._of.update((fp, (service, metric)) for fp, metric in zip(counts.fps, metrics, strict=True))
+        for name, place in counts.places.of.items():
+            self._of.update((fp, (service, name)) for fp in place.fps)
 
     def _close_before(self, bucket: int) -> None:
         """Close the open bucket and the ones after it, up to but without `bucket`."""
@@ -132,26 +193,44 @@ class Buckets:
     def _state_rates(self, bucket: int) -> None:
         end = (bucket + 1) * self.bucket_ms
         seconds = self.bucket_ms / 1000.0
+        total = sum(counts.lines for counts in self._services.values())
         for name, counts in self._services.items():
+            resource = counts.resource or ()
+            if self.silence and counts.voice.logged + counts.lines:
+                self._hear(name, counts, total, end)
             if counts.alive <= bucket - ALIVE_BUCKETS:
                 continue
-            resource = counts.resource or ()
             if counts.stated != resource:
                 counts.stated = resource
                 self._described += [
-                    (end, Series(fp, name, metric, (), "1/s", Kind.GAUGE, (), resource))
-                    for fp, metric in zip(counts.fps, METRICS, strict=True)
+                    (end, self._series(fp, name, metric, resource))
+                    for fp, metric in zip(counts.fps, (*METRICS, RATIO), strict=True)
                 ]
             values = (counts.errors, counts.warnings, counts.lines)
-            self._rows += [(fp, end, n / seconds) for fp, n in zip(counts.fps, values, strict=True)]
+            self._rows += [(fp, end, n / seconds) for fp, n in zip(counts.fps, values, strict=False)]
+            if counts.lines >= LEAST_LINES:
+                self._rows.append((counts.fps[-1], end, counts.errors / counts.lines))
+            if counts.places.of:
+                out = Stated(self._rows, self._described)
+                logrates.state(counts.places, name, resource, end, self.bucket_ms, out)
             counts.errors = counts.warnings = counts.lines = 0
+        self._usual += WEIGHT * (total - self._usual)
+
+    def _hear(self, name: str, counts: _Counts, total: int, end: int) -> None:
+        usual = self._usual - counts.voice.usual
+        others = (total - counts.lines) / usual if usual > 0 else 0.0
+        resource = counts.resource or ()
+        alert = hear(counts.voice, name, counts.fps[2], counts.lines, others, end, self.bucket_ms, resource)
+        if alert is not None:
+            self._alerts.append((end, alert))
 
     def export(self) -> BucketState:
         """State for a snapshot."""
-        return BucketState(self._services, self._current, self._logged)
+        return BucketState(self._services, self._current, self._logged, self._usual)
 
     def load(self, state: BucketState) -> None:
         """Take over what `export` gave."""
         self._services, self._current, self._logged = state.services, state.current, state.logged
+        self._usual = state.usual
         for service, counts in self._services.items():
             self._index(service, counts)

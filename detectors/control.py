@@ -57,6 +57,14 @@ FIELDS = [
 ]
 
 
+EVIDENCE = {
+    "log.error_ratio": "info", "log.template": "info", "log.template_errors": "info",
+    "log.param.duration": "warning",
+}  # fmt: skip
+"""most severe that series made of log lines are unless a rule says otherwise: bursts are told by kind of
+line (`detectors.logkinds`), beside which these show how much"""
+
+
 class Control(NamedTuple):
     """What holds for a series. None: its name and unit decide (`detectors.words.habits`)."""
 
@@ -99,6 +107,9 @@ class Controls:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             control = self._known[which] = self._merged(which)
+        most = EVIDENCE.get(series.metric)
+        if most is not None and self._given(which, "max_severity") is None and not has_thresholds(control):
+            control = control._replace(cap=SEVERITIES.index(most))
         own = rule_for(series, self.config)
         if math.isnan(own.at_least) or has_thresholds(control):
             return control

@@ -161,6 +161,8 @@ class Engine:
         decided += [Decided(end, alert) for end, alert in self.patterns.run(due.lines, to_ms)]
         decided += [Decided(step_ceil(end, self.config.step_ms), alert) for end, alert in burning]
         made_rows, made_series = self.logs.buckets.finish(to_ms)
+        silent = self.logs.buckets.alerts()
+        decided += [Decided(step_ceil(end, self.config.step_ms), alert) for end, alert in silent]
         own_rows, own_series = self.admission.finish(dropped + more_dropped, self.numbers.table, to_ms)
         if own_rows:
             made_rows += own_rows
@@ -253,6 +255,8 @@ class Engine:
             **self.admission.counters,
             "refused_objectives": self.objectives.refused,
             "evicted_templates": self.logs.evicted_templates,
+            "evicted_kinds": self.logs.evicted_kinds,
+            "evicted_log_rates": self.logs.buckets.evicted_rates,
             **{f"joint_{name}": n for name, n in self.joint.counters.items()},
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }

@@ -52,7 +52,7 @@ def rows_of(page: Page) -> PageRows:
     return PageRows(
         Part(ts, (fps, values), None, NUMBER_BYTES),
         None if page.histograms is None else _histograms(page.histograms),
-        None if page.logs is None else _lines(page.logs),
+        None if page.logs is None else _lines(page.logs, page.source),
         None if page.spans is None else _spans(page.spans),
     )
 
@@ -79,13 +79,13 @@ def _histograms(part: Histograms) -> Part:
     return Part(ts, (fps, sums, np.cumsum(widths) - widths, widths), counts, row_bytes)
 
 
-def _lines(part: Logs) -> Part:
+def _lines(part: Logs, source: str) -> Part:
     ts, origin, severity = i64(part.ts), i64(part.origin), u8(part.severity)
     texts = (len(part.bodies), len(part.trace_ids), len(part.exceptions))
     _same("logs", len(ts), len(origin), len(severity), *texts)
     _in_range("origin of a log record", origin, len(part.origins))
     text = sum(map(len, part.bodies)) // max(1, len(ts))
-    return Part(ts, (origin, severity, np.arange(len(ts))), part, LINE_BYTES + text)
+    return Part(ts, (origin, severity, np.arange(len(ts))), (part, source), LINE_BYTES + text)
 
 
 def _spans(part: Spans) -> Part:
@@ -150,7 +150,9 @@ class Held:
 
 
 def _to_lines(s: Slice) -> list[Line]:
-    logs: Logs = s.extra
+    logs: Logs
+    logs, source = s.extra
+    first = s.offset << 32
     bodies, traces, exceptions, origins = logs.bodies, logs.trace_ids, logs.exceptions, logs.origins
     return [
         Line(
@@ -162,6 +164,8 @@ def _to_lines(s: Slice) -> list[Line]:
             traces[row],
             exceptions[row],
             o.resource,
+            source,
+            first + row,
         )
         for at, i, level, row in zip(s.ts.tolist(), *(c.tolist() for c in s.columns), strict=True)
     ]

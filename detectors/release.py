@@ -26,6 +26,8 @@ class Slice(NamedTuple):
     columns: tuple[Column, ...]
     extra: Any
     """what the columns point into (bucket counts, log bodies, ids)"""
+    offset: int = 0
+    """of the page"""
 
 
 class _Chunk:
@@ -88,7 +90,8 @@ class ReorderBuffer:
             chunk = heapq.heappop(self._heap)[2]
             start = chunk.pos
             end = int(np.searchsorted(chunk.ts, to_ms, side="right"))
-            due.append(Slice(chunk.ts[start:end], tuple(c[start:end] for c in chunk.columns), chunk.extra))
+            columns = tuple(c[start:end] for c in chunk.columns)
+            due.append(Slice(chunk.ts[start:end], columns, chunk.extra, chunk.offset))
             chunk.pos = end
             self.rows -= end - start
             self.held_bytes -= (end - start) * chunk.cost

@@ -14,6 +14,7 @@ EVICTED = {
     "freed_series": "idle_series",
     "evicted_refused": "refused_series",
     "evicted_templates": "templates",
+    "evicted_kinds": "line_kinds",
     "evicted_log_services": "log_services",
     "evicted_pattern_services": "pattern_services",
     "evicted_spans": "spans",

@@ -148,6 +148,9 @@ def name_of(series: Series) -> str:
     metric = re.sub(r"\.(p\d+|mean|rate)$", r" \1", series.metric)
     if series.unit == "":
         metric = _IN_NAME.sub("", metric)
+    if metric.startswith("log.") and (template := dict(series.labels).get("template")):
+        what = "durations in" if metric == "log.param.duration" else "logs"
+        return f"{series.service} {what} `{clipped(template, 60)}`"
     rest = [value for label, value in series.labels if label not in INSTANCE_LABELS and len(value) <= 40]
     return " ".join(part for part in (series.service, metric, *rest[:2]) if part)
 

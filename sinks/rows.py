@@ -61,7 +61,7 @@ ALERTS = Table(
         "id", "version", "state", "kind", "fingerprint", "service", "metric", "severity",
         "started_at", "detected_at", "last_seen_at", "resolved_at", "summary",
         "value", "expected", "lower", "upper", "score", "strength", "unit", "instance",
-        "labels", "resource", "samples", "trace_ids", "count",
+        "labels", "resource", "samples", "trace_ids", "count", "last_line",
     ),
 )  # fmt: skip
 
@@ -129,7 +129,7 @@ def _alert(a: Alert) -> tuple[Any, ...]:
         _ms("last_seen_at", a.last_seen_at), _maybe_ms("resolved_at", a.resolved_at), a.summary,
         a.value, a.expected, a.lower, a.upper, a.score, a.strength, a.unit, a.instance,
         dict(a.labels), dict(a.resource), list(a.samples), list(a.trace_ids),
-        _within("count", a.count, U64_MAX),
+        _within("count", a.count, U64_MAX), a.last_line,
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def test_a_named_template_shows_its_name() -> None:
     logs.run([line(T0, "hello"), line(T0 + 60_500, "hello")], T0 + 61_000)
     lines = [line(T0 + 61_001 + i, "FATAL disk sda: no space left") for i in range(3)]
     [(_, found)] = logs.run(lines, T0 + 62_000)
-    assert found.summary.endswith(": disk-full: FATAL disk sda: no space left")
+    assert found.summary.endswith(": disk-full: disk sda: no space left")
     assert found.metric == "FATAL disk sda: no space left"
 
 

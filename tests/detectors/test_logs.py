@@ -7,8 +7,10 @@ import pytest
 
 from config.settings import Detect
 from detectors.alert import Alert
-from detectors.lines import Line, exception_of, severity_of
-from detectors.logs import MAX_NEW_LOUD, MAX_NEW_QUIET, QUIET_MIN_MS, Logs, LogsState
+from detectors.lines import Line, severity_of
+from detectors.logalerts import QUIET_MIN_MS
+from detectors.logs import MAX_NEW_LOUD, MAX_NEW_QUIET, Logs, LogsState
+from detectors.stack import exception_of
 from detectors.words import clock
 
 CONFIG = Detect(step_ms=1_000, log_learning_ms=60_000, log_bucket_ms=10_000)

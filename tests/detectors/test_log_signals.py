@@ -1,0 +1,275 @@
+"""Bursts, lines that no longer come, silence, joined stack traces and rates of kinds of lines."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from config.settings import Detect
+from detectors.alert import Alert
+from detectors.buckets import Buckets, BucketState
+from detectors.joining import joined
+from detectors.lines import Line, message_of, site_of, trace_of
+from detectors.logrates import duration_ms
+from detectors.logs import Logs, LogsState
+from detectors.stack import exception_of, frame_of, is_frame, names_exception
+from tests.detectors.pagelog import Rows, decided, feed, make, records
+
+CONFIG = Detect(step_ms=1_000, log_learning_ms=60_000, log_bucket_ms=10_000)
+T0 = 1_700_000_000_000
+
+
+def line(ts: int, body: str, severity: int = 9, service: str = "cart", order: int = 0) -> Line:
+    return Line(ts, service, f"{service}-1", body, severity, "", "", (), "in/0", order)
+
+
+def requests(
+    begin: int, n: int, *, fails: bool = False, returns: bool = False, every: int = 500
+) -> list[Line]:
+    """`n` requests of three lines each; a failing one ends with an error, a returning one with nothing."""
+    lines = []
+    for i in range(n):
+        at = begin + every * i
+        lines += [line(at, f"got order {i}"), line(at + 1, f"looking up stock for {i}")]
+        if not returns:
+            lines.append(line(at + 2, "stock missing", 17) if fails else line(at + 2, "stock reserved"))
+    return lines
+
+
+def alerts(logs: Logs, lines: list[Line], to_ms: int) -> list[Alert]:
+    return [alert for _, alert in logs.run(lines, to_ms)]
+
+
+def test_a_known_error_in_more_than_its_share_of_lines_is_an_alert() -> None:
+    """Rare before: one in a hundred; then every request."""
+    logs = Logs(CONFIG)
+    quiet = [
+        one
+        for k in range(6)
+        for one in (*requests(T0 + 50_000 * k, 99), line(T0 + 49_900 + 50_000 * k, "stock missing", 17))
+    ]
+    assert all(a.severity == "info" for a in alerts(logs, quiet, T0 + 300_000))
+    loud = [
+        a for a in alerts(logs, requests(T0 + 400_000, 20, fails=True), T0 + 411_000) if a.severity != "info"
+    ]
+    first = loud[0]
+    assert (first.severity, first.state, first.metric) == ("error", "firing", "stock missing")
+    assert T0 + 400_000 < first.started_at < first.detected_at <= T0 + 405_000
+    assert first.last_line == "stock missing"
+    assert "its usual share" in first.summary or "rare error" in first.summary
+
+
+def test_load_alone_is_no_burst() -> None:
+    """Ten times the requests with the same share of errors."""
+    logs = Logs(CONFIG)
+    dice = random.Random(3)
+    lines = []
+    at = T0
+    for every, n in ((1_000, 400), (100, 1_000)):
+        for _ in range(n):
+            at += every
+            lines += requests(at, 1, fails=dice.random() < 0.05)
+    assert {a.severity for a in alerts(logs, lines, at + 60_000)} <= {"info"}
+
+
+def test_a_line_that_no_longer_follows_is_missed_and_found_again() -> None:
+    """Names the line, counts the times it was due, and resolves with its return."""
+    logs = Logs(CONFIG)
+    assert alerts(logs, requests(T0, 200), T0 + 101_000) == []
+    [missing] = alerts(logs, requests(T0 + 110_000, 40, returns=True), T0 + 130_000)
+    assert (missing.severity, missing.metric, missing.value) == ("warning", "stock reserved", 0.0)
+    assert missing.started_at == T0 + 110_001
+    assert "stopped logging `stock reserved`" in missing.summary
+    [back] = alerts(logs, requests(T0 + 130_000, 1), T0 + 132_000)
+    assert (back.id, back.state, back.resolved_at) == (missing.id, "resolved", T0 + 130_002)
+
+
+def test_without_traffic_nothing_is_missing() -> None:
+    """Neither in a pause nor after it."""
+    logs = Logs(CONFIG)
+    alerts(logs, requests(T0, 200), T0 + 101_000)
+    assert alerts(logs, [], T0 + 3_000_000) == []
+    assert alerts(logs, requests(T0 + 3_000_000, 50), T0 + 3_030_000) == []
+
+
+def test_a_snapshot_anywhere_changes_nothing() -> None:
+    """Kinds, leaders, bursts and silence come through."""
+    lines = requests(T0, 200) + requests(T0 + 110_000, 40, fails=True) + requests(T0 + 140_000, 40)
+    whole = Logs(CONFIG).run(lines, T0 + 400_000)
+    assert len(whole) >= 3
+    for cut in (50_000, 112_000, 114_000, 141_000, 200_000):
+        first, second = Logs(CONFIG), Logs(CONFIG)
+        out = first.run([one for one in lines if one.ts <= T0 + cut], T0 + cut)
+        second.load(msgspec.msgpack.decode(msgspec.msgpack.encode(first.export()), type=LogsState))
+        out += second.run([one for one in lines if one.ts > T0 + cut], T0 + 400_000)
+        assert out == whole
+
+
+TRACE = [
+    "order 7 failed",
+    "java.lang.IllegalStateException: no stock",
+    "\tat shop.Stock.take(Stock.java:42)",
+    "\tat shop.Cart.add(Cart.java:7)",
+    "Caused by: java.io.IOException: closed",
+    "\t... 12 more",
+]
+
+
+def test_a_trace_sent_line_by_line_is_one_line() -> None:
+    """In the order sent, also when all have one time; other lines stay."""
+    lines = [line(T0 + 5, body, 17, order=i) for i, body in enumerate([*TRACE, "next order"])]
+    lines.append(line(T0 + 5, "elsewhere", service="pay"))
+    out, taken_in = joined(sorted(lines), 1_000)
+    assert taken_in == len(TRACE) - 1
+    assert [one.body for one in out] == ["next order", "\n".join(TRACE), "elsewhere"]
+
+
+def test_lines_without_frames_are_left_alone() -> None:
+    """Not even an indented one is taken in."""
+    lines = [line(T0, "a"), line(T0 + 1, "  indented"), line(T0 + 2, "at noon it rained")]
+    assert joined(lines, 1_000) == (lines, 0)
+
+
+def test_a_joined_trace_tells_exception_and_frame() -> None:
+    """As if it had been sent in one piece."""
+    logs = Logs(CONFIG)
+    alerts(logs, requests(T0, 200), T0 + 101_000)
+    lines = [
+        line(T0 + 110_000 + 2_000 * k, body, 17, order=10 * k + i)
+        for k in range(4)
+        for i, body in enumerate(TRACE)
+    ]
+    loud = [a for a in alerts(logs, sorted(lines), T0 + 118_000) if a.severity == "error"]
+    assert dict(loud[0].labels) == {
+        "exception": "java.lang.IllegalStateException",
+        "frame": "shop.Stock.take(Stock.java:42)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "exception", "frame"),
+    [
+        ("\n".join(TRACE), "java.lang.IllegalStateException", "shop.Stock.take(Stock.java:42)"),
+        (
+            'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\n'
+            '  File "b.py", line 9, in g\n    raise KeyError(1)\nKeyError: 1',
+            "KeyError",
+            "g (b.py:9)",
+        ),
+        (
+            "TypeError: x is undefined\n    at take (/app/stock.js:3:9)",
+            "TypeError",
+            "take (/app/stock.js:3:9)",
+        ),
+        (
+            "System.InvalidOperationException: x\n   at Shop.Stock.Take() in /s/Stock.cs:line 9",
+            "System.InvalidOperationException",
+            "Shop.Stock.Take() in /s/Stock.cs:line 9",
+        ),
+        (
+            "panic: runtime error: index\n\ngoroutine 1 [running]:\nmain.take(0x1)\n\t/s/stock.go:9 +0x1",
+            "runtime error",
+            "main.take (/s/stock.go:9)",
+        ),
+        ("nothing of the kind", "", ""),
+    ],
+)
+def test_exception_and_frame_of_five_languages(body: str, exception: str, frame: str) -> None:
+    """Type as named, innermost frame."""
+    assert (exception_of(body), frame_of(body)) == (exception, frame)
+
+
+def test_frames_and_exception_lines_are_told_from_prose() -> None:
+    """By their beginnings."""
+    assert all(is_frame(body) for body in TRACE[2:])
+    assert names_exception(TRACE[1])
+    assert not any(
+        is_frame(body) or names_exception(body) for body in ("at noon", "Error budget", "  x: 1", "")
+    )
+
+
+def test_what_a_head_says() -> None:
+    """Place in the code, trace id, and the message without them."""
+    body = (
+        "16:42:09.486 INFO  t.c.Travel#115 TraceID: 6f3cbf058c2765548a39ad724905d6a1 SpanID: 57 [query] all"
+    )
+    assert site_of(body) == "t.c.Travel#115"
+    assert site_of("I0102 server.go:45] listening") == "server.go:45"
+    assert site_of("order #12 shipped") == ""
+    assert trace_of(line(T0, body)) == "6f3cbf058c2765548a39ad724905d6a1"
+    assert message_of(body) == "[query] all"
+    assert message_of("plain words") == "plain words"
+    assert (duration_ms("took 1.5 s"), duration_ms("took 12ms"), duration_ms("12 items")) == (
+        1500.0,
+        12.0,
+        None,
+    )
+
+
+def buckets_of(minutes: int, silent_from: int, others: bool = True) -> list[Alert]:
+    """A steady logger that stops, beside two others, ten seconds a bucket; through a snapshot midway."""
+    buckets = Buckets(10_000, silence=True)
+    found: list[Alert] = []
+    for k in range(6 * minutes):
+        at = T0 + 10_000 * k + 1
+        if k == 3 * minutes:
+            state = msgspec.msgpack.decode(msgspec.msgpack.encode(buckets.export()), type=BucketState)
+            buckets = Buckets(10_000, silence=True)
+            buckets.load(state)
+        for name in ("cart", "pay", "stock"):
+            if k < silent_from or (others and name != "cart"):
+                buckets.line(at, name, (), False, False)
+        buckets.finish(at + 9_999)
+        found += [alert for _, alert in buckets.alerts()]
+    return found
+
+
+def test_a_steady_logger_that_stops_is_silent() -> None:
+    """Told once, a minute after its last bucket."""
+    [alert] = buckets_of(20, 90)
+    assert (alert.kind, alert.service, alert.metric, alert.severity) == (
+        "absent",
+        "cart",
+        "log.lines",
+        "warning",
+    )
+    assert alert.detected_at - alert.started_at == 60_000
+
+
+def test_when_all_are_silent_it_is_the_collection() -> None:
+    """Nothing is said of anybody."""
+    assert buckets_of(20, 90, others=False) == []
+
+
+def test_the_busiest_kinds_have_rates_and_a_busier_one_takes_a_place() -> None:
+    """At most two places; durations are means in ms."""
+    logs = Logs(msgspec.structs.replace(CONFIG, log_template_rates=2))
+    lines = [
+        line(T0 + 1, "alpha beta took 10 ms"),
+        line(T0 + 2, "alpha beta took 30 ms"),
+        line(T0 + 3, "gamma delta"),
+    ]
+    lines += [line(T0 + 10 + i, "omega psi chi phi") for i in range(64)]
+    logs.run(lines, T0 + 10_000)
+    rows, described = logs.buckets.finish(T0 + 10_000)
+    stated = {(one.metric, dict(one.labels)["template"]) for _, one in described if "template" in one.metric}
+    assert len(stated) == 2
+    assert ("log.template", "omega psi chi phi") in stated
+    durations = [one.fp for _, one in described if one.metric == "log.param.duration"]
+    assert [value for fp, _, value in rows if fp in durations] == [20.0]
+
+
+def test_a_trace_is_the_same_however_pages_are_cut() -> None:
+    """All lines of one time, in one page or one page a line."""
+    said = []
+    for size in (1, 4, 10_000):
+        lines = [("cart", T0 + 1_000 * k, 9, f"hello {k}") for k in range(100)]
+        for k in range(4):
+            lines += [("cart", T0 + 110_000 + 2_000 * k, 17, body) for body in TRACE]
+        pages = [Rows(lines=lines[i : i + size]).page(lines[i][1] - 1) for i in range(0, len(lines), size)]
+        pages.append(Rows().page(T0 + 200_000))
+        said.append(decided(feed(make(), records(pages))))
+    assert said[0] == said[1] == said[2]
+    assert any("IllegalStateException" in str(one) for one in said[0])
