@@ -20,6 +20,7 @@ from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns, Refusal
 from streams.decode.errors import REASONS, BadRecord
 from streams.decode.ingest import ingest_factory
+from streams.decode.logs.policy import Policy
 from streams.records.messages import MAX_MS, DeadLetter
 from streams.records.pages import Page, decode_page, f64, i64, u64
 from streams.records.stage import Output, Record
@@ -113,6 +114,7 @@ class Feeder:
         # Its way for a single record and its catalog, for the books.
         self._single: Any = ingest_factory(self.settings, [f"{TOPIC}/0"], schemas())(TOPIC, 0)
         self._plain: Catalog = self._single._catalog
+        self._policy = Policy(self.settings.logs, max_record_bytes)
         self.tally = Tally()
 
     def chunk(self, cases: Sequence[Case]) -> None:
@@ -182,7 +184,8 @@ class Feeder:
             for letter in found.get(at, ()):
                 if letter.reason not in REASONS:
                     raise Unbalanced(f"record {at}: unknown reason {letter.reason!r}")
-                if not letter.cut and deadletter.original(letter) != records[at].value:
+                kept, _ = self._policy.letter(records[at], Refusal(letter.reason, "", 0))
+                if not letter.cut and deadletter.original(letter) != kept.value:
                     raise Unbalanced(f"record {at}: its dead letter holds other bytes")
         self._rows(columns, verdict, pages, len(messages), len(too_late))
 
