@@ -18,8 +18,9 @@ _FILE = re.compile(r"([\w$-]{1,60}\.(?:java|kt|scala|py|go|jsx?|tsx?|rs|cs|cc|cp
 _TRACE = re.compile(r"(?i)trace[ _.-]?id[\"']?\s{0,2}[:=]\s{0,2}[\"']?([0-9a-f]{16,32})\b")
 _HEADER = re.compile(
     r"(?:\[?(?:<time>|\d[\d:.,TZ/+-]{5,40})\]?\s{1,4}){0,3}"  # date, time
+    r"(?:(?:\[?(?:<\*>|[A-Z][a-z]{2})\s{1,4}){0,3}\[?<\*>(?:[:.,/+-]<\*>){1,7}\]?:?\s{1,4})?"  # masked
     r"(?:\[?(?:FATAL|CRITICAL|ERROR|SEVERE|WARN|WARNING|INFO|NOTICE|DEBUG|TRACE)\]?:?\s{1,8})?"
-    r"(?:[^\s]{1,100}#\d{1,6}\s{1,4})?"  # logger#line
+    r"(?:[^\s]{1,100}#(?:\d{1,6}|<\*>)\s{1,4})?"  # logger#line
     r"(?:(?i:trace|span)[ _.-]?(?i:id)\s{0,2}[:=]\s{0,2}[^\s]{1,40}\s{1,4}){0,3}"
 )
 
