@@ -3,7 +3,7 @@
 A bucket's rates are stated for every service that has sent any telemetry within the last
 `ALIVE_BUCKETS` buckets, as long as log lines of any service came within them: silence counts as
 zero only where log collection is known to work. The share of errors is stated for buckets with at least
-`LEAST_LINES` lines.
+`LEAST_LINES` lines, answers with a status of 500 or more once a service's lines have told of any status.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 from detectors import logrates
 from detectors.alert import Alert
 from detectors.logkinds import Kind as LineKind
+from detectors.logparams import status_of
 from detectors.logrates import Place, Places, Stated
 from detectors.silence import WEIGHT, Voice, hear
 from streams.records.digest import fingerprint
@@ -23,13 +24,15 @@ from streams.records.pages import Kind, Series
 ALIVE_BUCKETS = 6
 METRICS = ("log.errors", "log.warnings", "log.lines")
 RATIO = "log.error_ratio"
+FAILED = "log.param.status_5xx"
+STATED = (*METRICS, RATIO, FAILED)
 LEAST_LINES = 10
 MAX_SERVICES = 20_000
 
 
 class _Counts(msgspec.Struct, array_like=True):
     fps: tuple[int, ...]
-    """of `METRICS` and `RATIO`"""
+    """of `STATED`"""
     alive: int
     """newest bucket with telemetry"""
     resource: tuple[tuple[str, str], ...] | None = None
@@ -39,6 +42,12 @@ class _Counts(msgspec.Struct, array_like=True):
     errors: int = 0
     warnings: int = 0
     lines: int = 0
+    failed: int = 0
+    """answers with a status of 500 or more"""
+    statuses: bool = False
+    """whether any line has told of a status"""
+    told: tuple[tuple[str, str], ...] | None = None
+    """the resource that rate was last described with"""
     voice: Voice = msgspec.field(default_factory=Voice)
     places: Places = msgspec.field(default_factory=Places)
 
@@ -106,6 +115,9 @@ class Buckets:
         counts.lines += 1
         counts.errors += is_error
         counts.warnings += is_warning
+        if status := status_of(body):
+            counts.statuses = True
+            counts.failed += status >= 500
         if kind is not None and self.rated:
             before = len(counts.places.of)
             gone = logrates.count(counts.places, service, kind, body, self.rated)
@@ -163,15 +175,14 @@ class Buckets:
                 for fp in self._services.pop(idle).all_fps():
                     self._of.pop(fp, None)
                 self.evicted += 1
-            fps = tuple(fingerprint(service, metric, ()) for metric in (*METRICS, RATIO))
+            fps = tuple(fingerprint(service, metric, ()) for metric in STATED)
             counts = self._services[service] = _Counts(fps, bucket)
             self._index(service, counts)
         counts.alive = max(counts.alive, bucket)
         return counts
 
     def _index(self, service: str, counts: _Counts) -> None:
-        metrics = (*METRICS, RATIO)
-        self._of.update((fp, (service, metric)) for fp, metric in zip(counts.fps, metrics, strict=True))
+        self._of.update((fp, (service, metric)) for fp, metric in zip(counts.fps, STATED, strict=True))
         for name, place in counts.places.of.items():
             self._of.update((fp, (service, name)) for fp in place.fps)
 
@@ -204,16 +215,22 @@ class Buckets:
                 counts.stated = resource
                 self._described += [
                     (end, self._series(fp, name, metric, resource))
-                    for fp, metric in zip(counts.fps, (*METRICS, RATIO), strict=True)
+                    for fp, metric in zip(counts.fps, STATED, strict=True)
+                    if metric != FAILED
                 ]
             values = (counts.errors, counts.warnings, counts.lines)
             self._rows += [(fp, end, n / seconds) for fp, n in zip(counts.fps, values, strict=False)]
             if counts.lines >= LEAST_LINES:
-                self._rows.append((counts.fps[-1], end, counts.errors / counts.lines))
+                self._rows.append((counts.fps[3], end, counts.errors / counts.lines))
+            if counts.statuses:
+                if counts.told != resource:
+                    counts.told = resource
+                    self._described.append((end, self._series(counts.fps[4], name, FAILED, resource)))
+                self._rows.append((counts.fps[4], end, counts.failed / seconds))
             if counts.places.of:
                 out = Stated(self._rows, self._described)
                 logrates.state(counts.places, name, resource, end, self.bucket_ms, out)
-            counts.errors = counts.warnings = counts.lines = 0
+            counts.errors = counts.warnings = counts.lines = counts.failed = 0
         self._usual += WEIGHT * (total - self._usual)
 
     def _hear(self, name: str, counts: _Counts, total: int, end: int) -> None:

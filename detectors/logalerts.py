@@ -6,6 +6,7 @@ import msgspec
 
 from detectors.alert import Alert, alert_id
 from detectors.lines import Line, message_of, trace_of
+from detectors.logparams import MAX_PARAMS, params_of
 from detectors.words import clipped, clock, number
 from streams.records.digest import digest_hex
 
@@ -59,6 +60,8 @@ class Open(msgspec.Struct, array_like=True):
     """a line has ended it"""
     name: str = ""
     """given by the configuration"""
+    params: list[tuple[str, str]] = []
+    """status codes, hosts, ids of its sample lines; the first value of a name"""
 
     def repeats(self, bucket_ms: int) -> bool:
         """Whether it has come often enough to be more than a stray line: three times, with an exception
@@ -81,6 +84,9 @@ class Open(msgspec.Struct, array_like=True):
         self.last_line = line.body[:MAX_SAMPLE_CHARS]
         if len(self.samples) < MAX_SAMPLES:
             self.samples.append(self.last_line)
+            known = {name for name, _ in self.params}
+            fresh = [pair for pair in params_of(line.body) if pair[0] not in known]
+            self.params = (self.params + fresh)[:MAX_PARAMS]
         if len(self.traces) < MAX_SAMPLES and (trace := trace_of(line)) and trace not in self.traces:
             self.traces.append(trace)
 
@@ -89,7 +95,7 @@ def log_alert(service: str, entry: Open, resolved_at: int | None) -> Alert:
     """One version of an alert."""
     fingerprint = digest_hex(service, entry.template)
     score, strength = _LOOK[entry.severity]
-    labels = (("exception", entry.exception), ("frame", entry.frame))
+    labels = (("exception", entry.exception), ("frame", entry.frame), *entry.params)
     return Alert(
         id=alert_id(fingerprint, "log", entry.started),
         version=entry.version,

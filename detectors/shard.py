@@ -44,7 +44,7 @@ class ShardState(msgspec.Struct, array_like=True):
     engine: EngineState
 
 
-FORMAT = 1
+FORMAT = 2
 
 
 class ShardCore:

@@ -12,6 +12,7 @@ from detectors.alert import Alert
 from detectors.buckets import Buckets, BucketState
 from detectors.joining import joined
 from detectors.lines import Line, message_of, site_of, trace_of
+from detectors.logparams import status_of
 from detectors.logrates import duration_ms
 from detectors.logs import Logs, LogsState
 from detectors.stack import exception_of, frame_of, is_frame, names_exception
@@ -273,3 +274,42 @@ def test_a_trace_is_the_same_however_pages_are_cut() -> None:
         said.append(decided(feed(make(), records(pages))))
     assert said[0] == said[1] == said[2]
     assert any("IllegalStateException" in str(one) for one in said[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('10.0.0.5 - - "GET /a HTTP/1.1" 503 12', 503), ("status=500 took 3ms", 500),
+        ('{"status": 502}', 502),
+        ("Status code: 404", 404), ("status 500 ms", 0), ("statuses 5000", 0), ("response_code=200", 200),
+        ("HTTP/2 504", 504), ("decode 500", 0), ("status 500.5", 0),
+    ],
+)  # fmt: skip
+def test_the_status_a_line_tells_of(body: str, status: int) -> None:
+    """Access logs, key=value, JSON; not numbers that merely stand near the word."""
+    assert status_of(body) == status
+
+
+def test_failed_answers_are_a_series_once_a_status_was_told() -> None:
+    """Zero from then on, and nothing at all of a service that never tells of one."""
+    logs = Logs(CONFIG)
+    logs.run([line(T0 + 1, "hello"), line(T0 + 10_001, "GET / status=200 in 3 ms")], T0 + 20_000)
+    logs.run([line(T0 + 20_001 + i, f"GET / status={500 + i} in 3 ms") for i in range(5)], T0 + 30_000)
+    rows, described = logs.buckets.finish(T0 + 30_000)
+    [(at, series)] = [(at, one) for at, one in described if one.metric == "log.param.status_5xx"]
+    assert (at, series.unit, series.service) == (T0 + 20_000, "1/s", "cart")
+    assert [value for fp, _, value in rows if fp == series.fp] == [0.0, 0.5]
+
+
+def test_an_alert_says_which_host_and_id() -> None:
+    """As labels, the first of each name; trace ids have a place of their own."""
+    logs = Logs(CONFIG)
+    logs.run([line(T0, "hello"), line(T0 + 60_500, "hello")], T0 + 61_000)
+    lines = [
+        line(
+            T0 + 61_001 + i, f"FATAL order_id={i} refused by host=db-{i}:5432 status=503 trace_id=abcdef", 21
+        )
+        for i in range(3)
+    ]
+    [(_, alert)] = logs.run(lines, T0 + 62_000)
+    assert dict(alert.labels) == {"param.order_id": "0", "param.host": "db-0:5432", "param.status": "503"}
