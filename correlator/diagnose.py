@@ -71,7 +71,10 @@ def diagnose(case: Case) -> list[Hint]:
     reads = [r for t in case.traces if (r := losses.read(t, names)) is not None]
     scope = _reach(down, case.symptom) if case.symptom in names else set(services)
     traffic = losses.traffic(case.traces, reads)
-    for service, evidence in losses.own_losses(reads, traffic, down, scope & services.keys(), case.symptom):
+    traced = logcauses.traced(case.normal_lines, case.window_lines)
+    for service, evidence in losses.own_losses(
+        reads, traffic, down, scope & services.keys(), case.symptom, traced
+    ):
         _add(services[service], evidence)
         services[service].lost += evidence.weight
     _strengths(services, reads)

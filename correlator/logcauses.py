@@ -30,6 +30,10 @@ WAIT_HALF = 60.0
 WAIT_FLOOR = 2.0
 CALLER = 0.8
 """of a slow step between two services, what counts against the caller; the callee answers in full"""
+SHARED = 0.5
+"""of a slow step, what is left for the other end when one has a part in most of what is slow"""
+ORDINARY = 0.7
+"""of a branch that is no trouble by its severity: input chooses between such, too"""
 ACCUSED = 3
 
 Lines = Mapping[str, Sequence[Line]]
@@ -59,7 +63,7 @@ def traced(normal: Lines, window: Lines) -> bool:
 
 
 def _of(lines: Lines, tied: bool) -> dict[str, list[Line]]:
-    return {s: [x for x in of if bool(x.trace and x.span) == tied] for s, of in lines.items()}
+    return {s: [x for x in of if bool(x.trace) == tied] for s, of in lines.items()}
 
 
 def _mixes(normal: Lines, window: Lines, start_ms: int, beneath: Beneath) -> list[tuple[str, Evidence]]:
@@ -85,10 +89,11 @@ def _mixes(normal: Lines, window: Lines, start_ms: int, beneath: Beneath) -> lis
 
 
 def _branches(normal: Lines, window: Lines, start_ms: int, beneath: Beneath) -> list[tuple[str, Evidence]]:
-    """What requests do otherwise; half as much again for a second template that says so, too."""
+    """What requests do otherwise, unless those they call do so in the same traces."""
     found: dict[str, list[Branch]] = {}
     for name in sorted(window):
-        changed = requests.branches(normal.get(name, ()), window[name], start_ms)
+        changed = [_valued(b) for b in requests.branches(normal.get(name, ()), window[name], start_ms)]
+        changed.sort(key=lambda b: (-b.g, b.then, b.given))
         if changed and changed[0].g > BRANCH_FLOOR:
             found[name] = changed
     result = []
@@ -103,6 +108,11 @@ def _branches(normal: Lines, window: Lines, start_ms: int, beneath: Beneath) -> 
     return result
 
 
+def _valued(branch: Branch) -> Branch:
+    more_trouble = branch.severity >= logmix.ERROR and branch.seen > branch.usual * branch.of
+    return branch if more_trouble else branch._replace(g=ORDINARY * branch.g)
+
+
 def _explains(callee: Sequence[Branch], caller: Branch) -> bool:
     """The callee went another way in the traces in which the caller did."""
     return any(
@@ -113,18 +123,17 @@ def _explains(callee: Sequence[Branch], caller: Branch) -> bool:
 
 def _waits(waits: Sequence[Wait], edges: Collection[tuple[str, str]]) -> list[tuple[str, Evidence]]:
     """Who has a part in most of the slow steps."""
-    charged: dict[str, float] = {}
-    shown: dict[str, Wait] = {}
     calls = set(edges)
-    for wait in waits:
-        if wait.z <= WAIT_FLOOR:
-            break
-        pair = (wait.before, wait.after)
-        for service in sorted(set(pair)):
-            other = wait.after if service == wait.before else wait.before
-            calling = (service, other) in calls and (other, service) not in calls
-            charged[service] = charged.get(service, 0.0) + wait.z**2 * (CALLER if calling else 1.0)
-            shown.setdefault(service, wait)
+    slow = [w for w in waits if w.z > WAIT_FLOOR]
+    charged = _charged(slow, calls, {})
+    if not charged:
+        return []
+    most = min(charged, key=lambda s: (-charged[s], s))
+    charged = _charged(slow, calls, {most: SHARED}) | {most: charged[most]}
+    shown: dict[str, Wait] = {}
+    for wait in slow:
+        shown.setdefault(wait.before, wait)
+        shown.setdefault(wait.after, wait)
     result = []
     for service, total in charged.items():
         weight = WAIT * total / (total + WAIT_HALF)
@@ -132,3 +141,16 @@ def _waits(waits: Sequence[Wait], edges: Collection[tuple[str, str]]) -> list[tu
             (service, Evidence("log", shown[service].text(), round(weight, 4), shown[service].first_ms))
         )
     return result
+
+
+def _charged(
+    slow: Sequence[Wait], calls: Collection[tuple[str, str]], shared: Mapping[str, float]
+) -> dict[str, float]:
+    """Squared deviations of the steps each has a part in; of those with a service in `shared` only a part."""
+    charged: dict[str, float] = {}
+    for wait in slow:
+        for service, other in sorted({(wait.before, wait.after), (wait.after, wait.before)}):
+            calling = (service, other) in calls and (other, service) not in calls
+            part = (CALLER if calling else 1.0) * shared.get(other, 1.0)
+            charged[service] = charged.get(service, 0.0) + wait.z**2 * part
+    return charged

@@ -206,7 +206,8 @@ def waits(
             limit = max(SLOW_FACTOR * limit, limit + SLOW_FLOOR_MS)
             slow = sum(sum(gap > limit for gap in x) / len(x) for x in per_trace.values())
             expected = 1 - SLOW_RANK
-            z += (slow - expected * of) / math.sqrt(expected * SLOW_RANK * of) / len(HALF_LIVES_MS)
+            off = (slow - expected * of) / math.sqrt(expected * SLOW_RANK * of)
+            z += max(0.0, off) / len(HALF_LIVES_MS)
         if z > 0:
             gaps = sorted(s.gap for s in steps)
             first = min((s.ts for s in steps if s.gap > limit), default=start_ms)
