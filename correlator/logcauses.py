@@ -26,7 +26,7 @@ BRANCH_EXPLAINED = 0.25
 """what remains when the requests that went another way did so in a callee, too"""
 COVERED = 0.7
 """share of a caller's changed traces that a callee's must hold to explain them"""
-WAIT_HALF = 60.0
+WAIT_HALF = 20.0
 WAIT_FLOOR = 2.0
 CALLER = 0.8
 """of a slow step between two services, what counts against the caller; the callee answers in full"""

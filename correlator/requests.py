@@ -7,7 +7,7 @@ two samples (Dunning, Computational Linguistics 1993); all requests of one trace
 because what they have in common is their input. Patterns of events within requests that gain or
 lose support as the sign of a fault are the idea of Nezha (Yu et al., ESEC/FSE 2023).
 
-Between lines of one trace that follow each other: which step takes longer than nine in ten did
+Between lines of one trace that follow each other: which step is slow more often than it was
 (`waits`)? That is where time goes, with both ends named, which a caller's latency does not tell.
 """
 
@@ -24,13 +24,14 @@ HALF_LIVES_MS = (60_000.0, math.inf)
 """of what counts as normal: the recent past sees through a fault that came before, the long one
 through a start that was told too late. The mean of the two differences counts, in standard
 deviations: who only returns to what it was before an earlier fault differs from one of them."""
-LEAST_TRACES = 3
+LEAST_TRACES = 2
 """in the window, for a step to be judged"""
 PRIOR = 2.0
 """traces that the whole past counts for beside the recent one"""
-SLOW_RANK = 0.9
-SLOW_FACTOR, SLOW_FLOOR_MS = 1.2, 4.0
-"""slow is more than this times the normal gap at that rank, and this much more"""
+LEAST_STEPS = 5
+"""before the window"""
+SLOW_FACTOR, SLOW_FLOOR_MS = 2.0, 5.0
+"""slow is more than this times the normal median, and this much more"""
 MOST_KINDS = 200
 """templates of a service looked at; the most frequent"""
 ANY = ""
@@ -71,8 +72,8 @@ class Wait(NamedTuple):
     before: str
     after: str
     slow: float
-    """traces, of `of`, in which it took longer than nine in ten normally did"""
-    of: int
+    """traces, of `of`, in which it took more than twice as long as normally"""
+    of: float
     gap_ms: float
     """median in the window"""
     usual_ms: float
@@ -81,7 +82,7 @@ class Wait(NamedTuple):
     def text(self) -> str:
         return (
             f"from a line of {self.before} to the next, of {self.after}: {self.gap_ms:.0f} ms, normally "
-            f"{self.usual_ms:.0f} ms; slow in {self.slow:.0f} of {self.of} traces"
+            f"{self.usual_ms:.0f} ms; slow in {self.slow:.0f} of {self.of:.0f} traces"
         )
 
 
@@ -194,24 +195,24 @@ def waits(
     found = []
     for way, steps in sorted(now.items()):
         before = past.get(way, [])
-        if len(before) < 5 or len({s.trace for s in steps}) < LEAST_TRACES:
+        if len(before) < LEAST_STEPS:
             continue
-        per_trace: dict[str, list[int]] = {}
-        for step in steps:
-            per_trace.setdefault(step.trace, []).append(step.gap)
-        of = len(per_trace)
+        usual = _median(before)
+        limit = SLOW_FACTOR * usual + SLOW_FLOOR_MS
+        of, slow = _slow(steps, limit, start_ms, math.inf)
+        ever, ever_slow = _slow(before, limit, start_ms, math.inf)
+        if of < LEAST_TRACES or ever < LEAST_TRACES:
+            continue
+        rate = (ever_slow + 0.5) / (ever + 1.0)
         z = 0.0
-        for half_life in reversed(HALF_LIVES_MS):
-            limit, usual = _ranks(before, start_ms, half_life)
-            limit = max(SLOW_FACTOR * limit, limit + SLOW_FLOOR_MS)
-            slow = sum(sum(gap > limit for gap in x) / len(x) for x in per_trace.values())
-            expected = 1 - SLOW_RANK
-            off = (slow - expected * of) / math.sqrt(expected * SLOW_RANK * of)
-            z += max(0.0, off) / len(HALF_LIVES_MS)
+        for half_life in HALF_LIVES_MS:
+            had_of, had = _slow(before, limit, start_ms, half_life)
+            had_of, had = had_of + PRIOR, had + PRIOR * rate
+            if slow / of > had / had_of:
+                z += math.sqrt(_g(slow, of, had, had_of)) / len(HALF_LIVES_MS)
         if z > 0:
-            gaps = sorted(s.gap for s in steps)
             first = min((s.ts for s in steps if s.gap > limit), default=start_ms)
-            found.append(Wait(z, way[0], way[1], slow, of, gaps[len(gaps) // 2], usual, first))
+            found.append(Wait(z, way[0], way[1], slow, of, _median(steps), usual, first))
     return sorted(found, key=lambda w: (-w.z, w.before, w.after))
 
 
@@ -235,16 +236,21 @@ def _gaps(lines: Mapping[str, Sequence[Line]]) -> dict[tuple[str, str], list[_St
     return found
 
 
-def _ranks(steps: Sequence[_Step], start_ms: int, half_life_ms: float) -> tuple[float, float]:
-    """(gap at `SLOW_RANK`, median) of the past, weighed by age."""
-    weighed = sorted((s.gap, _fresh(s.ts, start_ms, half_life_ms)) for s in steps)
-    total = sum(w for _, w in weighed)
-    reached, median = 0.0, None
-    for gap, weight in weighed:
-        reached += weight
-        if median is None and reached >= 0.5 * total:
-            median = float(gap)
-        if reached >= SLOW_RANK * total:
-            return float(gap), median if median is not None else float(gap)
-    last = float(weighed[-1][0])
-    return last, median if median is not None else last
+def _median(steps: Sequence[_Step]) -> float:
+    gaps = sorted(s.gap for s in steps)
+    return float(gaps[len(gaps) // 2])
+
+
+def _slow(
+    steps: Sequence[_Step], limit: float, start_ms: int, half_life_ms: float
+) -> tuple[float, float]:
+    """(traces, traces as far as their steps exceed the limit), weighed by age."""
+    per_trace: dict[str, list[_Step]] = {}
+    for step in steps:
+        per_trace.setdefault(step.trace, []).append(step)
+    of = slow = 0.0
+    for same in per_trace.values():
+        weight = _fresh(same[-1].ts, start_ms, half_life_ms)
+        of += weight
+        slow += weight * sum(s.gap > limit for s in same) / len(same)
+    return of, slow
