@@ -13,6 +13,7 @@ Between lines of one trace that follow each other: which step is slow more often
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -231,7 +232,7 @@ def _gaps(lines: Mapping[str, Sequence[Line]]) -> dict[tuple[str, str], list[_St
     found: dict[tuple[str, str], list[_Step]] = {}
     for trace, of in traces.items():
         of.sort()
-        for (t0, before), (t1, after) in zip(of, of[1:], strict=False):
+        for (t0, before), (t1, after) in itertools.pairwise(of):
             found.setdefault((before, after), []).append(_Step(t1, trace, t1 - t0))
     return found
 
@@ -241,9 +242,7 @@ def _median(steps: Sequence[_Step]) -> float:
     return float(gaps[len(gaps) // 2])
 
 
-def _slow(
-    steps: Sequence[_Step], limit: float, start_ms: int, half_life_ms: float
-) -> tuple[float, float]:
+def _slow(steps: Sequence[_Step], limit: float, start_ms: int, half_life_ms: float) -> tuple[float, float]:
     """(traces, traces as far as their steps exceed the limit), weighed by age."""
     per_trace: dict[str, list[_Step]] = {}
     for step in steps:
