@@ -9,6 +9,7 @@ Truth is read here and only here: the ranking gets the case, never the answer.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import time
@@ -85,6 +86,27 @@ def ours(case: Case) -> list[str]:
     return [hint.service for hint in diagnose(case)]
 
 
+BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def reliability(sets: Iterable[tuple[str, Path]]) -> list[tuple[float, float, int, float, float]]:
+    """(from, to, cases, mean confidence, share right) of the first hint, over all sets."""
+    said = []
+    for _, folder in sets:
+        cutter = Cutter(load(folder))
+        for case, truth, _ in cases_of(folder):
+            hints = diagnose(cutter.cut(case))
+            if hints:
+                said.append((hints[0].confidence, float(hints[0].service == truth)))
+    rows = []
+    for low, high in itertools.pairwise(BINS):
+        of = [x for x in said if low <= x[0] < high]
+        if of:
+            confidence, right = np.mean(of, axis=0).tolist()
+            rows.append((low, high, len(of), confidence, right))
+    return rows
+
+
 METHODS = {"tocsin": ours, "z-score floor": z_score}
 
 
@@ -130,6 +152,11 @@ def main() -> None:
                 name, result.part, result.method, str(result.cases), *figures, f"{result.seconds:.1f}"
             )
     console.print(table)
+    present = [(n, options.data / n) for n in SETS if (options.data / n / "truth.json").exists()]
+    trust = Table("confidence", "cases", "mean", "right", title="first hint", title_justify="left")
+    for low, high, cases, confidence, right in reliability(present):
+        trust.add_row(f"{low:.1f} to {high:.1f}", str(cases), f"{confidence:.2f}", f"{right:.2f}")
+    console.print(trust)
     if options.json:
         options.json.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
 

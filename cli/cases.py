@@ -13,6 +13,7 @@ from cli.errors import CliError
 from correlator.diagnose import Case
 from correlator.logmix import Line, template
 from correlator.losses import Trace
+from correlator.requests import ids
 
 DEFAULT_WINDOW_MS = 600_000
 """length of a case that does not say when it ended"""
@@ -118,7 +119,7 @@ class Cutter:
             found: dict[str, list[Line]] = {}
             rows = zip(raw.ts.tolist(), raw.severity.tolist(), raw.bodies, raw.origin.tolist(), strict=True)
             for ts, severity, body, origin in rows:
-                line = Line(ts, severity, template(body))
+                line = Line(ts, severity, template(body), *ids(body))
                 found.setdefault(raw.origins[origin].service, []).append(line)
             self._lines[run] = found
         return self._lines[run]

@@ -15,21 +15,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from correlator import logmix, losses, measures
+from correlator import logcauses, losses, measures
 from correlator.hints import clock
 from correlator.incident import Evidence, Hint
-from correlator.logmix import Finding, Line
+from correlator.logmix import Line
 from correlator.losses import Read, Trace
 from streams.records.messages import Change
 
-RESOURCE, OTHER, LOG, CHANGE, ONSET, ABSENT = 1.0, 0.5, 1.2, 0.4, 0.1, 0.8
+RESOURCE, OTHER, CHANGE, ONSET, ABSENT = 1.0, 0.5, 0.4, 0.1, 0.8
 FAINT = 0.05
 """weight of a move too small to be evidence by itself: it only breaks ties"""
 OUT_OF_REACH = 0.25
 """what remains of a score when the service where it was noticed does not depend on it"""
-LOG_FULL = 40.0
-"""log deviance that counts in full"""
-LOG_EXPLAINED = 0.5
 EXPLAINED = 0.5
 """what remains of a loss when something the service calls has at least half as much against it"""
 PLAIN = 0.2
@@ -74,12 +71,19 @@ def diagnose(case: Case) -> list[Hint]:
     reads = [r for t in case.traces if (r := losses.read(t, names)) is not None]
     scope = _reach(down, case.symptom) if case.symptom in names else set(services)
     traffic = losses.traffic(case.traces, reads)
-    for service, evidence in losses.own_losses(reads, traffic, down, scope & services.keys(), case.symptom):
+    traced = logcauses.traced(case.normal_lines, case.window_lines)
+    for service, evidence in losses.own_losses(
+        reads, traffic, down, scope & services.keys(), case.symptom, traced
+    ):
         _add(services[service], evidence)
         services[service].lost += evidence.weight
     _strengths(services, reads)
     _silences(services, case.traces)
-    _logs(services, case, down)
+    beneath = {name: _reach(down, name) - {name} for name in services}
+    for service, evidence in logcauses.evidence(
+        case.normal_lines, case.window_lines, case.start_ms, case.edges, beneath
+    ):
+        _add(services[service], evidence)
     _changes(services, case)
     _onsets(services)
     return _ranked(services, scope, down, bool(case.symptom))
@@ -121,27 +125,6 @@ def _silences(services: dict[str, _Service], traces: Sequence[Trace]) -> None:
     for name, gone in ended.items():
         if 2 * gone > series[name]:
             _add(services[name], Evidence("absent", f"{gone} of {series[name]} series stopped", ABSENT))
-
-
-def _logs(services: dict[str, _Service], case: Case, down: Mapping[str, Sequence[str]]) -> None:
-    """Own findings, and trouble that callers write about by name."""
-    found: dict[str, list[Finding]] = {}
-    for name in sorted(set(case.normal_lines) | set(case.window_lines)):
-        off = logmix.findings(case.normal_lines.get(name, ()), case.window_lines.get(name, ()), case.start_ms)
-        for finding in off:
-            about = [s for s in logmix.named(finding, services.keys() - {name}) if s in _reach(down, name)]
-            for other in about or [name]:
-                found.setdefault(other, []).append(finding)
-    weights = {name: logmix.weight_of(off) for name, off in found.items()}
-    for name, off in found.items():
-        beneath = max((weights[c] for c in _reach(down, name) - {name} if c in weights), default=0.0)
-        explained = LOG_EXPLAINED if beneath >= 0.7 * weights[name] else 1.0
-        share = LOG * explained * min(1.0, weights[name] / LOG_FULL)
-        off.sort(key=lambda f: (-f.weight, f.template))
-        text = "; ".join(
-            f"{f.seen} lines like “{f.template[:100]}”, normally about {f.expected:.1f}" for f in off[:2]
-        )
-        _add(services[name], Evidence("log", text, round(share, 4), off[0].first_ms))
 
 
 def _changes(services: dict[str, _Service], case: Case) -> None:

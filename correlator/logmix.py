@@ -28,6 +28,9 @@ class Line(NamedTuple):
     ts: int
     severity: int
     template: str
+    trace: str = ""
+    span: str = ""
+    """ids the line carries, if any"""
 
 
 class Finding(NamedTuple):

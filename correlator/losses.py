@@ -17,6 +17,8 @@ from streams.records.pages import Series
 EXCESS = 1.0
 UNCONNECTED = 0.3
 """what remains of the excess of a service the call graph does not know"""
+UNNAMED = 0.3
+"""what remains of waiting for nobody knows whom, where the log lines of requests name both ends"""
 UNSAID = 0.5
 """exponent of a share where nobody said what suffers: then the largest loss is not the one that counts"""
 FAILING_FLOOR = 0.005
@@ -95,10 +97,13 @@ def own_losses(
     down: Mapping[str, Sequence[str]],
     scope: set[str],
     symptom: str,
+    traced: bool = False,
 ) -> list[tuple[str, Evidence]]:
     """(service, evidence) of exclusive excess, in time and in failed requests.
 
     With a `symptom`, the mode it suffers from counts in full, the other as far as it suffers too.
+    `traced`: log lines tell the waits between services, so that a client-side latency without a name
+    says less.
     """
     found = []
     modes = {mode: _Mode([r for r in reads if r.mode == mode], traffic) for mode in MODES}
@@ -113,9 +118,10 @@ def own_losses(
             alone = UNCONNECTED if down and not _connected(service, down) else 1.0
             move = witness.move
             unusual = max(0.1, move.rarity * measures.force(move.z, 1.5, 20.0))
+            guessed = UNNAMED if traced and witness.meaning.client and witness.meaning.callee is None else 1.0
             text = f"{witness.text()}; {share:.0%} of the loss is its own, not its callees'"
             size = share if symptom in m.server else share**UNSAID
-            weight = round(EXCESS * size * unusual * alone * relevance, 4)
+            weight = round(EXCESS * size * unusual * alone * relevance * guessed, 4)
             found.append((service, Evidence("strength", text, weight, witness.at_ms)))
     return found
 
