@@ -18,7 +18,7 @@ from correlator import render
 from correlator.engine import Engine, Version
 from correlator.external import KIND as EXTERNAL_KIND
 from correlator.external import External
-from correlator.inbox import FIRING, Inbox, ShardClock
+from correlator.inbox import Inbox, ShardClock
 from correlator.snapshot import Parts, dump, load
 from correlator.snapshot import telemetry as telemetry_of
 from correlator.topology import declared_edges
@@ -72,7 +72,7 @@ class DomainCore:
         self._begin()
 
     def _begin(self) -> None:
-        self.engine = Engine(self._settings.correlate, self._declared)
+        self.engine = Engine(self._settings.correlate, self._declared, self._settings.detect.step_ms)
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
         self._tally = Tally()
@@ -123,22 +123,25 @@ class DomainCore:
     def _parts(self) -> Parts:
         return Parts(self.engine, self.clock, self.inbox, self.external, self.outside)
 
-    def _record(self, record: Record, value: bytes, again: bool) -> list[Output]:
+    def _record(self, record: Record, value: bytes, again: bool) -> Sequence[Output]:
         try:
             message = _decoder.decode(value)
         except msgspec.DecodeError as error:
             return [self._dead(record, error)]
         if isinstance(message, Alert | Edges):
             if isinstance(message, Alert) and message.kind == EXTERNAL_KIND:
-                return []  # our own words, written here for the sinks
-            self.inbox.put(message, value, record.offset)
-            return self._advance(self.inbox.released_ms)
+                return ()  # our own words, written here for the sinks
+            inbox = self.inbox
+            inbox.put(message, value, record.offset)
+            at_ms = inbox.next_at()
+            # Held until a watermark passes it, unless too many are held already.
+            return () if at_ms is None or at_ms > inbox.released_ms else self._advance(inbox.released_ms)
         if isinstance(message, ExternalAlert):
             self.outside.hold(message, value, record.offset)
             self.external.time_ms = max(self.external.time_ms, message.seen_at)
             return self._advance(self.inbox.released_ms)
         if again:
-            return []
+            return ()
         if isinstance(message, OutsideTime):
             self.external.marked(message.at_ms)
             return self._advance(self.inbox.released_ms)
@@ -149,8 +152,8 @@ class DomainCore:
                 self.external.still_from = NO_WATERMARK
             return self._advance(self.clock.watermark)
         if isinstance(message, Change):
-            return [self._incident(v) for v in self.engine.change(message)]
-        versions, answer = self.engine.action(message)
+            return [self._incident(v) for v in self.engine.change(message, self.inbox.released_ms)]
+        versions, answer = self.engine.action(message, self.inbox.released_ms)
         return [
             *(self._incident(v) for v in versions),
             Output(self._settings.topics.action_results, _encoder.encode(answer), message.id.encode()),
@@ -185,23 +188,35 @@ class DomainCore:
                 break
             at_ms, rank = min(due)
             if rank == 0:
-                key, fact = inbox.pop()
-                if isinstance(fact, Edges):
-                    engine.edges(fact)
-                elif isinstance(fact, Alert):
-                    apply = engine.firing if key.kind == FIRING else engine.renewed
-                    out += map(self._incident, apply(fact, key.at_ms))
+                self._facts(min([watermark, *(at for at, r in due if r in (1, 3))]), out)
             elif rank == 1:
                 key, fact = self.outside.pop()
                 now_ms = max(key.at_ms, inbox.released_ms)
                 if isinstance(fact, ExternalAlert):
                     out += self._outside(self.external.hear(fact, now_ms), now_ms)
             elif rank == 2:
-                out += map(self._incident, engine.fire())
+                out += map(self._incident, engine.tick(at_ms))
             else:
                 out += self._outside([self.external.expire()], at_ms)
         inbox.released_ms = max(inbox.released_ms, watermark)
         return out
+
+    def _facts(self, until_ms: int, out: list[Output]) -> None:
+        """Apply held facts up to and including `until_ms`, with the engine's timers between them."""
+        engine, inbox = self.engine, self.inbox
+        observe, tick, next_due = engine.observe, engine.tick, engine.next_due
+        while (at_ms := inbox.next_at()) is not None and at_ms <= until_ms:
+            due = next_due()
+            if due is not None and due < at_ms:
+                out += map(self._incident, tick(at_ms - 1))
+                continue
+            key, fact = inbox.pop()
+            if isinstance(fact, Alert):
+                versions = observe(fact, key.at_ms)
+                if versions:
+                    out += map(self._incident, versions)
+            elif isinstance(fact, Edges):
+                engine.edges(fact)
 
     def _outside(self, alerts: Sequence[Alert], now_ms: int) -> list[Output]:
         """Versions of external alerts: to the sinks through our own topic, and into the groups."""
@@ -209,8 +224,7 @@ class DomainCore:
         for alert in alerts:
             value, key = _encoder.encode(alert), alert.fingerprint.encode()
             out.append(Output(self._settings.topics.alerts, value, key, self._partition))
-            apply = self.engine.firing if alert.version == 1 else self.engine.renewed
-            out += map(self._incident, apply(alert, now_ms))
+            out += map(self._incident, self.engine.observe(alert, now_ms))
         return out
 
     def _incident(self, version: Version) -> Output:

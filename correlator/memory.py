@@ -28,6 +28,13 @@ class Recent(Generic[V]):
             del self._entries[next(iter(self._entries))]
             self.evicted += 1
 
+    def pop(self, key: str) -> None:
+        """Forget an entry, if it is there."""
+        self._entries.pop(key, None)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
     def items(self) -> list[tuple[str, V]]:
         """Oldest first."""
         return list(self._entries.items())

@@ -73,6 +73,7 @@ def incident(group: Group, change: Callable[[str], Change | None]) -> Incident:
         merged_into=group.merged_into,
         merged_from=tuple(group.merged_from),
         recurrence_of=group.recurrence_of,
+        split_from=group.split_from,
         truncated_members=group.truncated,
     )
 

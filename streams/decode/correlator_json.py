@@ -15,6 +15,8 @@ from streams.records.messages import MAX_MS, Action, Change
 
 MAX_PROSE = 16_384
 """characters kept of a summary or a note; other texts are cut like labels"""
+MAX_TARGETS = 2_000
+"""incidents or alerts one action may name"""
 
 
 class _Change(msgspec.Struct):
@@ -34,6 +36,7 @@ class _Action(msgspec.Struct):
     id: str = ""
     actor: str = ""
     note: str = ""
+    targets: tuple[str, ...] = ()
 
 
 _change = msgspec.json.Decoder(_Change)
@@ -74,10 +77,12 @@ def actions(value: bytes, sink: Columns) -> None:
 def _said(found: _Change | _Action) -> dict[str, Any]:
     """Its fields, with an id, and each text cut so that the whole fits a message."""
     said = msgspec.structs.asdict(found)
-    said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said)))
+    said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said) if said[name] != ()))
     for name, text in said.items():
         if isinstance(text, str):
             said[name] = text[:MAX_PROSE] if name in ("summary", "note") else clip(text)
+        elif isinstance(text, tuple):
+            said[name] = tuple(clip(each) for each in text[:MAX_TARGETS])
     return said
 
 
