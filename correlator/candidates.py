@@ -28,8 +28,7 @@ def see(state: State, alert: Alert, now_ms: int) -> Sight:
     labels = domain_labels(alert)
     weights: tuple[tuple[str, float], ...] = ()
     if labels:
-        state.census.observe(alert.service, labels)
-        weights = label_weights(labels, {label: state.census.rarity(label) for label in labels})
+        weights = label_weights(labels, state.census.rarities(alert.service, labels))
     words = words_of(alert)
     if words:
         state.frequencies.observe(words)
@@ -46,11 +45,16 @@ def see(state: State, alert: Alert, now_ms: int) -> Sight:
 
 def verdicts(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weight]]:
     """Groups that would take the alert, best evidence first."""
-    settings, index, fingerprint = state.settings, state.index, sight.alert.fingerprint
+    settings, fingerprint, part = state.settings, sight.alert.fingerprint, sight.part
+    parts_of = state.index.parts
+    taught = any(partner.taught for partner in sight.partners)
     found = []
     for group in _candidates(state, sight, domain):
         if group.state in LIVE and not (group.sealed and fingerprint not in group.series):
-            foreign = index.foreign(group.id, sight.part)
+            parts = parts_of.get(group.id, {})
+            foreign = part is not None and bool(parts) and part not in parts
+            if foreign and not taught:
+                continue
             weight = weigh(sight, group, settings, foreign)
             if weight is not None:
                 found.append((group, weight))

@@ -230,8 +230,8 @@ class DomainCore:
     def _incident(self, version: Version) -> Output:
         return Output(
             self._settings.topics.incidents,
-            render.cloud_event(version.incident, version.kind),
-            version.incident.id.encode(),
+            version.value,
+            version.id.encode(),
             headers=render.HEADERS,
         )
 

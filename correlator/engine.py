@@ -81,7 +81,7 @@ class Engine:
                 if group.opened_at is not None and first <= change.ts <= last:
                     group.changes.append(change.id)
                     if not group.stale:
-                        state.outlook.think(group)
+                        self._telling.draw(group, refresh=False)
                     self._telling.publish(group, "updated", now_ms)
         return self._telling.take()
 
@@ -113,12 +113,12 @@ class Engine:
         state = self.state
         new_service = alert.service not in group.spans
         was_calm = group.calm_since is not None
+        if len(group.held) < self.settings.max_members:
+            state.index.enter_series(group, alert)
+            if not group.sealed:
+                state.index.enter(group, alert, domain_labels(alert))
         if membership.join(group, alert, why, now_ms, self.settings.max_members):
             self.home[alert.id] = group.id
-            if group.sealed:
-                state.index.know(group)
-            else:
-                state.index.enter(group, alert, domain_labels(alert), new_service)
             if new_service:
                 for name in state.outlook.widen(group, alert.service):
                     state.index.by_reach.add(name, group)

@@ -113,6 +113,8 @@ class Group(msgspec.Struct):
     """`service NUL metric` without the statistic taken of it -> members"""
     words: dict[int, int] = {}
     """hashed words of its texts -> members; see `correlator.text`"""
+    worst: int = 0
+    """index of the highest severity of its alerts"""
     grave: int = 0
     """members of severity warning or worse"""
     enough: str = ""
@@ -145,6 +147,11 @@ class Group(msgspec.Struct):
     truncated: int = 0
     stale: bool = False
     """it has changed since its hints were drawn"""
+    drawn: int = 0
+    """members when its hints were drawn last"""
+    title: str = ""
+    traits: int = 0
+    """of its alerts, see `correlator.titles`"""
     told_at: int = 0
     """time of the newest published version"""
 
@@ -165,7 +172,7 @@ class Group(msgspec.Struct):
     @property
     def severity(self) -> str:
         """The highest of its alerts."""
-        return max((h.alert.severity for h in self.held), key=SEVERITIES.index)
+        return SEVERITIES[self.worst]
 
     @property
     def anchor(self) -> int:

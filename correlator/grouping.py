@@ -19,7 +19,8 @@ Weighing is numbers only; the reasons are put into words for the group that is c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from config.settings import Correlate
@@ -30,6 +31,7 @@ from correlator.together import Partner
 from correlator.topology import Near
 from detectors.alert import Alert
 
+Pairs = tuple[tuple[str, str], ...]
 SAME_SERVICE = 0.45
 HOPS = {1: 0.40, 2: 0.25}
 """calls between the services -> weight"""
@@ -59,8 +61,12 @@ LABEL_WEIGHTS = {
 
 def domain_labels(alert: Alert) -> tuple[str, ...]:
     """Failure-domain labels it carries as `key=value`, sorted."""
-    found = [f"{k}={v}" for k, v in (*alert.labels, *alert.resource) if k in LABEL_WEIGHTS and v]
-    return tuple(sorted(set(found))) if len(found) > 1 else tuple(found)
+    return _domain_labels(alert.labels, alert.resource)
+
+
+@lru_cache(maxsize=20_000)
+def _domain_labels(labels: Pairs, resource: Pairs) -> tuple[str, ...]:
+    return tuple(sorted({f"{k}={v}" for k, v in (*labels, *resource) if k in LABEL_WEIGHTS and v}))
 
 
 class Sight(NamedTuple):
@@ -259,7 +265,9 @@ def _companions(sight: Sight, group: Group) -> str:
     return f"{who} {metric} of {service} before"
 
 
-def label_weights(labels: Sequence[str], rarity: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+@lru_cache(maxsize=20_000)
+def label_weights(labels: tuple[str, ...], rarities: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
     """What sharing each `key=value` weighs, where it weighs anything."""
-    found = ((label, LABEL_WEIGHTS[label.partition("=")[0]] * rarity[label]) for label in labels)
-    return tuple((label, weight) for label, weight in found if weight > 0.0)
+    weights = (LABEL_WEIGHTS[label.partition("=")[0]] for label in labels)
+    found = zip(labels, weights, rarities, strict=True)
+    return tuple((label, weight * rarity) for label, weight, rarity in found if weight * rarity > 0.0)

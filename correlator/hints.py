@@ -54,11 +54,8 @@ class _Suspect(msgspec.Struct):
     cause: str = ""
     kept: float = 0.0
     """the part of the score no callee can explain: its own resources, its silence"""
-
-    @property
-    def coarse(self) -> int:
-        """Longest detection delay of its signals, ms: how exactly its onset is known."""
-        return max((s.alert.detected_at - s.alert.started_at for s in self.signals), default=0)
+    coarse: int = 0
+    """longest detection delay of its signals, ms: how exactly its onset is known"""
 
     @property
     def score(self) -> float:
@@ -143,6 +140,7 @@ def _signals(suspect: _Suspect) -> None:
     """The strongest signal of each role."""
     weights = {OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
     kinds = {LOG: "log", POINTING: "path", ABSENT: "absent"}
+    suspect.coarse = max((s.alert.detected_at - s.alert.started_at for s in suspect.signals), default=0)
     for role, weight in weights.items():
         of_role = [s for s in suspect.signals if s.role == role]
         if not of_role:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from correlator.group import Group
 from correlator.opening import signal as signal_of
-from correlator.text import words_of
+from correlator.text import MOST_GROUP_WORDS, words_of
 from correlator.topology import Topology
 from detectors.alert import Alert
 
@@ -94,19 +94,27 @@ class Index:
         for service in group.reach:
             self.by_reach.add(service, group)
 
-    def enter(self, group: Group, alert: Alert, labels: Iterable[str], new_service: bool) -> None:
-        """A group's newest member."""
+    def enter(self, group: Group, alert: Alert, labels: Iterable[str]) -> None:
+        """A group is about to get a member: whatever is new with it."""
         domain = group.domain
-        if new_service:
+        if alert.service not in group.spans:
             self._near_keys.setdefault(group.id, {})
             self._surround(group, alert.service)
-        self.by_series.add(_key(domain, alert.fingerprint), group)
         for label in labels:
-            self.by_label.add(_key(domain, label), group)
+            if label not in group.labels:
+                self.by_label.add(_key(domain, label), group)
+        full = len(group.words) >= MOST_GROUP_WORDS
         for word in words_of(alert):
-            if word in group.words:
+            if not full and word not in group.words:
                 self.by_word.add(_key(domain, str(word)), group)
-        self.by_signal.add(_key(domain, signal_of(alert)), group)
+        signal = signal_of(alert)
+        if signal not in group.signals:
+            self.by_signal.add(_key(domain, signal), group)
+
+    def enter_series(self, group: Group, alert: Alert) -> None:
+        """The same for what finds a resolved group, too."""
+        if alert.fingerprint not in group.series:
+            self.by_series.add(_key(group.domain, alert.fingerprint), group)
 
     def seal(self, group: Group) -> None:
         """No new members by evidence; its series can still reopen it."""
@@ -126,13 +134,6 @@ class Index:
             self.by_series.discard(_key(group.domain, series), group.id)
         for service in group.reach:
             self.by_reach.discard(service, group.id)
-
-    def foreign(self, group_id: str, part: str | None) -> bool:
-        """Whether a group's services are all of other parts of the graph than `part`."""
-        if part is None:
-            return False
-        parts = self.parts.get(group_id, {})
-        return bool(parts) and part not in parts
 
     def strangers(self, one: str, other: str) -> bool:
         """Whether two groups belong to different parts of the graph."""

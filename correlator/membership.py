@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from correlator import opening
+from correlator import opening, titles
 from correlator.external import KIND as EXTERNAL
 from correlator.external import NO_NEWS
 from correlator.group import Group, Held, Span
 from correlator.grouping import domain_labels
 from correlator.incident import Reason, TimelineEntry
 from correlator.text import MOST_GROUP_WORDS, words_of
-from detectors.alert import Alert
+from detectors.alert import SEVERITIES, Alert
 
 MOST_TIMELINE = 500
 """entries about alerts beyond this are not written down; state changes and people's actions always are"""
@@ -64,17 +64,24 @@ def hold(group: Group, held: Held) -> None:
         group.labels[label] = group.labels.get(label, 0) + 1
     about = opening.signal(alert)
     group.signals[about] = group.signals.get(about, 0) + 1
+    full = len(group.words) >= MOST_GROUP_WORDS
     for word in words_of(alert):
-        if word in group.words or len(group.words) < MOST_GROUP_WORDS:
+        if not full or word in group.words:
             group.words[word] = group.words.get(word, 0) + 1
     _weigh(group, alert)
 
 
 def _weigh(group: Group, alert: Alert) -> None:
+    _rate(group, alert)
     if opening.is_grave(alert):
         group.grave += 1
         if not group.enough:
             group.enough = opening.enough(alert) or ""
+
+
+def _rate(group: Group, alert: Alert) -> None:
+    group.worst = max(group.worst, SEVERITIES.index(alert.severity))
+    group.traits |= titles.traits(alert)
 
 
 def refill(group: Group, members: Iterable[Held]) -> None:
@@ -83,7 +90,7 @@ def refill(group: Group, members: Iterable[Held]) -> None:
     for known in (group.spans, group.series, group.active, group.labels, group.signals, group.words):
         known.clear()
     group.held.clear()
-    group.grave = group.last_onset = group.coarse = group.last_resolved = 0
+    group.worst = group.traits = group.grave = group.last_onset = group.coarse = group.last_resolved = 0
     group.enough = ""
     for held in members:
         hold(group, held)
@@ -101,8 +108,9 @@ def renew(group: Group, alert: Alert, now_ms: int) -> bool:
     held = group.held[index]
     if alert.severity != held.alert.severity and not opening.is_grave(held.alert):
         _weigh(group, alert)
-    elif not group.enough:
-        group.enough = opening.enough(alert) or ""
+    else:
+        _rate(group, alert)
+        group.enough = group.enough or opening.enough(alert) or ""
     group.held[index] = Held(alert, held.joined_at, held.reasons)
     if alert.resolved_at is not None:
         del group.active[alert.id]

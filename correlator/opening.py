@@ -73,7 +73,7 @@ def _waiting(group: Group) -> Iterator[Alert]:
 
 def is_grave(alert: Alert) -> bool:
     """Warning or worse."""
-    return SEVERITIES.index(alert.severity) >= _WARNING
+    return alert.severity != "info"
 
 
 def enough(alert: Alert) -> str | None:

@@ -109,7 +109,7 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     for group in m.groups:
         if not group.born_at:  # a snapshot from before these were kept
             group.born_at = group.detected_at
-            refill(group, list(group.held))
+            refill(group, list(group.held))  # stale: the title is drawn with the next version
         state.groups[group.id] = group
         if group.sealed:
             state.index.know(group)
