@@ -6,6 +6,8 @@ enough to bother people; before that it only waits and may vanish without a word
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from correlator.incident import Hint, Member, Reason, TimelineEntry
@@ -52,7 +54,7 @@ class Span(msgspec.Struct, gc=False):
     """longest detection delay of its alerts, ms: how exactly its onsets are known"""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(NamedTuple):
     """How far people had got with an incident."""
 
     state: str
@@ -68,12 +70,10 @@ class Merge(msgspec.Struct):
     """as it was before, without its members; its facts count the merge"""
     members: dict[str, int]
     """ids of its alerts, in order of joining"""
-    started_at: int
-    """of the survivor, before; so are the following two"""
-    detected_at: int
     before: Standing
+    """of the survivor"""
     after: Standing
-    """of the survivor; undoing leaves alone what people did since"""
+    """undoing leaves alone what people did since"""
     actor: str = ""
     """empty: Tocsin itself"""
 

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from correlator.group import Group, Held, Merge
+from correlator.group import Group, Held, Merge, Standing
 from correlator.incident import Reason
 from correlator.membership import hold, note, refill
 
@@ -26,8 +26,6 @@ def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str =
             merged_from=list(other.merged_from), merges=list(other.merges), apart=dict(other.apart),
         ),
         members={h.alert.id: 1 for h in other.held},
-        started_at=survivor.started_at,
-        detected_at=survivor.detected_at,
         before=survivor.standing,
         after=survivor.standing,
         actor=actor,
@@ -54,15 +52,38 @@ def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str =
     for entry in other.timeline:
         note(survivor, entry.at_ms, entry.kind, entry.text, entry.ref)
     note(survivor, now_ms, "merge", f"incident {other.id} merged into this one: {why.detail}", other.id)
-    if other.acknowledged_at is not None and (
-        survivor.acknowledged_at is None or other.acknowledged_at < survivor.acknowledged_at
-    ):
-        survivor.acknowledged_at, survivor.acknowledged_by = other.acknowledged_at, other.acknowledged_by
-    # One of the two is not mitigated, so the whole is at most acknowledged.
-    if survivor.state in ("open", "reopened") and other.state in ("acknowledged", "mitigated"):
-        survivor.state = "acknowledged"
-    record.after = survivor.standing
+    record.after = _together(survivor.standing, other.standing)
+    _set(survivor, record.after)
     survivor.merges.append(record)
+
+
+def _together(one: Standing, other: Standing) -> Standing:
+    """How far people have got with two incidents that become one."""
+    state, at_ms, by, _ = one
+    if other.acknowledged_at is not None and (at_ms is None or other.acknowledged_at < at_ms):
+        at_ms, by = other.acknowledged_at, other.acknowledged_by
+    # One of the two is not mitigated, so the whole is at most acknowledged.
+    if state in ("open", "reopened") and other.state in ("acknowledged", "mitigated"):
+        state = "acknowledged"
+    return Standing(state, at_ms, by, one.mitigated_at)
+
+
+def _set(group: Group, standing: Standing) -> None:
+    group.state, group.acknowledged_at, group.acknowledged_by, group.mitigated_at = standing
+
+
+def _without(survivor: Group, record: Merge) -> None:
+    """Its standing as if a merge had not been, unless people have acted since."""
+    at = survivor.merges.index(record)
+    standing, before = record.before, record.after
+    for later in survivor.merges[at + 1 :]:
+        if later.before != before:
+            return
+        before = later.after
+        later.before, standing = standing, _together(standing, later.other.standing)
+        later.after = standing
+    if survivor.standing == before:
+        _set(survivor, standing)
 
 
 def restore(survivor: Group, record: Merge, who: str, now_ms: int) -> Group:
@@ -72,15 +93,11 @@ def restore(survivor: Group, record: Merge, who: str, now_ms: int) -> Group:
     staying = [h for h in survivor.held if h.alert.id not in record.members]
     refill(group, (Held(h.alert, h.joined_at, h.reasons[:-1]) for h in leaving))
     refill(survivor, staying)
+    _without(survivor, record)
     survivor.merges.remove(record)
     survivor.merged_from.remove(group.id)
     survivor.truncated -= group.truncated
-    survivor.started_at = min(record.started_at, *(h.alert.started_at for h in staying))
-    survivor.detected_at = min(record.detected_at, *(h.alert.detected_at for h in staying))
-    if survivor.standing == record.after:
-        was = record.before
-        survivor.state, survivor.mitigated_at = was.state, was.mitigated_at
-        survivor.acknowledged_at, survivor.acknowledged_by = was.acknowledged_at, was.acknowledged_by
+    _begin_with(survivor, staying)
     for entry in group.timeline:
         if entry in survivor.timeline:
             survivor.timeline.remove(entry)
@@ -125,15 +142,19 @@ def divide(parent: Group, ids: Collection[str], new_id: str, who: str, now_ms: i
     why = Reason("split", 0.0, f"taken out of incident {parent.id} by {who}")
     refill(group, (Held(h.alert, h.joined_at, (*h.reasons, why)) for h in leaving))
     refill(parent, staying)
-    if not parent.truncated:  # else those counted only may have begun first
-        parent.started_at = min(h.alert.started_at for h in staying)
-        parent.detected_at = min(h.alert.detected_at for h in staying)
+    _begin_with(parent, staying)
     for entry in [e for e in parent.timeline if e.ref in ids]:
         parent.timeline.remove(entry)
         note(group, entry.at_ms, entry.kind, entry.text, entry.ref)
     note(group, now_ms, "action", f"split from {parent.id} by {who}", parent.id)
     _part(parent, group, now_ms, f"{len(leaving)} alerts split off into {new_id} by {who}")
     return group
+
+
+def _begin_with(group: Group, members: Collection[Held]) -> None:
+    if not group.truncated:  # else those counted only may have begun first
+        group.started_at = min(h.alert.started_at for h in members)
+        group.detected_at = min(h.alert.detected_at for h in members)
 
 
 def _part(survivor: Group, group: Group, now_ms: int, text: str) -> None:

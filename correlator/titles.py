@@ -26,14 +26,15 @@ SLOW_WORDS = ("latency", "duration", "wait", "time", "queue", "lag", "active_req
 
 SECURITY, FAILING, SLOW = 4, 2, 1
 """traits, in rising order of what decides the category"""
-_SECURITY = re.compile("|".join(map(re.escape, SECURITY_WORDS)), re.IGNORECASE)
 
 
 def traits(alert: Alert) -> int:
     """Sum of `SECURITY`, `FAILING` and `SLOW`, as far as an alert speaks of each."""
     found = _traits(alert.metric)
-    if _SECURITY.search(alert.summary):
-        found |= SECURITY
+    summary = alert.summary.lower()
+    for word in SECURITY_WORDS:
+        if word in summary:
+            found |= SECURITY
     return found | FAILING if alert.kind in ("absent", "log") else found
 
 
