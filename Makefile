@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNS := 100
 BROKER := embedded
-BENCHES := transport throughput ingest shard detect latency memory scale quality joint rootcause
+BENCHES := transport throughput ingest shard detect latency memory scale quality joint rootcause correlate
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kafka fuzz chaos check lock bench clean

@@ -22,6 +22,9 @@ COMMANDS = {
     "report": "MTTD, MTTA, MTTR and noise reduction.",
     "ack": "Acknowledge an incident.",
     "resolve": "Resolve an incident.",
+    "merge": "Make several incidents one.",
+    "split": "Take alerts out of an incident into one of their own.",
+    "undo": "Undo a merge.",
     "change": "Record a deployment or another change as evidence.",
     "deadletters": "List what could not be read, and put it back.",
     "score": "Score a file of metrics.",
@@ -33,7 +36,11 @@ COMMANDS = {
 }
 """command -> its line in the help; module and function carry the command's name"""
 
-MODULES = {"ack": "cli.actions", "resolve": "cli.actions", "config": "cli.configuration"}
+MODULES = {
+    **dict.fromkeys(("ack", "resolve"), "cli.actions"),
+    **dict.fromkeys(("merge", "split", "undo"), "cli.reshape"),
+    "config": "cli.configuration",
+}
 
 GROUPS = ("config", "dev")
 """commands with commands of their own"""
