@@ -140,7 +140,6 @@ class Group(msgspec.Struct):
     merged_from: list[str] = []
     merges: list[Merge] = []
     """those that can be undone, in order"""
-    split_from: str = ""
     apart: dict[str, int] = {}
     """ids of groups that people keep apart from it: no alert merges them"""
     recurrence_of: str = ""

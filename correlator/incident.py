@@ -112,8 +112,6 @@ class Incident(msgspec.Struct, frozen=True):
     merged_into: str = ""
     merged_from: tuple[str, ...] = ()
     recurrence_of: str = ""
-    split_from: str = ""
-    """id of the incident people took it out of"""
     owner: str = ""
     truncated_members: int = 0
     """members beyond the cap, counted but not carried"""

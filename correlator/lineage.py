@@ -136,7 +136,6 @@ def divide(parent: Group, ids: Collection[str], new_id: str, who: str, now_ms: i
         facts=1,
         born_at=parent.born_at,
         last_joined_at=parent.last_joined_at,
-        split_from=parent.id,
         apart=dict(parent.apart),
     )
     why = Reason("split", 0.0, f"taken out of incident {parent.id} by {who}")

@@ -115,7 +115,6 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> 
         merged_into=group.merged_into,
         merged_from=tuple(group.merged_from),
         recurrence_of=group.recurrence_of,
-        split_from=group.split_from,
         owner="",
         truncated_members=group.truncated,
     )
