@@ -172,6 +172,7 @@ def settings_for(
             "pages": f"{prefix}.pages",
             "alerts": f"{prefix}.alerts",
             "incidents": f"{prefix}.incidents",
+            "suppressions": f"{prefix}.suppressions",
             "action_results": f"{prefix}.results",
             "deadletters": f"{prefix}.dead",
         },

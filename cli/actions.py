@@ -105,23 +105,8 @@ def act(
 ) -> ActionResult:
     """Send an action and wait for its answer. Raises `CliError` when it is refused or nobody answers."""
     (id,) = whole_ids(settings, [incident])
-    action = action_of(verb, id, actor or _login(), note, wall_ms(), targets)
-    result = asyncio.run(
-        ask(
-            settings.kafka.bootstrap,
-            topic_of(settings, "actions"),
-            id.encode(),
-            msgspec.json.encode(action),
-            settings.topics.action_results,
-            lambda value: _answer_to(action.id, value),
-            timeout_s,
-        )
-    )
-    if result is None:
-        raise CliError(
-            f"sent action {action.id}, no answer within {timeout_s:g} s",
-            "is a worker running that correlates (tocsin worker)? The action waits in the topic",
-        )
+    action = action_of(verb, id, actor or login(), note, wall_ms(), targets)
+    result = answer_to(settings, action.id, id, action, timeout_s)
     if as_json:
         print_json(result)
     if not result.applied:
@@ -135,6 +120,29 @@ def act(
     return result
 
 
+def answer_to(
+    settings: Settings, id: str, key: str, action: msgspec.Struct, timeout_s: float
+) -> ActionResult:
+    """Send an action and wait for its answer. Raises `CliError` when nobody answers."""
+    result = asyncio.run(
+        ask(
+            settings.kafka.bootstrap,
+            topic_of(settings, "actions"),
+            key.encode(),
+            msgspec.json.encode(action),
+            settings.topics.action_results,
+            lambda value: _answer_to(id, value),
+            timeout_s,
+        )
+    )
+    if result is None:
+        raise CliError(
+            f"sent action {id}, no answer within {timeout_s:g} s",
+            "is a worker running that correlates (tocsin worker)? The action waits in the topic",
+        )
+    return result
+
+
 def _answer_to(id: str, value: bytes) -> ActionResult | None:
     try:
         result = _results.decode(value)
@@ -143,7 +151,7 @@ def _answer_to(id: str, value: bytes) -> ActionResult | None:
     return result if result.id == id else None
 
 
-def _login() -> str:
+def login() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a passwd entry

@@ -10,7 +10,7 @@ from cli.common import AsJson, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import plain, some, table
 from config.durations import in_words
-from config.settings import Detect
+from config.settings import Detect, Settings
 from detectors.alert import SEVERITIES
 from detectors.control import Control, Controls, has_thresholds
 from detectors.words import habits, quantity, unit_of
@@ -48,8 +48,16 @@ def check(config: ConfigFile = None) -> None:
     detect = settings.detect
     console.print(
         f"{config or 'defaults'}: fine ({some(len(settings.topics.inputs), 'input')}, "
-        f"{some(len(detect.rules), 'rule')}, {some(len(detect.slos), 'objective')})"
+        f"{some(len(detect.rules), 'rule')}, {some(len(detect.slos), 'objective')}{_suppression(settings)})"
     )
+
+
+def _suppression(settings: Settings) -> str:
+    """Rules that hold alerts back, if there are any."""
+    c = settings.correlate
+    counts = ((c.silences, "silence"), (c.maintenance, "maintenance window"), (c.inhibit, "inhibition"),
+              (c.dedup, "deduplication"))  # fmt: skip
+    return "".join(f", {some(len(rules), word)}" for rules, word in counts if rules)
 
 
 @app.command()

@@ -25,6 +25,9 @@ COMMANDS = {
     "merge": "Make several incidents one.",
     "split": "Take alerts out of an incident into one of their own.",
     "undo": "Undo a merge.",
+    "silence": "Keep alerts one knows about from becoming incidents: add, list, expire, test.",
+    "suppressions": "Alerts that were held back, by what, and what became of them.",
+    "rules": "Try rules that hold alerts back on alerts of the past.",
     "change": "Record a deployment or another change as evidence.",
     "deadletters": "List what could not be read, and put it back.",
     "score": "Score a file of metrics.",
@@ -42,7 +45,7 @@ MODULES = {
     "config": "cli.configuration",
 }
 
-GROUPS = ("config", "dev")
+GROUPS = ("silence", "rules", "config", "dev")
 """commands with commands of their own"""
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from config.control import problems
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings
+from config.suppression import problems as suppression_problems
 
 ENVIRONMENT = {
     "TOCSIN_KAFKA": ("kafka", "bootstrap"),
@@ -28,6 +29,19 @@ ENVIRONMENT = {
 """environment variable -> section and key it overrides"""
 
 _PATH = re.compile(r"^(?P<what>.*) - at `(?P<path>\$[^`]*)`$", re.DOTALL)
+
+
+class _Loader(yaml.SafeLoader):
+    """Times stay text, as in YAML 1.2: 22:00 is no number to the base of 60, 2026-03-29 no date."""
+
+
+_SEXAGESIMAL = re.compile(r"[-+]?\d[\d_]*(:\d+)+(\.\d*)?")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _first in "-+0123456789":  # before the resolvers for int and float
+    _Loader.yaml_implicit_resolvers.setdefault(_first, []).insert(0, ("tag:yaml.org,2002:str", _SEXAGESIMAL))
 
 
 class ConfigError(Exception):
@@ -62,7 +76,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if raw is None:
@@ -111,9 +125,15 @@ def _check(settings: Settings, source: str) -> None:
         )
     for key, value, expected in problems(detect.rules, detect.slos, detect.fire_score, detect.clear_score):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
+    correlate = settings.correlate
+    for key, value, expected in suppression_problems(
+        correlate.silences, correlate.maintenance, correlate.inhibit, correlate.dedup, correlate.flap
+    ):
+        raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     names = [topic.name for topic in settings.topics.inputs]
     topics = settings.topics
-    names += [topics.pages, topics.alerts, topics.incidents, topics.action_results, topics.deadletters]
+    names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
+    names += [topics.action_results, topics.deadletters]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from config.control import Rule, Slo
+from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -96,6 +97,7 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pages: str = "tocsin.pages"
     alerts: str = "tocsin.alerts"
     incidents: str = "tocsin.incidents"
+    suppressions: str = "tocsin.suppressions"
     action_results: str = "tocsin.action-results"
     deadletters: str = "tocsin.deadletters"
 
@@ -197,6 +199,11 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """an external alert of which nothing was heard for this long is taken for over"""
     topology: str = ""
     """file of declared dependencies: JSON list of {caller, callee}, or empty"""
+    silences: tuple[Silence, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
+    inhibit: tuple[Inhibit, ...] = ()
+    dedup: tuple[Dedup, ...] = ()
+    flap: Flap = Flap()
 
 
 class Receive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

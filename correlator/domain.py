@@ -21,7 +21,9 @@ from correlator.external import External
 from correlator.inbox import Inbox, ShardClock
 from correlator.snapshot import Parts, dump, load
 from correlator.snapshot import telemetry as telemetry_of
+from correlator.suppress import Suppressor
 from correlator.topology import declared_edges
+from correlator.way import EngineWay
 from detectors.alert import Alert
 from streams.records.messages import (
     Action,
@@ -31,6 +33,7 @@ from streams.records.messages import (
     ExternalAlert,
     OutsideTime,
     ShardWatermark,
+    SilenceAction,
 )
 from streams.records.pages import NO_WATERMARK
 from streams.records.stage import Output, PartitionCore, Record
@@ -42,7 +45,7 @@ LONGEST_LAG_MS = 86_400_000
 """an external alert does not wait for telemetry that is this much older"""
 
 _decoder = msgspec.json.Decoder(
-    Alert | ShardWatermark | Edges | Change | Action | ExternalAlert | OutsideTime
+    Alert | ShardWatermark | Edges | Change | Action | SilenceAction | ExternalAlert | OutsideTime
 )
 _encoder = msgspec.json.Encoder()
 
@@ -79,6 +82,8 @@ class DomainCore:
         self.external = External(self._settings.correlate.external_ttl_ms)
         self.outside = Inbox(MOST_HELD)
         """what other systems said"""
+        self.way = EngineWay(self.engine, self._settings.topics, self._incident)
+        self.suppressor = Suppressor(self._settings.correlate, self.way)
         self._next_offset = 0
         self._held_before: set[int] = set()
         """offsets below `_next_offset` that a restored snapshot held, not yet read again"""
@@ -116,12 +121,12 @@ class DomainCore:
 
     def telemetry(self) -> CoreTelemetry:
         """See `streams.records.telemetry`."""
-        totals, levels = telemetry_of(self.engine, self.inbox)
+        totals, levels = telemetry_of(self.engine, self.inbox, self.suppressor)
         mark = self.clock.watermark
         return CoreTelemetry({**self._tally, **totals}, levels, {}, None if mark == NO_WATERMARK else mark)
 
     def _parts(self) -> Parts:
-        return Parts(self.engine, self.clock, self.inbox, self.external, self.outside)
+        return Parts(self.engine, self.clock, self.inbox, self.external, self.outside, self.suppressor)
 
     def _record(self, record: Record, value: bytes, again: bool) -> Sequence[Output]:
         try:
@@ -153,9 +158,14 @@ class DomainCore:
             return self._advance(self.clock.watermark)
         if isinstance(message, Change):
             return [self._incident(v) for v in self.engine.change(message, self.inbox.released_ms)]
-        versions, answer = self.engine.action(message, self.inbox.released_ms)
+        versions: list[Version] = []
+        if isinstance(message, SilenceAction):
+            answer = self.suppressor.action(message, self._now())
+        else:
+            versions, answer = self.engine.action(message, self.inbox.released_ms)
         return [
             *(self._incident(v) for v in versions),
+            *self.way.take(self.suppressor.holding),
             Output(self._settings.topics.action_results, _encoder.encode(answer), message.id.encode()),
         ]
 
@@ -180,6 +190,7 @@ class DomainCore:
                         (self.outside.next_at(), said_to),
                         (engine.next_due(), timers_to),
                         (self.external.next_due(), timers_to),
+                        (self.suppressor.next_due(), timers_to),
                     )
                 )
                 if at is not None and at <= limit
@@ -196,27 +207,37 @@ class DomainCore:
                     out += self._outside(self.external.hear(fact, now_ms), now_ms)
             elif rank == 2:
                 out += map(self._incident, engine.tick(at_ms))
-            else:
+            elif rank == 3:
                 out += self._outside([self.external.expire()], at_ms)
+            else:
+                self.suppressor.fire()
+            out += self.way.take(self.suppressor.holding)
         inbox.released_ms = max(inbox.released_ms, watermark)
         return out
 
     def _facts(self, until_ms: int, out: list[Output]) -> None:
-        """Apply held facts up to and including `until_ms`, with the engine's timers between them."""
-        engine, inbox = self.engine, self.inbox
-        observe, tick, next_due = engine.observe, engine.tick, engine.next_due
+        """Apply held facts up to and including `until_ms`, with what else is due between them."""
+        engine, inbox, suppressor = self.engine, self.inbox, self.suppressor
+        idle = suppressor.idle
         while (at_ms := inbox.next_at()) is not None and at_ms <= until_ms:
-            due = next_due()
-            if due is not None and due < at_ms:
-                out += map(self._incident, tick(at_ms - 1))
-                continue
-            key, fact = inbox.pop()
-            if isinstance(fact, Alert):
-                versions = observe(fact, key.at_ms)
-                if versions:
-                    out += map(self._incident, versions)
-            elif isinstance(fact, Edges):
-                engine.edges(fact)
+            due = engine.next_due()
+            ends = None if idle else suppressor.next_due()
+            if due is not None and due < at_ms and (ends is None or due <= ends):
+                to_ms = at_ms - 1 if ends is None else min(at_ms - 1, ends)
+                out += map(self._incident, engine.tick(to_ms))
+            elif ends is not None and ends < at_ms:
+                suppressor.fire()
+            else:
+                key, fact = inbox.pop()
+                if not isinstance(fact, Alert):
+                    if isinstance(fact, Edges):
+                        engine.edges(fact)
+                elif idle:
+                    suppressor.at_ms = max(suppressor.at_ms, key.at_ms)
+                    out += map(self._incident, engine.observe(fact, key.at_ms))
+                else:
+                    suppressor.observe(fact, key.at_ms)
+            out += self.way.take(suppressor.holding)
 
     def _outside(self, alerts: Sequence[Alert], now_ms: int) -> list[Output]:
         """Versions of external alerts: to the sinks through our own topic, and into the groups."""
@@ -224,8 +245,14 @@ class DomainCore:
         for alert in alerts:
             value, key = _encoder.encode(alert), alert.fingerprint.encode()
             out.append(Output(self._settings.topics.alerts, value, key, self._partition))
-            out += map(self._incident, self.engine.observe(alert, now_ms))
+            self.suppressor.observe(alert, now_ms)
+            out += self.way.take(self.suppressor.holding)
         return out
+
+    def _now(self) -> int:
+        """Event time reached, for what is applied where it stands in the log."""
+        alone = self.external.time_ms if self.external.alone else NO_WATERMARK
+        return max(self.inbox.released_ms, self.outside.released_ms, alone)
 
     def _incident(self, version: Version) -> Output:
         return Output(

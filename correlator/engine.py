@@ -38,6 +38,8 @@ class Engine:
         self.groups = self.state.groups
         self.home = self.state.home
         self.counters = self.state.counters
+        self.unopened: list[tuple[Group, int]] = []
+        """forgotten without ever having been an incident, and when; not yet told of"""
         self._telling = Telling(self.state, step_ms)
         self._people = People(self.state, self._telling)
 
@@ -56,6 +58,29 @@ class Engine:
             self.counters["unknown_alerts"] += 1
         else:
             self._take_in(alert, now_ms)
+        return self._telling.take()
+
+    def release(self, alert: Alert, now_ms: int, why: Reason) -> list[Version]:
+        """An alert that was held back until now, in whatever version; `why` is told with its membership."""
+        if alert.id in self.home:
+            self.counters["repeated_alerts"] += 1
+            return []
+        self._take_in(alert, now_ms, (why,))
+        return self._telling.take()
+
+    def shows(self, alert_id: str) -> bool:
+        """Whether the alert belongs to a group that is not over."""
+        group = self.groups.get(self.home.get(alert_id, ""))
+        return group is not None and group.live
+
+    def remark(self, alert_id: str, now_ms: int, kind: str, text: str) -> list[Version]:
+        """Something to say of an alert, for the timeline of its group."""
+        group = self.groups.get(self.home.get(alert_id, ""))
+        if group is not None:
+            group.facts += 1
+            group.updated_at = max(group.updated_at, now_ms)
+            membership.note(group, now_ms, kind, text, alert_id)
+            self._telling.update(group, now_ms)
         return self._telling.take()
 
     def tick(self, now_ms: int) -> list[Version]:
@@ -92,22 +117,23 @@ class Engine:
 
     # -- taking alerts in ---------------------------------------------------------------------
 
-    def _take_in(self, alert: Alert, now_ms: int) -> None:
+    def _take_in(self, alert: Alert, now_ms: int, also: tuple[Reason, ...] = ()) -> None:
+        """`also`: what else there is to say of why it is there."""
         state = self.state
         domain = candidates.domain_of(alert, self.settings.domain_label)
         sight = candidates.see(state, alert, now_ms)
         fitting = candidates.verdicts(state, sight, domain)
         if fitting:
             best, weight = fitting[0]
-            self._join(best, alert, reasons(sight, best, weight), now_ms)
+            self._join(best, alert, (*reasons(sight, best, weight), *also), now_ms)
             if len(fitting) > 1:
                 best = self._merge(best, alert, fitting, now_ms)
             if not self._telling.open_if_due(best, now_ms):
                 self._telling.update(best, now_ms)
         elif (earlier := candidates.reopenable(state, alert, domain)) is not None:
-            self._reopen(earlier, alert, now_ms)
+            self._reopen(earlier, alert, (*AGAIN, *also), now_ms)
         else:
-            self._begin(alert, domain, now_ms)
+            self._begin(alert, domain, (*FIRST, *also), now_ms)
 
     def _join(self, group: Group, alert: Alert, why: tuple[Reason, ...], now_ms: int) -> None:
         state = self.state
@@ -128,13 +154,13 @@ class Engine:
                 self._await_settling(group, alert, now_ms)
         state.wake(group, now_ms)
 
-    def _begin(self, alert: Alert, domain: str, now_ms: int) -> None:
+    def _begin(self, alert: Alert, domain: str, why: tuple[Reason, ...], now_ms: int) -> None:
         state, settings = self.state, self.settings
         while len(self.groups) >= settings.max_open:
             self.counters["evicted_groups"] += 1
             oldest = next(iter(self.groups.values()))
             if oldest.opened_at is None:
-                self._drop(oldest)
+                self._drop(oldest, now_ms)
             else:
                 self._close(oldest, now_ms, "evicted: too many incidents are open")
         id = digest_hex("incident", domain, alert.id)
@@ -143,14 +169,14 @@ class Engine:
         self.groups[group.id] = group
         state.timers.set(group.id, "age", now_ms + settings.max_age_ms)
         state.timers.set(group.id, "idle", now_ms + settings.idle_gap_ms)
-        self._join(group, alert, FIRST, now_ms)
+        self._join(group, alert, why, now_ms)
         self._telling.open_if_due(group, now_ms)
 
-    def _reopen(self, group: Group, alert: Alert, now_ms: int) -> None:
+    def _reopen(self, group: Group, alert: Alert, why: tuple[Reason, ...], now_ms: int) -> None:
         lifecycle.apply(group, "reopen", alert.started_at)
         membership.note(group, now_ms, "state", "reopened: the same series deviates again", alert.id)
         group.facts += 1
-        self._join(group, alert, AGAIN, now_ms)
+        self._join(group, alert, why, now_ms)
         group.stale = True
         self._telling.publish(group, "reopened", now_ms)
 
@@ -214,7 +240,7 @@ class Engine:
         elif step == "verify":
             self._close(group, now_ms, "stable since it was resolved")
         elif group.opened_at is None:
-            self._drop(group)
+            self._drop(group, now_ms)
         elif step == "calm":
             since = group.calm_since if group.calm_since is not None else now_ms
             self._resolve(group, since, now_ms, "all alerts have resolved and stayed so")
@@ -241,8 +267,9 @@ class Engine:
         self._telling.publish(group, "closed", now_ms)
         self.state.leave(group)
 
-    def _drop(self, group: Group) -> None:
+    def _drop(self, group: Group, now_ms: int) -> None:
         """It never became an incident."""
         self.counters["unopened_groups"] += 1
         self.counters["unopened_alerts"] += len(group.held) + group.truncated
         self.state.forget(group)
+        self.unopened.append((group, now_ms))

@@ -12,7 +12,8 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
     """One named piece of evidence for a membership, and what it weighed."""
 
     name: str
-    """first | series | service | topology | labels | text | together | time | fading | merge | split"""
+    """first | series | service | topology | labels | text | together | time | fading | merge | split |
+    released"""
     weight: float
     detail: str
 
@@ -67,7 +68,7 @@ class ServiceRole(msgspec.Struct, frozen=True):
 class TimelineEntry(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     kind: str
-    """alert | resolved | change | action | merge | state"""
+    """alert | resolved | change | action | merge | state | flap"""
     text: str
     ref: str = ""
 

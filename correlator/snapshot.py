@@ -8,10 +8,15 @@ import msgspec
 
 from correlator.engine import Engine
 from correlator.external import External, Past, Standing
+from correlator.flapping import Series
 from correlator.group import Group
+from correlator.holding import Held
 from correlator.inbox import Inbox, ShardClock
 from correlator.membership import refill
+from correlator.relations import Source
+from correlator.silences import Running
 from correlator.state import State
+from correlator.suppress import Suppressor
 from correlator.together import Count
 from correlator.topology import Link
 from streams.records.messages import ActionResult, Change
@@ -27,6 +32,24 @@ class Parts(NamedTuple):
     inbox: Inbox
     external: External
     outside: Inbox
+    suppressor: Suppressor
+
+
+class Suppressed(msgspec.Struct, array_like=True):
+    """What the suppressor remembers."""
+
+    at_ms: int = NO_WATERMARK
+    repeated: int = 0
+    running: list[Running] = []
+    sources: list[tuple[str, Source]] = []
+    series: list[tuple[str, Series]] = []
+    held: list[Held] = []
+    versions: list[tuple[str, int]] = []
+    matches: list[tuple[str, int]] = []
+    totals: dict[str, int] = {}
+    answers: list[tuple[str, ActionResult]] = []
+    evicted: tuple[int, int, int] = (0, 0, 0)
+    """sources, series, held alerts"""
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -58,6 +81,7 @@ class Memory(msgspec.Struct, array_like=True):
     """released, repeated, forced"""
     frequencies: tuple[int, list[tuple[int, int]]] = (0, [])
     together: tuple[list[tuple[str, Count]], list[tuple[str, str, Count]]] = ([], [])
+    suppressed: Suppressed = msgspec.field(default_factory=Suppressed)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -66,7 +90,7 @@ _decoder = msgspec.msgpack.Decoder(Memory)
 
 def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
     """Snapshot; of the inboxes only the offsets `held`, since their facts are read again."""
-    engine, clock, inbox, external, outside = parts
+    engine, clock, inbox, external, outside, suppressor = parts
     state = engine.state
     return _encoder.encode(
         Memory(
@@ -94,13 +118,14 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             past_external=external.past.items(),
             external_counters=external.counters,
             outside=(outside.released_ms, outside.repeated, outside.forced),
+            suppressed=_suppressed(suppressor),
         )
     )
 
 
 def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     """Fill fresh objects; returns the next offset and the earlier offsets to hold again."""
-    engine, clock, inbox, external, outside = parts
+    engine, clock, inbox, external, outside, suppressor = parts
     m = _decoder.decode(blob)
     clock.shards, clock.at_ms = m.shards, m.marks
     inbox.released_ms, inbox.repeated, inbox.forced = m.released_ms, m.repeated, m.forced
@@ -138,10 +163,51 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     external.counters.update(m.external_counters)
     for book, evicted in zip(_books(state), m.evicted, strict=False):
         book.evicted = evicted
+    _suppress(suppressor, m.suppressed)
     return m.next_offset, m.held
 
 
-def telemetry(engine: Engine, inbox: Inbox) -> tuple[Tally, dict[str, float]]:
+def _suppressed(s: Suppressor) -> Suppressed:
+    return Suppressed(
+        at_ms=s.at_ms,
+        repeated=s.repeated,
+        running=list(s.silences.running.values()),
+        sources=list(s.relations.sources.items()),
+        series=list(s.flapping.series.items()),
+        held=list(s.holding.alerts.values()),
+        versions=s.holding.versions.items(),
+        matches=s.holding.matches.items(),
+        totals=s.holding.totals,
+        answers=s.answers.items(),
+        evicted=(s.relations.evicted, s.flapping.evicted, s.holding.evicted),
+    )
+
+
+def _suppress(s: Suppressor, m: Suppressed) -> None:
+    """Fill a fresh suppressor, whose configuration may be another one than that of the snapshot."""
+    s.at_ms, s.repeated = m.at_ms, m.repeated
+    for running in m.running:
+        if s.silences.current("silence", running.silence.name) is None:  # else the configuration has it now
+            s.silences.restore(running)
+    for id, source in m.sources:
+        s.relations.restore(id, source)
+    for key, series in m.series:
+        s.flapping.restore(key, series)
+    for held in m.held:
+        s.holding.restore(held)
+        if not s.holds(held):
+            s.holding.look_at(held, s.at_ms)
+    recents = ((s.holding.versions, m.versions), (s.holding.matches, m.matches))
+    for recent, entries in recents:
+        for key, value in entries:
+            recent.put(key, value)
+    for key, answer in m.answers:
+        s.answers.put(key, answer)
+    s.holding.totals.update(m.totals)
+    s.relations.evicted, s.flapping.evicted, s.holding.evicted = m.evicted
+
+
+def telemetry(engine: Engine, inbox: Inbox, suppressor: Suppressor) -> tuple[Tally, dict[str, float]]:
     """Totals and levels of telemetry about ourselves."""
     totals = Tally()
     for name, book in zip(_BOOK_NAMES, _books(engine.state), strict=True):
@@ -150,11 +216,20 @@ def telemetry(engine: Engine, inbox: Inbox) -> tuple[Tally, dict[str, float]]:
     totals.count(EVICTED, "held_facts", inbox.forced)
     totals.count(DROPPED, "repeated_alert", engine.counters["repeated_alerts"] + inbox.repeated)
     totals.count(DROPPED, "unknown_alert", engine.counters["unknown_alerts"])
+    holding = suppressor.holding
+    for kind, count in holding.totals.items():
+        totals.count(DROPPED, f"suppressed_{kind}", count)
+    totals.count(EVICTED, "suppressed_alerts", holding.evicted)
+    totals.count(EVICTED, "sources", suppressor.relations.evicted)
+    totals.count(EVICTED, "changing_series", suppressor.flapping.evicted)
     incidents = sum(group.opened_at is not None for group in engine.groups.values())
     levels = {
         "groups": float(len(engine.groups)),
         "incidents": float(incidents),
         "held_facts": float(len(inbox)),
+        "suppressed_alerts": float(len(holding.alerts)),
+        "silences": float(len(suppressor.silences)),
+        "flapping_series": float(suppressor.flapping.flapping),
     }
     return totals, levels
 

@@ -33,7 +33,8 @@ class SinkHandler:
     @property
     def topics(self) -> tuple[str, ...]:
         """Topics this handler reads."""
-        return (self._topics.incidents, self._topics.alerts, self._topics.deadletters)
+        topics = self._topics
+        return (topics.incidents, topics.alerts, topics.suppressions, topics.deadletters)
 
     @property
     def counts(self) -> Mapping[str, int]:

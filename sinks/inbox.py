@@ -8,9 +8,12 @@ import msgspec
 
 from config.settings import Topics
 from correlator.incident import Incident
+from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import DeadLetter
 from streams.records.stage import Record
+
+Item = Incident | Alert | Suppression | SilenceRecord | DeadLetter
 
 
 class Origin(NamedTuple):
@@ -26,7 +29,7 @@ class Delivery(NamedTuple):
     """One thing a sink is asked to keep or pass on."""
 
     origin: Origin
-    item: Incident | Alert | DeadLetter
+    item: Item
 
 
 class Unreadable(Exception):
@@ -54,6 +57,9 @@ class _Tagged(msgspec.Struct, frozen=True):
 _event = msgspec.json.Decoder(_CloudEvent)
 _tagged = msgspec.json.Decoder(_Tagged)
 _alert = msgspec.json.Decoder(Alert)
+_suppression: msgspec.json.Decoder[Suppression | SilenceRecord] = msgspec.json.Decoder(
+    Suppression | SilenceRecord
+)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
 
 
@@ -80,6 +86,8 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
             if _tagged.decode(record.value).type != "alert":
                 return None
             return Delivery(origin_of(record), _alert.decode(record.value))
+        if record.topic == topics.suppressions:
+            return Delivery(origin_of(record), _suppression.decode(record.value))
         if record.topic == topics.deadletters:
             return Delivery(origin_of(record), _dead_letter.decode(record.value))
     except msgspec.ValidationError as error:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from correlator.incident import Incident
-from detectors.alert import Alert
-from sinks.inbox import Delivery
+from correlator.suppression import SilenceRecord, Suppression
+from sinks.inbox import Delivery, Item
 from sinks.protocol import Refusal, SinkUnavailable
 from sinks.rows import RowError, row_of
 from streams.records.messages import DeadLetter
@@ -19,7 +18,7 @@ class MemorySink:
 
     def __init__(self, refuse: Callable[[Delivery], bool] = lambda delivery: False) -> None:
         """`refuse`: deliveries this target will never take."""
-        self.kept: dict[tuple[str, ...], Incident | Alert | DeadLetter] = {}
+        self.kept: dict[tuple[str, ...], Item] = {}
         self.available = True
         self.writes = 0
         self._refuse = refuse
@@ -52,7 +51,11 @@ class MemorySink:
             raise SinkUnavailable("memory sink switched off")
 
 
-def _key(item: Incident | Alert | DeadLetter) -> tuple[str, ...]:
+def _key(item: Item) -> tuple[str, ...]:
     if isinstance(item, DeadLetter):
         return ("dead letter", item.topic, str(item.partition), str(item.offset), item.reason)
+    if isinstance(item, Suppression):
+        return ("suppression", item.alert, str(item.version))
+    if isinstance(item, SilenceRecord):
+        return ("silence", item.name, str(item.version))
     return (type(item).__name__, item.id, str(item.version))

@@ -188,6 +188,10 @@ class Reader:
         alerts, incidents = row["alerts"], row["incidents"]
         return Noise(alerts, incidents, 1 - incidents / alerts if alerts else None, row["active"])
 
+    def ask(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Rows of a question of another module; times are ms UTC."""
+        return self._rows(sql, **parameters)
+
     def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         result = self._client.query(sql, parameters=parameters, query_formats={"DateTime64": "int"})
         return list(result.named_results())

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from correlator.incident import Incident
+from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import MAX_MS, DeadLetter
 
@@ -69,15 +70,36 @@ DEAD_LETTERS = Table(
     ("topic", "partition", "offset", "reason", "at", "detail", "rows", "key_bytes", "value_bytes", "preview"),
 )
 
-TABLES = (INCIDENTS, ALERTS, DEAD_LETTERS)
+SUPPRESSIONS = Table(
+    "suppression_versions",
+    (
+        "alert", "version", "state", "outcome", "kind", "rule", "rule_version", "reason", "by_alert",
+        "domain", "since", "until", "changed_at", "service", "metric", "severity", "fingerprint",
+        "started_at", "summary",
+    ),
+)  # fmt: skip
+
+SILENCES = Table(
+    "silence_versions",
+    (
+        "name", "version", "state", "rule_version", "matchers", "starts", "ends", "rrule", "duration",
+        "ends_at", "zone", "comment", "actor", "changed_at",
+    ),
+)  # fmt: skip
+
+TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, DEAD_LETTERS)
 
 
-def row_of(item: Incident | Alert | DeadLetter) -> Row:
+def row_of(item: Incident | Alert | Suppression | SilenceRecord | DeadLetter) -> Row:
     """The row of one item. Raises `RowError` when a number or time does not fit its column."""
     if isinstance(item, Incident):
         return Row(INCIDENTS, _incident(item))
     if isinstance(item, Alert):
         return Row(ALERTS, _alert(item))
+    if isinstance(item, Suppression):
+        return Row(SUPPRESSIONS, _suppression(item))
+    if isinstance(item, SilenceRecord):
+        return Row(SILENCES, _silence(item))
     return Row(DEAD_LETTERS, _dead_letter(item))
 
 
@@ -111,6 +133,24 @@ def _alert(a: Alert) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _suppression(s: Suppression) -> tuple[Any, ...]:
+    return (
+        _text("alert", s.alert), _within("version", s.version, U32_MAX), s.state, s.outcome, s.kind, s.rule,
+        s.rule_version, s.reason, s.by, s.domain,
+        _ms("from_ms", s.from_ms), _maybe_ms("until_ms", s.until_ms), _ms("at_ms", s.at_ms),
+        s.service, s.metric, s.severity, s.fingerprint, _ms("started_at", s.started_at), s.summary,
+    )  # fmt: skip
+
+
+def _silence(r: SilenceRecord) -> tuple[Any, ...]:
+    s = r.silence
+    return (
+        _text("name", r.name), _within("version", r.version, I64_MAX), r.state, r.rule_version,
+        list(s.matchers), s.from_, s.until, s.rrule, s.duration, s.to, s.zone, s.comment, r.actor,
+        _ms("at_ms", r.at_ms),
+    )  # fmt: skip
+
+
 def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     return (
         d.topic, _within("partition", d.partition, I32_MAX), _within("offset", d.offset, I64_MAX),
@@ -139,6 +179,15 @@ def incident_of(row: dict[str, Any]) -> Incident:
         for service, role in zip(row["services.service"], row["services.role"], strict=True)
     ]
     return msgspec.convert(plain, Incident)
+
+
+def alert_of(row: dict[str, Any]) -> Alert:
+    """The alert a row of `alerts` holds (columns by name, times as ms): the inverse of `row_of`.
+
+    Raises `msgspec.ValidationError` when the row is not one the sink wrote.
+    """
+    pairs = {name: tuple(sorted(dict(row[name]).items())) for name in ("labels", "resource")}
+    return msgspec.convert({name: row[name] for name in ALERTS.columns} | pairs, Alert)
 
 
 def _json(items: Iterable[msgspec.Struct]) -> str:

@@ -11,6 +11,56 @@ SELECT *
 FROM alert_versions FINAL
 WHERE (id, version) IN (SELECT id, max(version) FROM alert_versions GROUP BY id);
 
+-- Newest version of the record of each alert that was held back.
+CREATE OR REPLACE VIEW suppressions AS
+SELECT *
+FROM suppression_versions FINAL
+WHERE (alert, version) IN (SELECT alert, max(version) FROM suppression_versions GROUP BY alert);
+
+-- What each version of a rule has held back: alerts, those it holds now, and those that went on.
+CREATE OR REPLACE VIEW suppression_rules AS
+SELECT
+    kind,
+    rule,
+    rule_version,
+    uniqExact(alert) AS alerts,
+    uniqExactIf(alert, state = 'active' AND (alert, version) IN (SELECT alert, max(version) FROM suppression_versions GROUP BY alert)) AS held,
+    uniqExactIf(alert, outcome = 'correlated') AS correlated,
+    min(changed_at) AS first_at,
+    max(changed_at) AS last_at
+FROM suppression_versions FINAL
+GROUP BY kind, rule, rule_version;
+
+-- Newest version of each silence made at run time, with what it has held back.
+CREATE OR REPLACE VIEW silences AS
+SELECT
+    s.name AS name,
+    s.version AS version,
+    s.state AS state,
+    s.rule_version AS rule_version,
+    s.matchers AS matchers,
+    s.starts AS starts,
+    s.ends AS ends,
+    s.rrule AS rrule,
+    s.duration AS duration,
+    s.ends_at AS ends_at,
+    s.zone AS zone,
+    s.comment AS comment,
+    s.actor AS actor,
+    s.changed_at AS changed_at,
+    r.alerts AS alerts,
+    r.held AS held
+FROM
+(
+    SELECT *
+    FROM silence_versions FINAL
+    WHERE (name, version) IN (SELECT name, max(version) FROM silence_versions GROUP BY name)
+) AS s
+LEFT JOIN
+(
+    SELECT rule, rule_version, alerts, held FROM suppression_rules WHERE kind = 'silence'
+) AS r ON r.rule = s.name AND r.rule_version = s.rule_version;
+
 CREATE OR REPLACE VIEW dead_letters AS
 SELECT * FROM dead_letter_records FINAL;
 

@@ -13,13 +13,13 @@ from typing import NamedTuple, Protocol
 
 from streams.decode.catalog import Catalog
 from streams.decode.otlp import MAX_BODY
-from streams.records.messages import Action, Change, ExternalAlert
+from streams.records.messages import Action, Change, ExternalAlert, SilenceAction
 from streams.records.pages import F64, I64
 
 MAX_EXCEPTION, MAX_TRACE_ID = 200, 64
 """characters kept of what stands beside a log body"""
 
-Message = Change | Action | ExternalAlert
+Message = Change | Action | SilenceAction | ExternalAlert
 """what bypasses detect"""
 
 

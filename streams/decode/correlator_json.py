@@ -6,17 +6,20 @@ from typing import Any
 
 import msgspec
 
+from config.suppression import Silence
 from streams.decode.columns import Columns
 from streams.decode.errors import UNREADABLE_JSON, WRONG_TYPE, BadRecord, json_fault
 from streams.decode.look import Look
 from streams.decode.resource import clip
 from streams.records.digest import digest_hex
-from streams.records.messages import MAX_MS, Action, Change
+from streams.records.messages import MAX_MS, Action, Change, SilenceAction
 
 MAX_PROSE = 16_384
 """characters kept of a summary or a note; other texts are cut like labels"""
 MAX_TARGETS = 2_000
 """incidents or alerts one action may name"""
+
+MAX_SILENCE_BYTES = 65_536
 
 
 class _Change(msgspec.Struct):
@@ -31,12 +34,13 @@ class _Change(msgspec.Struct):
 
 class _Action(msgspec.Struct):
     ts: int
-    incident: str
     action: str
+    incident: str = ""
     id: str = ""
     actor: str = ""
     note: str = ""
     targets: tuple[str, ...] = ()
+    silence: Silence | None = None
 
 
 _change = msgspec.json.Decoder(_Change)
@@ -44,14 +48,14 @@ _action = msgspec.json.Decoder(_Action)
 
 
 def claims_action(look: Look) -> bool:
-    """It names an incident and an action."""
-    return {"incident", "action"} <= look.keys
+    """It names an action, and an incident or a silence."""
+    return "action" in look.keys and bool(look.keys & {"incident", "silence"})
 
 
 def claims_change(look: Look) -> bool:
     """A time, a service and what changed, and nothing that would make it telemetry."""
     keys = look.keys
-    if not {"ts", "service"} <= keys or {"incident", "action"} <= keys:
+    if not {"ts", "service"} <= keys or claims_action(look):
         return False
     if {"metric", "value"} <= keys or "body" in keys or {"trace_id", "span_id"} <= keys:
         return False
@@ -69,14 +73,24 @@ def changes(value: bytes, sink: Columns) -> None:
 def actions(value: bytes, sink: Columns) -> None:
     """An action record. Without an id it gets the digest of its content. Raises `BadRecord`."""
     found = _parsed(_action, value)
-    if not found.incident or not found.action:
-        raise BadRecord(WRONG_TYPE, "an action needs an incident and an action")
-    sink.message(Action(**_said(found)))
+    if not found.action or bool(found.incident) == (found.silence is not None):
+        raise BadRecord(WRONG_TYPE, "an action needs an action, and an incident or a silence")
+    said = _said(found)
+    if found.silence is None:
+        sink.message(Action(**said))
+        return
+    if len(msgspec.json.encode(found.silence)) > MAX_SILENCE_BYTES:
+        # Not cut to fit: half a matcher is another matcher.
+        raise BadRecord(WRONG_TYPE, f"a silence of at most {MAX_SILENCE_BYTES} bytes was expected")
+    del said["incident"], said["note"], said["targets"]
+    sink.message(SilenceAction(**said))
 
 
 def _said(found: _Change | _Action) -> dict[str, Any]:
     """Its fields, with an id, and each text cut so that the whole fits a message."""
     said = msgspec.structs.asdict(found)
+    if said.get("silence", found) is None:
+        del said["silence"]  # the id of an action about an incident does not depend on it
     said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said) if said[name] != ()))
     for name, text in said.items():
         if isinstance(text, str):

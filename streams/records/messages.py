@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from config.suppression import Silence
+
 MAX_MS = 4_102_444_800_000
 """2100-01-01 in ms UTC: no honest telemetry is later."""
 
@@ -61,6 +63,18 @@ class Action(msgspec.Struct, frozen=True, tag="action"):
     """merge: ids of the incidents that go into it; split: ids of alerts, or services, that leave it"""
 
 
+class SilenceAction(msgspec.Struct, frozen=True, tag="silence_action"):
+    """A silence a person makes or ends. Applied once by `id`."""
+
+    id: str
+    ts: int
+    """ms UTC"""
+    action: str
+    """add | expire; to expire, the name says which"""
+    silence: Silence
+    actor: str = ""
+
+
 class ExternalAlert(msgspec.Struct, frozen=True, tag="external", kw_only=True):
     """What another system says of one of its alerts, as often as it says it. Times are ms UTC."""
 
@@ -100,7 +114,11 @@ class ActionResult(msgspec.Struct, frozen=True, tag="action_result"):
     reason: str
     """\"applied\", or why not"""
     state: str = ""
-    """the incident's state afterwards, if it is known"""
+    """the incident's or silence's state afterwards, if it is known"""
+    silence: str = ""
+    """its name, for an action about a silence; `incident` is empty then"""
+    alerts: int = 0
+    """held back by the silence so far; when it is ended: those that still fire and go on from here"""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

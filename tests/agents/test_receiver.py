@@ -160,7 +160,10 @@ async def test_a_posted_alert_becomes_an_incident_without_any_telemetry(
     monkeypatch.setattr(external, "PATIENCE_MS", 1_000)
     name = kit.unique("t")
     topic = InputTopic(name=f"{name}.external", format="alerts", partitions=1)
-    names = {k: f"{name}.{k}" for k in ("pages", "alerts", "incidents", "action_results", "deadletters")}
+    names = {
+        k: f"{name}.{k}"
+        for k in ("pages", "alerts", "incidents", "suppressions", "action_results", "deadletters")
+    }
     of = Settings(
         kafka=Kafka(bootstrap=bootstrap),
         topics=Topics(inputs=(topic,), **names),

@@ -121,14 +121,20 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_commented_example_is_a_valid_configuration(tmp_path: Path) -> None:
-    """Every key of a rule and of an objective, as config/tocsin.yaml shows it."""
+    """Every key of a rule and of an objective, and a rule of each kind that suppresses, as config/tocsin.yaml
+    shows it."""
     text = (ROOT / "config" / "tocsin.yaml").read_text()
-    text = re.sub(r"^  (rules|slos): \[\]", r"  \1:", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^  (rules|slos|silences|maintenance|inhibit|dedup): \[\]", r"  \1:", text, flags=re.MULTILINE
+    )
     path = tmp_path / "tocsin.yaml"
     path.write_text(re.sub(r"^  #(  .*)$", r"  \1", text, flags=re.MULTILINE))
     (rule,), (slo,) = load(path).detect.rules, load(path).detect.slos
     assert None not in [getattr(rule, key) for key in rule.__struct_fields__]
     assert slo.burn_rates == BURN_RATES
+    correlate = load(path).correlate
+    kinds = (correlate.silences, correlate.maintenance, correlate.inhibit, correlate.dedup)
+    assert [len(rules) for rules in kinds] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -139,3 +145,13 @@ def test_the_examples_of_the_documentation_are_valid(tmp_path: Path, which: int)
     path.write_text(blocks[which])
     detect = load(path).detect
     assert len(detect.rules) + len(detect.slos) >= 3
+
+
+def test_the_example_of_suppression_is_valid(tmp_path: Path) -> None:
+    """docs/suppression.md shows what loads."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "suppression.md").read_text(), re.DOTALL)
+    path = tmp_path / "tocsin.yaml"
+    path.write_text(block)
+    correlate = load(path).correlate
+    assert [len(correlate.silences), len(correlate.maintenance), len(correlate.inhibit)] == [2, 2, 1]
+    assert correlate.dedup[0].window == "5m"

@@ -84,3 +84,34 @@ def test_no_shard_waits_for_a_topic_of_changes() -> None:
     assert not maker.tick(T0, True)
     telemetry = read(core(of).process([record({"ts": T0, "service": "a", "metric": "m", "value": 1})]), of=of)
     assert {page.sources for _, page in telemetry.pages} == {2}
+
+
+SILENCE = {"ts": T0, "action": "add", "silence": {"name": "n", "matchers": ["a=b"], "from": "2026-01-01"}}
+
+
+def test_an_action_may_be_about_a_silence() -> None:
+    """With an id of its content, like any other; every domain hears of it."""
+    sent = send(SILENCE, "actions", domains=2).messages
+    other = send({**SILENCE, "actor": "ann"}, "actions").messages
+    assert [partition for partition, _ in sent] == [0, 1]
+    (_, message), _ = sent
+    assert (message["type"], message["action"]) == ("silence_action", "add")
+    assert (message["silence"]["name"], message["silence"]["from"]) == ("n", "2026-01-01")
+    assert message["id"] != other[0][1]["id"]
+    assert send(SILENCE, "auto").messages
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {**SILENCE, "incident": "3f9a"},
+        {"ts": T0, "action": "add"},
+        {**SILENCE, "silence": {"name": "n", "matcher": ["a=b"]}},
+        {**SILENCE, "silence": {"name": "n", "comment": "x" * 70_000}},
+    ],
+)
+def test_what_is_about_neither_or_both_is_refused(value: Any) -> None:
+    """As are words a silence does not have, and one too long to pass on."""
+    found = send(value, "actions")
+    assert not found.messages
+    assert [letter.reason for letter in found.letters] == ["wrong-type"]

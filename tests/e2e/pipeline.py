@@ -96,6 +96,7 @@ class Pipeline:
                         ("pages", "pages"),
                         ("alerts", "alerts"),
                         ("incidents", "incidents"),
+                        ("suppressions", "suppressions"),
                         ("action_results", "action-results"),
                         ("deadletters", "deadletters"),
                     )

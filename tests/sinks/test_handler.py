@@ -81,6 +81,7 @@ async def test_a_dead_letter_that_is_refused_itself_does_not_block() -> None:
     assert handler.counts["written"] == 1
 
 
-def test_the_configured_handler_reads_the_three_output_topics() -> None:
+def test_the_configured_handler_reads_the_output_topics() -> None:
     """The shell subscribes to what the handler names."""
-    assert sink_handler(Settings()).topics == ("tocsin.incidents", "tocsin.alerts", "tocsin.deadletters")
+    names = ("incidents", "alerts", "suppressions", "deadletters")
+    assert sink_handler(Settings()).topics == tuple(f"tocsin.{name}" for name in names)

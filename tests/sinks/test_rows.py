@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.incident import Evidence, Hint, Incident, Member, Reason, ServiceRole, TimelineEntry
-from sinks.rows import DEAD_LETTERS, INCIDENTS, PREVIEW_BYTES, RowError, incident_of, row_of
+from sinks.rows import DEAD_LETTERS, INCIDENTS, PREVIEW_BYTES, RowError, alert_of, incident_of, row_of
 from streams.records.messages import MAX_MS
 from tests.sinks.make import T0, alert, dead_letter, incident
 
@@ -124,3 +124,10 @@ def test_a_row_the_sink_did_not_write_is_refused() -> None:
     plain = dict(zip(row.table.columns, row.values, strict=True)) | {"version": "seven"}
     with pytest.raises(msgspec.ValidationError, match="version"):
         incident_of(plain)
+
+
+def test_an_alert_survives_the_way_into_a_row_and_back() -> None:
+    """Nothing of an alert is lost in its row."""
+    original = alert(labels=(("a", "1"), ("b", "2")), resource=(("host", "x"),), value=1.5, resolved_at=T0)
+    row = row_of(original)
+    assert alert_of(dict(zip(row.table.columns, row.values, strict=True))) == original
