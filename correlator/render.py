@@ -19,6 +19,9 @@ HEADERS = (("content-type", CONTENT_TYPE),)
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
 
+_Placed = tuple[int, str, str, str, int, msgspec.Raw]
+"""a timeline entry encoded, behind what it is sorted by"""
+
 # The incident with what is long already encoded: the same fields in the same order.
 _Wire: Any = msgspec.defstruct(
     "_Wire",
@@ -44,33 +47,49 @@ class CloudEvent(msgspec.Struct, frozen=True):
 
 
 class Encoded:
-    """What of a group need not be encoded again: members that are the same objects, the timeline as it is."""
+    """What of a group need not be encoded again: members and timeline entries that are the same objects."""
 
-    __slots__ = ("members", "timeline", "timeline_of")
+    __slots__ = ("_entries", "_held", "_ordered", "members")
 
     def __init__(self) -> None:
-        self.members: list[tuple[Held, msgspec.Raw]] = []
-        self.timeline: list[msgspec.Raw] = []
-        self.timeline_of: tuple[Any, ...] = ()
+        self.members: list[msgspec.Raw] = []
+        self._held: list[Held] = []
+        self._entries: list[TimelineEntry] = []
+        self._ordered: list[_Placed] = []
 
-    def update(self, group: Group, changes: list[Change]) -> None:
-        """Encode what has changed since the last call."""
-        known = self.members
-        if len(known) > len(group.held):
+    def update(self, held: list[Held]) -> None:
+        """Encode the members that have changed since the last call."""
+        known = self._held
+        if len(known) > len(held):
             known.clear()
-        for index, held in enumerate(group.held):
-            if index == len(known):
-                known.append((held, msgspec.Raw(_encode(held.member()))))
-            elif known[index][0] is not held:
-                known[index] = (held, msgspec.Raw(_encode(held.member())))
-        entries = group.timeline
-        of = (len(entries), entries[-1] if entries else None, tuple(changes))
-        if of != self.timeline_of:
-            self.timeline_of = of
-            ordered = sorted(
-                [*entries, *map(_entry, changes)], key=lambda e: (e.at_ms, e.kind, e.ref, e.text)
-            )
-            self.timeline = [msgspec.Raw(_encode(entry)) for entry in ordered]
+            self.members.clear()
+        for index in [i for i, (a, b) in enumerate(zip(known, held, strict=False)) if a is not b]:
+            known[index] = held[index]
+            self.members[index] = msgspec.Raw(_encode(held[index].member()))
+        new = held[len(known) :]
+        known += new
+        self.members += [msgspec.Raw(_encode(one.member())) for one in new]
+
+    def timeline(self, entries: list[TimelineEntry], changes: list[Change]) -> list[msgspec.Raw]:
+        """The timeline in order; what is written down once stays as it is."""
+        known = self._entries
+        if len(known) > len(entries) or any(a is not b for a, b in zip(known, entries, strict=False)):
+            known.clear()
+            self._ordered.clear()
+        if len(known) < len(entries):
+            new = entries[len(known) :]
+            self._ordered += [_placed(entry, len(known) + n) for n, entry in enumerate(new)]
+            self._ordered.sort()  # mostly in order already
+            known += new
+        ordered = self._ordered
+        if changes:
+            first = len(entries)
+            ordered = sorted([*ordered, *(_placed(_entry(c), first + n) for n, c in enumerate(changes))])
+        return [placed[-1] for placed in ordered]
+
+
+def _placed(entry: TimelineEntry, number: int) -> _Placed:
+    return entry.at_ms, entry.kind, entry.ref, entry.text, number, msgspec.Raw(_encode(entry))
 
 
 def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> bytes:
@@ -79,7 +98,7 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> 
     `kind`: opened | updated | acknowledged | resolved | reopened | closed | merged.
     """
     changes = [c for c in map(book.get, sorted(group.changes)) if c is not None]
-    encoded.update(group, changes)
+    encoded.update(group.held)
     suspect = group.hints[0].service if group.hints else ""
     roles = {s: "suspected cause" if s == suspect else "affected" for s in sorted(group.spans)}
     if suspect:
@@ -108,9 +127,9 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> 
         reopened=group.reopened,
         services=tuple(ServiceRole(service, role) for service, role in roles.items()),
         alerts=[h.alert.id for h in group.held],
-        members=[raw for _, raw in encoded.members],
+        members=encoded.members,
         hints=group.hints,
-        timeline=encoded.timeline,
+        timeline=encoded.timeline(group.timeline, changes),
         changes=tuple(c.id for c in sorted(changes, key=lambda c: (c.ts, c.id))),
         merged_into=group.merged_into,
         merged_from=tuple(group.merged_from),
