@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import os
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -51,7 +52,7 @@ def ack(
       tocsin ack 3f9a --note "looking at the payment pods" --actor ann
     """
     settings = settings_from(config, kafka, clickhouse)
-    _act(settings, "acknowledge", incident, actor, note, timeout, as_json)
+    act(settings, "acknowledge", incident, actor, note, timeout, as_json)
 
 
 def resolve(
@@ -72,23 +73,39 @@ def resolve(
       tocsin resolve 3f9a --note "rolled back payment v42"
     """
     settings = settings_from(config, kafka, clickhouse)
-    _act(settings, "resolve", incident, actor, note, timeout, as_json)
+    act(settings, "resolve", incident, actor, note, timeout, as_json)
 
 
-def action_of(verb: str, incident: str, actor: str, note: str, ts_ms: int) -> Action:
+def action_of(
+    verb: str, incident: str, actor: str, note: str, ts_ms: int, targets: tuple[str, ...] = ()
+) -> Action:
     """The action, with an id that is a digest of what it says and when: sent twice, it counts once."""
-    id = digest_hex("action", incident, verb, actor, note, str(ts_ms))
-    return Action(id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note)
+    id = digest_hex("action", incident, verb, actor, note, str(ts_ms), *targets)
+    return Action(id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note, targets=targets)
 
 
-def _act(
-    settings: Settings, verb: str, incident: str, actor: str, note: str, timeout_s: float, as_json: bool
-) -> None:
-    id = incident.strip().lower()
-    if not _FULL_ID.match(id):  # a full id needs no ClickHouse
-        with reader_of(settings.clickhouse) as reader:
-            id = full_id(reader, id)
-    action = action_of(verb, id, actor or login(), note, wall_ms())
+def whole_ids(settings: Settings, ids: Sequence[str]) -> list[str]:
+    """Full incident ids of what was typed; full ones need no ClickHouse."""
+    typed = [id.strip().lower() for id in ids]
+    if all(_FULL_ID.match(id) for id in typed):
+        return typed
+    with reader_of(settings.clickhouse) as reader:
+        return [id if _FULL_ID.match(id) else full_id(reader, id) for id in typed]
+
+
+def act(
+    settings: Settings,
+    verb: str,
+    incident: str,
+    actor: str,
+    note: str,
+    timeout_s: float,
+    as_json: bool,
+    targets: tuple[str, ...] = (),
+) -> ActionResult:
+    """Send an action and wait for its answer. Raises `CliError` when it is refused or nobody answers."""
+    (id,) = whole_ids(settings, [incident])
+    action = action_of(verb, id, actor or login(), note, wall_ms(), targets)
     result = answer_to(settings, action.id, id, action, timeout_s)
     if as_json:
         print_json(result)
@@ -98,6 +115,9 @@ def _act(
         raise CliError(f"refused: {result.reason}", step, code=1)
     if not as_json:
         console.print("incident", id, "is", styled(result.state or "updated"), plain(f"by {action.actor}"))
+        if result.reason != "applied":
+            console.print(plain(result.reason))
+    return result
 
 
 def answer_to(

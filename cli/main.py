@@ -22,6 +22,9 @@ COMMANDS = {
     "report": "MTTD, MTTA, MTTR and noise reduction.",
     "ack": "Acknowledge an incident.",
     "resolve": "Resolve an incident.",
+    "merge": "Make several incidents one.",
+    "split": "Take alerts out of an incident into one of their own.",
+    "undo": "Undo a merge.",
     "silence": "Keep alerts one knows about from becoming incidents: add, list, expire, test.",
     "suppressions": "Alerts that were held back, by what, and what became of them.",
     "rules": "Try rules that hold alerts back on alerts of the past.",
@@ -37,7 +40,11 @@ COMMANDS = {
 }
 """command -> its line in the help; module and function carry the command's name"""
 
-MODULES = {"ack": "cli.actions", "resolve": "cli.actions", "config": "cli.configuration"}
+MODULES = {
+    **dict.fromkeys(("ack", "resolve"), "cli.actions"),
+    **dict.fromkeys(("merge", "split", "undo"), "cli.reshape"),
+    "config": "cli.configuration",
+}
 
 GROUPS = ("silence", "rules", "config", "dev")
 """commands with commands of their own"""

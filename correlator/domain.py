@@ -18,7 +18,7 @@ from correlator import render
 from correlator.engine import Engine, Version
 from correlator.external import KIND as EXTERNAL_KIND
 from correlator.external import External
-from correlator.inbox import FIRING, Inbox, ShardClock
+from correlator.inbox import Inbox, ShardClock
 from correlator.snapshot import Parts, dump, load
 from correlator.snapshot import telemetry as telemetry_of
 from correlator.suppress import Suppressor
@@ -75,7 +75,7 @@ class DomainCore:
         self._begin()
 
     def _begin(self) -> None:
-        self.engine = Engine(self._settings.correlate, self._declared)
+        self.engine = Engine(self._settings.correlate, self._declared, self._settings.detect.step_ms)
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
         self._tally = Tally()
@@ -128,22 +128,25 @@ class DomainCore:
     def _parts(self) -> Parts:
         return Parts(self.engine, self.clock, self.inbox, self.external, self.outside, self.suppressor)
 
-    def _record(self, record: Record, value: bytes, again: bool) -> list[Output]:
+    def _record(self, record: Record, value: bytes, again: bool) -> Sequence[Output]:
         try:
             message = _decoder.decode(value)
         except msgspec.DecodeError as error:
             return [self._dead(record, error)]
         if isinstance(message, Alert | Edges):
             if isinstance(message, Alert) and message.kind == EXTERNAL_KIND:
-                return []  # our own words, written here for the sinks
-            self.inbox.put(message, value, record.offset)
-            return self._advance(self.inbox.released_ms)
+                return ()  # our own words, written here for the sinks
+            inbox = self.inbox
+            inbox.put(message, value, record.offset)
+            at_ms = inbox.next_at()
+            # Held until a watermark passes it, unless too many are held already.
+            return () if at_ms is None or at_ms > inbox.released_ms else self._advance(inbox.released_ms)
         if isinstance(message, ExternalAlert):
             self.outside.hold(message, value, record.offset)
             self.external.time_ms = max(self.external.time_ms, message.seen_at)
             return self._advance(self.inbox.released_ms)
         if again:
-            return []
+            return ()
         if isinstance(message, OutsideTime):
             self.external.marked(message.at_ms)
             return self._advance(self.inbox.released_ms)
@@ -154,15 +157,15 @@ class DomainCore:
                 self.external.still_from = NO_WATERMARK
             return self._advance(self.clock.watermark)
         if isinstance(message, Change):
-            return [self._incident(v) for v in self.engine.change(message)]
+            return [self._incident(v) for v in self.engine.change(message, self.inbox.released_ms)]
         versions: list[Version] = []
         if isinstance(message, SilenceAction):
             answer = self.suppressor.action(message, self._now())
         else:
-            versions, answer = self.engine.action(message)
+            versions, answer = self.engine.action(message, self.inbox.released_ms)
         return [
             *(self._incident(v) for v in versions),
-            *self.way.take(self.suppressor.holding, self.suppressor.at_ms),
+            *self.way.take(self.suppressor.holding),
             Output(self._settings.topics.action_results, _encoder.encode(answer), message.id.encode()),
         ]
 
@@ -196,26 +199,45 @@ class DomainCore:
                 break
             at_ms, rank = min(due)
             if rank == 0:
-                key, fact = inbox.pop()
-                if isinstance(fact, Edges):
-                    engine.edges(fact)
-                elif isinstance(fact, Alert):
-                    apply = self.suppressor.firing if key.kind == FIRING else self.suppressor.renewed
-                    apply(fact, key.at_ms)
+                self._facts(min([watermark, *(at for at, r in due if r in (1, 3))]), out)
             elif rank == 1:
                 key, fact = self.outside.pop()
                 now_ms = max(key.at_ms, inbox.released_ms)
                 if isinstance(fact, ExternalAlert):
                     out += self._outside(self.external.hear(fact, now_ms), now_ms)
             elif rank == 2:
-                out += map(self._incident, engine.fire())
+                out += map(self._incident, engine.tick(at_ms))
             elif rank == 3:
                 out += self._outside([self.external.expire()], at_ms)
             else:
                 self.suppressor.fire()
-            out += self.way.take(self.suppressor.holding, at_ms)
+            out += self.way.take(self.suppressor.holding)
         inbox.released_ms = max(inbox.released_ms, watermark)
         return out
+
+    def _facts(self, until_ms: int, out: list[Output]) -> None:
+        """Apply held facts up to and including `until_ms`, with what else is due between them."""
+        engine, inbox, suppressor = self.engine, self.inbox, self.suppressor
+        idle = suppressor.idle
+        while (at_ms := inbox.next_at()) is not None and at_ms <= until_ms:
+            due = engine.next_due()
+            ends = None if idle else suppressor.next_due()
+            if due is not None and due < at_ms and (ends is None or due <= ends):
+                to_ms = at_ms - 1 if ends is None else min(at_ms - 1, ends)
+                out += map(self._incident, engine.tick(to_ms))
+            elif ends is not None and ends < at_ms:
+                suppressor.fire()
+            else:
+                key, fact = inbox.pop()
+                if not isinstance(fact, Alert):
+                    if isinstance(fact, Edges):
+                        engine.edges(fact)
+                elif idle:
+                    suppressor.at_ms = max(suppressor.at_ms, key.at_ms)
+                    out += map(self._incident, engine.observe(fact, key.at_ms))
+                else:
+                    suppressor.observe(fact, key.at_ms)
+            out += self.way.take(suppressor.holding)
 
     def _outside(self, alerts: Sequence[Alert], now_ms: int) -> list[Output]:
         """Versions of external alerts: to the sinks through our own topic, and into the groups."""
@@ -223,9 +245,8 @@ class DomainCore:
         for alert in alerts:
             value, key = _encoder.encode(alert), alert.fingerprint.encode()
             out.append(Output(self._settings.topics.alerts, value, key, self._partition))
-            apply = self.suppressor.firing if alert.version == 1 else self.suppressor.renewed
-            apply(alert, now_ms)
-            out += self.way.take(self.suppressor.holding, now_ms)
+            self.suppressor.observe(alert, now_ms)
+            out += self.way.take(self.suppressor.holding)
         return out
 
     def _now(self) -> int:
@@ -236,8 +257,8 @@ class DomainCore:
     def _incident(self, version: Version) -> Output:
         return Output(
             self._settings.topics.incidents,
-            render.cloud_event(version.incident, version.kind),
-            version.incident.id.encode(),
+            version.value,
+            version.id.encode(),
             headers=render.HEADERS,
         )
 

@@ -6,125 +6,67 @@ actions arrive whenever they stand in the log. Nothing here reads a clock or sca
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from config.settings import Correlate
-from correlator import lifecycle, membership, render
+from correlator import candidates, lifecycle, membership, opening
 from correlator.group import Group
-from correlator.grouping import (
-    MAX_HOPS,
-    MERGE_FADING,
-    MERGE_MARGIN,
-    TIME,
-    Verdict,
-    domain_labels,
-    evaluate,
-    fading,
-    label_weight,
-)
-from correlator.incident import Incident, Reason
-from correlator.index import Index, Timers
-from correlator.memory import ChangeBook, LabelCensus, Recent
-from correlator.opening import opening_reason, settle_ms
-from correlator.outlook import Outlook
-from correlator.topology import Topology
+from correlator.grouping import MERGE_FADING, MERGE_MARGIN, Weight, domain_labels, fading, reasons
+from correlator.incident import Reason
+from correlator.people import People
+from correlator.state import State
+from correlator.telling import Telling, Version
 from detectors.alert import Alert
 from streams.records.digest import digest_hex
 from streams.records.messages import Action, ActionResult, Change, Edges
 
-MOST_CANDIDATES = 64
-"""groups weighed for one alert"""
-MOST_REMEMBERED = 10_000
-"""actions, closed incidents and changes remembered"""
-MOST_LABEL_VALUES = 2_000
-LARGE = 50
-"""members from which on an incident's updates are published once every `FLUSH_MS` of event time"""
-FLUSH_MS = 1_000
-STEPS = ("settle", "calm", "idle", "age", "verify", "flush")
-"""timers of a group"""
+__all__ = ["Engine", "Version"]
 
-
-class Version(NamedTuple):
-    """An incident version to publish. `kind` is the last part of the CloudEvents type."""
-
-    incident: Incident
-    kind: str
+FIRST = (Reason("first", 0.0, "nothing open is close enough in time and place"),)
+AGAIN = (Reason("series", 1.0, "the series that had recovered"),)
 
 
 class Engine:
     """All groups of one alerts partition. Mutable; see `correlator.snapshot` for its memory."""
 
-    def __init__(self, settings: Correlate, declared: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, settings: Correlate, declared: Sequence[tuple[str, str]], step_ms: int = 1_000
+    ) -> None:
+        """`step_ms`: updates of an incident within one such step of event time are told together."""
         self.settings = settings
-        self.topology = Topology(declared, settings.edge_memory_ms)
-        self.groups: dict[str, Group] = {}
-        self.home: dict[str, str] = {}
-        """alert id -> group id"""
-        self.index = Index()
-        self.timers = Timers()
-        self.changes = ChangeBook(MOST_REMEMBERED)
-        self.outlook = Outlook(settings, self.topology, self.changes)
-        self.census = LabelCensus(MOST_LABEL_VALUES)
-        self.past: Recent[str] = Recent(MOST_REMEMBERED)
-        """`domain NUL series` -> the incident that closed with it last"""
-        self.merged: Recent[str] = Recent(MOST_REMEMBERED)
-        self.answers: Recent[ActionResult] = Recent(MOST_REMEMBERED)
-        self.counters: dict[str, int] = {
-            "repeated_alerts": 0,
-            "unknown_alerts": 0,
-            "unopened_groups": 0,
-            "evicted_groups": 0,
-        }
-        self.unopened: list[Group] = []
-        """forgotten without ever having been an incident, not yet told of"""
-        self._out: list[Version] = []
+        self.state = State(settings, declared)
+        self.groups = self.state.groups
+        self.home = self.state.home
+        self.counters = self.state.counters
+        self.unopened: list[tuple[Group, int]] = []
+        """forgotten without ever having been an incident, and when; not yet told of"""
+        self._telling = Telling(self.state, step_ms)
+        self._people = People(self.state, self._telling)
 
     # -- facts in event time ------------------------------------------------------------------
 
-    def edges(self, edges: Edges) -> list[Version]:
+    def edges(self, edges: Edges) -> None:
         """Calls one shard saw."""
-        self.topology.observe(edges.edges, edges.at_ms)
-        return []
+        self.state.topology.observe(edges.edges, edges.at_ms)
 
-    def firing(self, alert: Alert, now_ms: int, also: tuple[Reason, ...] = ()) -> list[Version]:
-        """A new alert. `also`: what else there is to say of why it is there."""
+    def observe(self, alert: Alert, now_ms: int) -> list[Version]:
+        """A version of an alert, at its place in event time: a new one, or news of a known one."""
+        group_id = self.home.get(alert.id)
+        if group_id is not None:
+            self._renew(self.groups[group_id], alert, now_ms)
+        elif alert.version > 1 or alert.resolved_at is not None:
+            self.counters["unknown_alerts"] += 1
+        else:
+            self._take_in(alert, now_ms)
+        return self._telling.take()
+
+    def release(self, alert: Alert, now_ms: int, why: Reason) -> list[Version]:
+        """An alert that was held back until now, in whatever version; `why` is told with its membership."""
         if alert.id in self.home:
             self.counters["repeated_alerts"] += 1
             return []
-        domain = self._domain(alert)
-        labels = domain_labels(alert)
-        self.census.observe(alert.service, labels)
-        verdicts = self._verdicts(alert, domain, labels)
-        if verdicts:
-            best, verdict = verdicts[0]
-            self._join(best, alert, (*verdict.reasons, *also), now_ms)
-            self._merge(best, alert, verdicts, now_ms)
-        elif (earlier := self._reopenable(alert, domain)) is not None:
-            lifecycle.apply(earlier, "reopen", alert.started_at)
-            membership.note(earlier, now_ms, "state", "reopened: the same series deviates again", alert.id)
-            earlier.facts += 1
-            reasons = (Reason("series", 1.0, "the series that had recovered"), *also)
-            self._join(earlier, alert, reasons, now_ms, "reopened")
-        else:
-            self._new(alert, domain, now_ms, also)
-        return self._take()
-
-    def renewed(self, alert: Alert, now_ms: int) -> list[Version]:
-        """A later version of an alert: resolved, or more severe."""
-        group = self.groups.get(self.home.get(alert.id, ""))
-        if group is None:
-            self.counters["unknown_alerts"] += 1
-            return []
-        if not membership.renew(group, alert, now_ms):
-            self.counters["repeated_alerts"] += 1
-            return []
-        if group.calm_since is not None and (group.live or group.opened_at is None):
-            self.timers.set(group.id, "calm", now_ms + self.settings.resolve_after_ms)
-        if not self._open_if_due(group, now_ms):
-            self._update(group, now_ms)
-        return self._take()
+        self._take_in(alert, now_ms, (why,))
+        return self._telling.take()
 
     def shows(self, alert_id: str) -> bool:
         """Whether the alert belongs to a group that is not over."""
@@ -138,213 +80,173 @@ class Engine:
             group.facts += 1
             group.updated_at = max(group.updated_at, now_ms)
             membership.note(group, now_ms, kind, text, alert_id)
-            self._update(group, now_ms)
-        return self._take()
+            self._telling.update(group, now_ms)
+        return self._telling.take()
+
+    def tick(self, now_ms: int) -> list[Version]:
+        """Run everything that is due up to and including `now_ms`, in order of time."""
+        timers = self.state.timers
+        while (due := timers.next_due()) is not None and due <= now_ms:
+            self._fire(*timers.pop())
+        return self._telling.take()
 
     def next_due(self) -> int | None:
         """Event time of the earliest timer."""
-        return self.timers.next_due()
+        return self.state.timers.next_due()
 
-    def fire(self) -> list[Version]:
-        """Run the earliest timer."""
-        now_ms, group_id, step = self.timers.pop()
+    # -- where they stand in the log ----------------------------------------------------------
+
+    def change(self, change: Change, now_ms: int) -> list[Version]:
+        """A change record, early or late: incidents whose window it touches are looked at again."""
+        state = self.state
+        if state.changes.add(change):
+            touched = state.index.by_reach.get(change.service)
+            for group in sorted(touched.values(), key=lambda g: g.id):
+                first, last = state.outlook.window(group)
+                if group.opened_at is not None and first <= change.ts <= last:
+                    group.changes.append(change.id)
+                    if not group.stale:
+                        self._telling.draw(group, refresh=False)
+                    self._telling.publish(group, "updated", now_ms)
+        return self._telling.take()
+
+    def action(self, action: Action, now_ms: int) -> tuple[list[Version], ActionResult]:
+        """What a person did; see `correlator.people`."""
+        answer = self._people.act(action, now_ms)
+        return self._telling.take(), answer
+
+    # -- taking alerts in ---------------------------------------------------------------------
+
+    def _take_in(self, alert: Alert, now_ms: int, also: tuple[Reason, ...] = ()) -> None:
+        """`also`: what else there is to say of why it is there."""
+        state = self.state
+        domain = candidates.domain_of(alert, self.settings.domain_label)
+        sight = candidates.see(state, alert, now_ms)
+        fitting = candidates.verdicts(state, sight, domain)
+        if fitting:
+            best, weight = fitting[0]
+            self._join(best, alert, (*reasons(sight, best, weight), *also), now_ms)
+            if len(fitting) > 1:
+                best = self._merge(best, alert, fitting, now_ms)
+            if not self._telling.open_if_due(best, now_ms):
+                self._telling.update(best, now_ms)
+        elif (earlier := candidates.reopenable(state, alert, domain)) is not None:
+            self._reopen(earlier, alert, (*AGAIN, *also), now_ms)
+        else:
+            self._begin(alert, domain, (*FIRST, *also), now_ms)
+
+    def _join(self, group: Group, alert: Alert, why: tuple[Reason, ...], now_ms: int) -> None:
+        state = self.state
+        new_service = alert.service not in group.spans
+        was_calm = group.calm_since is not None
+        if len(group.held) < self.settings.max_members:
+            state.index.enter_series(group, alert)
+            if not group.sealed:
+                state.index.enter(group, alert, domain_labels(alert))
+        if membership.join(group, alert, why, now_ms, self.settings.max_members):
+            self.home[alert.id] = group.id
+            if new_service:
+                for name in state.outlook.widen(group, alert.service):
+                    state.index.by_reach.add(name, group)
+            if was_calm:
+                state.timers.set(group.id, "calm", None)
+            if group.opened_at is None:
+                self._await_settling(group, alert, now_ms)
+        state.wake(group, now_ms)
+
+    def _begin(self, alert: Alert, domain: str, why: tuple[Reason, ...], now_ms: int) -> None:
+        state, settings = self.state, self.settings
+        while len(self.groups) >= settings.max_open:
+            self.counters["evicted_groups"] += 1
+            oldest = next(iter(self.groups.values()))
+            if oldest.opened_at is None:
+                self._drop(oldest, now_ms)
+            else:
+                self._close(oldest, now_ms, "evicted: too many incidents are open")
+        id = digest_hex("incident", domain, alert.id)
+        group = Group(id, domain, alert.started_at, alert.detected_at, now_ms, born_at=now_ms)
+        group.recurrence_of = candidates.precursor(state, alert, domain)
+        self.groups[group.id] = group
+        state.timers.set(group.id, "age", now_ms + settings.max_age_ms)
+        state.timers.set(group.id, "idle", now_ms + settings.idle_gap_ms)
+        self._join(group, alert, why, now_ms)
+        self._telling.open_if_due(group, now_ms)
+
+    def _reopen(self, group: Group, alert: Alert, why: tuple[Reason, ...], now_ms: int) -> None:
+        lifecycle.apply(group, "reopen", alert.started_at)
+        membership.note(group, now_ms, "state", "reopened: the same series deviates again", alert.id)
+        group.facts += 1
+        self._join(group, alert, why, now_ms)
+        group.stale = True
+        self._telling.publish(group, "reopened", now_ms)
+
+    def _merge(self, best: Group, alert: Alert, also: list[tuple[Group, Weight]], now_ms: int) -> Group:
+        """The alert fits several groups in full swing: they are one, unless people keep them apart."""
+        enough = self.settings.join_threshold + MERGE_MARGIN
+        fitting = [best]
+        size = len(best.held)
+        for group, weight in also:
+            if group is best or weight.score < enough or fading(group) >= MERGE_FADING:
+                continue
+            apart = any(group.id in g.apart or self.state.index.strangers(group.id, g.id) for g in fitting)
+            size += len(group.held)
+            if not apart and size <= self.settings.max_members:
+                fitting.append(group)
+            else:
+                size -= len(group.held)
+        if len(fitting) < 2:
+            return best
+        oldest = min(fitting, key=lambda g: (g.opened_at is None, g.anchor, g.id))
+        scores = {group.id: weight.score for group, weight in also}
+        for other in fitting:
+            if other is not oldest:
+                detail = f"alert {alert.id} of {alert.service} belongs to both"
+                self._people.combine(oldest, other, Reason("merge", scores[other.id], detail), now_ms)
+        self.state.wake(oldest, now_ms)
+        return oldest
+
+    def _renew(self, group: Group, alert: Alert, now_ms: int) -> None:
+        """A later version of a member: resolved, or more severe."""
+        if not membership.renew(group, alert, now_ms):
+            self.counters["repeated_alerts"] += 1
+            return
+        if group.calm_since is not None and (group.live or group.opened_at is None):
+            self.state.timers.set(group.id, "calm", now_ms + self.settings.resolve_after_ms)
+        if self._telling.open_if_due(group, now_ms):
+            return
+        if group.opened_at is None:
+            self._await_settling(group, alert, now_ms)
+        self._telling.update(group, now_ms)
+
+    def _await_settling(self, group: Group, alert: Alert, now_ms: int) -> None:
+        """An alert that keeps firing will open the group on its own."""
+        if alert.resolved_at is None and opening.is_grave(alert):
+            due = max(now_ms, alert.detected_at + opening.settle_ms(alert))
+            set_to = self.state.timers.at(group.id, "settle")
+            if set_to is None or due < set_to:
+                self.state.timers.set(group.id, "settle", due)
+
+    # -- steps in time ------------------------------------------------------------------------
+
+    def _fire(self, now_ms: int, group_id: str, step: str) -> None:
         group = self.groups[group_id]
-        if step == "settle":
-            self._open_if_due(group, now_ms)
+        if step == "flush":
+            self._telling.publish(group, "updated", now_ms)
+        elif step == "settle":
+            if not self._telling.open_if_due(group, now_ms, opening.settled(group, now_ms)):
+                self.state.timers.set(group.id, "settle", opening.next_settling(group))
         elif step == "idle":
-            self._seal(group)
-        elif step == "flush":
-            self.outlook.refresh(group)
-            self._publish(group, "updated")
+            self.state.idle(group, now_ms)
         elif step == "verify":
             self._close(group, now_ms, "stable since it was resolved")
         elif group.opened_at is None:
-            self._forget(group)
-            self.unopened.append(group)
-            self.counters["unopened_groups"] += 1
+            self._drop(group, now_ms)
         elif step == "calm":
             since = group.calm_since if group.calm_since is not None else now_ms
             self._resolve(group, since, now_ms, "all alerts have resolved and stayed so")
         else:
             left = len(group.active)
             self._resolve(group, now_ms, now_ms, f"longest life reached with {left} alerts still firing")
-        return self._take()
-
-    # -- where they stand in the log ----------------------------------------------------------
-
-    def change(self, change: Change) -> list[Version]:
-        """A change record, early or late: incidents whose window it touches are looked at again."""
-        if self.changes.add(change):
-            for group_id in sorted(self.index.by_reach.get(change.service)):
-                group = self.groups[group_id]
-                first, last = self.outlook.window(group)
-                if group.opened_at is not None and first <= change.ts <= last:
-                    group.changes.append(change.id)
-                    self.outlook.think(group)
-                    self._publish(group, "updated")
-        return self._take()
-
-    def action(self, action: Action) -> tuple[list[Version], ActionResult]:
-        """What a person did. The same id is answered the same way, and applied once."""
-        known = self.answers.get(action.id)
-        if known is not None:
-            return [], known
-        group = self.groups.get(action.incident)
-        if group is None or group.opened_at is None:
-            into = self.merged.get(action.incident)
-            reason = f"merged into {into}" if into else "no such incident, or it is closed"
-            result = ActionResult(action.id, action.incident, False, reason, "merged" if into else "")
-        else:
-            refusal = self._step(group, action)
-            reason = refusal.reason if refusal else "applied"
-            result = ActionResult(action.id, action.incident, refusal is None, reason, group.state)
-        self.answers.put(action.id, result)
-        return self._take(), result
-
-    def _step(self, group: Group, action: Action) -> lifecycle.Refusal | None:
-        if action.action not in lifecycle.HUMAN:
-            return lifecycle.Refusal(f"unknown action {action.action!r}; known: {', '.join(lifecycle.HUMAN)}")
-        refusal = lifecycle.apply(group, action.action, action.ts, action.actor or "somebody")
-        if refusal is not None:
-            return refusal
-        group.facts += 1
-        group.updated_at = max(group.updated_at, action.ts)
-        who = f" by {action.actor}" if action.actor else ""
-        text = f"{action.action}{who}" + (f": {action.note}" if action.note else "")
-        membership.note(group, action.ts, "action", text, action.id)
-        if action.action == "resolve":
-            self._rest(group)
-        elif action.action == "reopen":
-            self._wake(group, action.ts)
-        elif action.action == "close":
-            self._leave(group)
-        kinds = {
-            "acknowledge": "acknowledged",
-            "resolve": "resolved",
-            "reopen": "reopened",
-            "close": "closed",
-        }
-        self._publish(group, kinds.get(action.action, "updated"))
-        return None
-
-    # -- finding and filling groups -----------------------------------------------------------
-
-    def _domain(self, alert: Alert) -> str:
-        label = self.settings.domain_label
-        named = dict(alert.resource).get(label) or dict(alert.labels).get(label) if label else ""
-        return named or "default"
-
-    def _verdicts(self, alert: Alert, domain: str, labels: Sequence[str]) -> list[tuple[Group, Verdict]]:
-        """Groups that would take the alert, best evidence first."""
-        near = self.topology.within(alert.service, MAX_HOPS)
-        found = dict.fromkeys(self.index.by_series.get(f"{domain}\0{alert.fingerprint}"))
-        for service in near:
-            found.update(dict.fromkeys(self.index.by_service.get(f"{domain}\0{service}")))
-        rarity = {label: self.census.rarity(label) for label in labels}
-        for label in labels:
-            # A label too common to carry an alert over the threshold is no way to look for groups.
-            if label_weight(label, rarity) >= self.settings.join_threshold - TIME:
-                found.update(dict.fromkeys(self.index.by_label.get(f"{domain}\0{label}")))
-        groups = [self.groups[group_id] for group_id in found]
-        if len(groups) > MOST_CANDIDATES:
-            groups = heapq.nsmallest(MOST_CANDIDATES, groups, key=lambda g: (-g.last_joined_at, g.id))
-        verdicts = []
-        for group in groups:
-            if group.live and not (group.sealed and alert.fingerprint not in group.series):
-                verdict = evaluate(alert, group, near, rarity, self.settings)
-                if verdict.score >= self.settings.join_threshold:
-                    verdicts.append((group, verdict))
-        verdicts.sort(key=lambda pair: (-pair[1].score, pair[0].started_at, pair[0].id))
-        return verdicts
-
-    def _reopenable(self, alert: Alert, domain: str) -> Group | None:
-        """A resolved incident, not yet closed, that this alert's series belongs to by more than symptom."""
-        known = (self.groups[i] for i in self.index.by_series.get(f"{domain}\0{alert.fingerprint}"))
-        # A gateway's latency recurs with every cause: only the suspected cause's own series reopen.
-        fitting = [
-            g for g in known if g.state == "resolved" and (not g.hints or g.hints[0].service == alert.service)
-        ]
-        return max(fitting, key=lambda g: (g.resolved_at or 0, g.id), default=None)
-
-    def _new(self, alert: Alert, domain: str, now_ms: int, also: tuple[Reason, ...]) -> None:
-        while len(self.groups) >= self.settings.max_open:
-            self.counters["evicted_groups"] += 1
-            oldest = next(iter(self.groups.values()))
-            if oldest.opened_at is None:
-                self._forget(oldest)
-                self.unopened.append(oldest)
-            else:
-                self._close(oldest, now_ms, "evicted: too many incidents are open")
-        group = Group(
-            digest_hex("incident", domain, alert.id), domain, alert.started_at, alert.detected_at, now_ms
-        )
-        series = f"{domain}\0{alert.fingerprint}"
-        known = [self.groups[i] for i in self.index.by_series.get(series)]
-        resolved = max(
-            (g for g in known if g.resolved_at), key=lambda g: (g.resolved_at or 0, g.id), default=None
-        )
-        group.recurrence_of = resolved.id if resolved else self.past.get(series) or ""
-        self.groups[group.id] = group
-        self.timers.set(group.id, "settle", alert.detected_at + settle_ms(alert))
-        self.timers.set(group.id, "age", now_ms + self.settings.max_age_ms)
-        first = Reason("first", 0.0, "nothing open is close enough in time and place")
-        self._join(group, alert, (first, *also), now_ms)
-
-    def _join(
-        self, group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, kind: str = "updated"
-    ) -> None:
-        if membership.join(group, alert, reasons, now_ms, self.settings.max_members):
-            self.home[alert.id] = group.id
-            self.index.enter(group, alert)
-        for name in self.outlook.widen(group, alert.service):
-            self.index.by_reach.add(name, group.id)
-        self._wake(group, now_ms)
-        if not self._open_if_due(group, now_ms):
-            self._update(group, now_ms, kind)
-
-    def _merge(self, best: Group, alert: Alert, also: list[tuple[Group, Verdict]], now_ms: int) -> None:
-        """The alert fits several groups in full swing: they are one."""
-        enough = self.settings.join_threshold + MERGE_MARGIN
-        also = [(g, v) for g, v in also if g is best or (v.score >= enough and fading(g) < MERGE_FADING)]
-        if len(also) < 2:
-            return
-        oldest = min((g for g, _ in also), key=lambda g: (g.opened_at is None, g.anchor, g.id))
-        for other, verdict in also:
-            if other is oldest:
-                continue
-            why = Reason("merge", verdict.score, f"alert {alert.id} of {alert.service} belongs to both")
-            membership.absorb(oldest, other, why, now_ms, self.settings.max_members)
-            self._forget(other)
-            if other.opened_at is not None:
-                lifecycle.apply(other, "merge", now_ms)
-                other.facts += 1
-                other.updated_at = now_ms
-                other.merged_into = oldest.id
-                membership.note(other, now_ms, "merge", f"merged into {oldest.id}: {why.detail}", oldest.id)
-                self.merged.put(other.id, oldest.id)
-                self._publish(other, "merged")
-        for held in oldest.held:
-            self.home[held.alert.id] = oldest.id
-        self.index.add(oldest)
-        self._wake(oldest, now_ms)
-        if not self._open_if_due(oldest, now_ms):
-            self._update(oldest, now_ms)
-
-    # -- steps --------------------------------------------------------------------------------
-
-    def _open_if_due(self, group: Group, now_ms: int) -> bool:
-        if group.opened_at is not None:
-            return False
-        reason = opening_reason(group, now_ms)
-        if reason is None:
-            return False
-        group.opened_at = max(now_ms, group.detected_at)
-        group.updated_at = max(group.updated_at, now_ms)
-        membership.note(group, group.opened_at, "state", f"opened: {reason}")
-        self.timers.set(group.id, "settle", None)
-        self.outlook.refresh(group)
-        self._publish(group, "opened")
-        return True
 
     def _resolve(self, group: Group, at_ms: int, now_ms: int, why: str) -> None:
         if lifecycle.apply(group, "resolve", at_ms) is not None:
@@ -352,8 +254,8 @@ class Engine:
         group.facts += 1
         group.updated_at = max(group.updated_at, now_ms)
         membership.note(group, now_ms, "state", f"resolved: {why}")
-        self._rest(group)
-        self._publish(group, "resolved")
+        self.state.rest(group)
+        self._telling.publish(group, "resolved", now_ms)
 
     def _close(self, group: Group, now_ms: int, why: str) -> None:
         if group.state != "resolved":
@@ -362,57 +264,12 @@ class Engine:
         group.facts += 1
         group.updated_at = max(group.updated_at, now_ms)
         membership.note(group, now_ms, "state", f"closed: {why}")
-        self._leave(group)
-        self._publish(group, "closed")
+        self._telling.publish(group, "closed", now_ms)
+        self.state.leave(group)
 
-    def _wake(self, group: Group, now_ms: int) -> None:
-        """It takes members again; the idle gap counts from now."""
-        if group.sealed:
-            group.sealed = False
-            self.index.add(group)
-        self.timers.set(group.id, "verify", None)
-        if group.calm_since is None:
-            self.timers.set(group.id, "calm", None)
-        self.timers.set(group.id, "idle", now_ms + self.settings.idle_gap_ms)
-
-    def _rest(self, group: Group) -> None:
-        """Resolved: it waits for the end of verification and takes no members."""
-        self._seal(group)
-        self.timers.drop(group.id, ("calm", "idle", "age", "settle"))
-        self.timers.set(group.id, "verify", (group.resolved_at or 0) + self.settings.verify_ms)
-
-    def _seal(self, group: Group) -> None:
-        group.sealed = True
-        self.index.seal(group)
-
-    def _leave(self, group: Group) -> None:
-        for series in group.series:
-            self.past.put(f"{group.domain}\0{series}", group.id)
-        self._forget(group)
-
-    def _forget(self, group: Group) -> None:
-        self.index.remove(group)
-        self.timers.drop(group.id, STEPS)
-        del self.groups[group.id]
-        for held in group.held:
-            self.home.pop(held.alert.id, None)
-
-    # -- telling ------------------------------------------------------------------------------
-
-    def _update(self, group: Group, now_ms: int, kind: str = "updated") -> None:
-        """Publish what changed; for a large incident at the end of the second, with all that it brought."""
-        if group.opened_at is None:
-            return
-        if len(group.held) > LARGE and kind == "updated":
-            self.timers.set(group.id, "flush", -(-now_ms // FLUSH_MS) * FLUSH_MS)
-        else:
-            self.outlook.refresh(group)
-            self._publish(group, kind)
-
-    def _publish(self, group: Group, kind: str) -> None:
-        if group.opened_at is not None:
-            self._out.append(Version(render.incident(group, self.changes.get), kind))
-
-    def _take(self) -> list[Version]:
-        out, self._out = self._out, []
-        return out
+    def _drop(self, group: Group, now_ms: int) -> None:
+        """It never became an incident."""
+        self.counters["unopened_groups"] += 1
+        self.counters["unopened_alerts"] += len(group.held) + group.truncated
+        self.state.forget(group)
+        self.unopened.append((group, now_ms))

@@ -6,16 +6,20 @@ enough to bother people; before that it only waits and may vanish without a word
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from correlator.incident import Hint, Member, Reason, TimelineEntry
 from detectors.alert import SEVERITIES, Alert
 
+LIVE = frozenset(("open", "acknowledged", "mitigated", "reopened"))
+
 Call = tuple[str, str, float]
 """caller, callee, share of recent calls that failed"""
 
 
-class Held(msgspec.Struct):
+class Held(msgspec.Struct, gc=False):
     """An alert in a group and why it is there."""
 
     alert: Alert
@@ -41,13 +45,37 @@ class Held(msgspec.Struct):
         )
 
 
-class Span(msgspec.Struct):
+class Span(msgspec.Struct, gc=False):
     """Onsets of one service's alerts in a group."""
 
     first: int
     last: int
     coarse: int
     """longest detection delay of its alerts, ms: how exactly its onsets are known"""
+
+
+class Standing(NamedTuple):
+    """How far people had got with an incident."""
+
+    state: str
+    acknowledged_at: int | None
+    acknowledged_by: str
+    mitigated_at: int | None
+
+
+class Merge(msgspec.Struct):
+    """What it takes to undo a merge."""
+
+    other: Group
+    """as it was before, without its members; its facts count the merge"""
+    members: dict[str, int]
+    """ids of its alerts, in order of joining"""
+    before: Standing
+    """of the survivor"""
+    after: Standing
+    """undoing leaves alone what people did since"""
+    actor: str = ""
+    """empty: Tocsin itself"""
 
 
 class Group(msgspec.Struct):
@@ -81,7 +109,22 @@ class Group(msgspec.Struct):
     """by service"""
     labels: dict[str, int] = {}
     """failure-domain label `key=value` -> members that carry it"""
+    signals: dict[str, int] = {}
+    """`service NUL metric` without the statistic taken of it -> members"""
+    words: dict[int, int] = {}
+    """hashed words of its texts -> members; see `correlator.text`"""
+    worst: int = 0
+    """index of the highest severity of its alerts"""
+    grave: int = 0
+    """members of severity warning or worse"""
+    enough: str = ""
+    """why one of its alerts is enough to open it, if one is"""
+    last_onset: int = 0
+    coarse: int = 0
+    """longest detection delay of its alerts, ms"""
+    born_at: int = 0
     last_joined_at: int = 0
+    last_resolved: int = 0
     calm_since: int | None = None
     """newest resolve once no alert is firing"""
     reach: dict[str, int] = {}
@@ -95,8 +138,21 @@ class Group(msgspec.Struct):
     """idle for too long: only its own series still join"""
     merged_into: str = ""
     merged_from: list[str] = []
+    merges: list[Merge] = []
+    """those that can be undone, in order"""
+    apart: dict[str, int] = {}
+    """ids of groups that people keep apart from it: no alert merges them"""
     recurrence_of: str = ""
     truncated: int = 0
+    stale: bool = False
+    """it has changed since its hints were drawn"""
+    drawn: int = 0
+    """members when its hints were drawn last"""
+    title: str = ""
+    traits: int = 0
+    """of its alerts, see `correlator.titles`"""
+    told_at: int = 0
+    """time of the newest published version"""
 
     @property
     def version(self) -> int:
@@ -105,12 +161,17 @@ class Group(msgspec.Struct):
     @property
     def live(self) -> bool:
         """Takes new members."""
-        return self.state in ("open", "acknowledged", "mitigated", "reopened")
+        return self.state in LIVE
+
+    @property
+    def standing(self) -> Standing:
+        """How far people have got with it."""
+        return Standing(self.state, self.acknowledged_at, self.acknowledged_by, self.mitigated_at)
 
     @property
     def severity(self) -> str:
         """The highest of its alerts."""
-        return max((h.alert.severity for h in self.held), key=SEVERITIES.index)
+        return SEVERITIES[self.worst]
 
     @property
     def anchor(self) -> int:

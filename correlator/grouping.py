@@ -3,24 +3,35 @@
     score = relation + 0.35 * closeness - 0.30 * share of the group's alerts that have resolved
 
 `relation` is the strongest tie through one service of the group: the same service 0.45, one call
-away 0.40, two calls 0.25; plus shared failure-domain labels, each times how rare its value is; a
-series that was in the group before 0.60. `closeness` falls from 1 to 0 as the onset moves away from
-that service's onsets (or from where the series had recovered), over a quarter of the window and,
-where samples are sparse, three detection delays more. Time alone never suffices: without a relation
-there is no score at all. A group that is fading takes only what comes right away: the next trouble
-nearby is another one.
+away 0.40, two calls 0.25; plus, for another service, shared failure-domain labels, each times how rare
+its value is; a series that was in the group before 0.60. Where that does not suffice, similar wording
+(up to 0.20) and what was seen together in the past (up to 0.30) are looked at. `closeness` falls from 1 to
+0 as the onset moves away from that service's onsets (or from where the series had recovered), over a
+quarter of the window and, where samples are sparse, three detection delays more. Time alone never
+suffices: without a relation there is no score at all. A group that is fading takes only what comes right
+away: the next trouble nearby is another one.
+
+Applications that do not call each other never mix: two services of different parts of the dependency graph
+share no incident, whatever labels and words they share, unless people have said that they belong together.
+
+Weighing is numbers only; the reasons are put into words for the group that is chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from config.settings import Correlate
 from correlator.group import Group, Span
 from correlator.incident import Reason
+from correlator.text import Frequencies, words_of
+from correlator.together import Partner
+from correlator.topology import Near
 from detectors.alert import Alert
 
+Pairs = tuple[tuple[str, str], ...]
 SAME_SERVICE = 0.45
 HOPS = {1: 0.40, 2: 0.25}
 """calls between the services -> weight"""
@@ -28,6 +39,8 @@ MAX_HOPS = 2
 TIME = 0.35
 FADING = -0.30
 SAME_SERIES = 0.60
+TEXT = 0.20
+TOGETHER = 0.30
 MERGE_MARGIN = 0.10
 """what an alert must score above the joining threshold for two groups to be one"""
 MERGE_FADING = 0.5
@@ -46,70 +59,44 @@ LABEL_WEIGHTS = {
 """failure-domain label -> weight of sharing a rare value of it"""
 
 
-class Verdict(NamedTuple):
-    """Whether an alert joins, and why. `reasons` sum to `score`."""
-
-    score: float
-    reasons: tuple[Reason, ...]
-
-
-NO = Verdict(0.0, ())
-
-
 def domain_labels(alert: Alert) -> tuple[str, ...]:
     """Failure-domain labels it carries as `key=value`, sorted."""
-    pairs = {*alert.labels, *alert.resource}
-    return tuple(sorted(f"{k}={v}" for k, v in pairs if k in LABEL_WEIGHTS and v))
+    return _domain_labels(alert.labels, alert.resource)
 
 
-def label_weight(label: str, rarity: Mapping[str, float]) -> float:
-    """What sharing `key=value` weighs."""
-    return LABEL_WEIGHTS[label.partition("=")[0]] * rarity.get(label, 0.0)
+@lru_cache(maxsize=20_000)
+def _domain_labels(labels: Pairs, resource: Pairs) -> tuple[str, ...]:
+    return tuple(sorted({f"{k}={v}" for k, v in (*labels, *resource) if k in LABEL_WEIGHTS and v}))
 
 
-def gap_ms(started_at: int, span: Span) -> int:
-    """Distance of an onset from the onsets of a service."""
-    return max(0, span.first - started_at, started_at - span.last)
+class Sight(NamedTuple):
+    """An alert and what is known around it, gathered once."""
+
+    alert: Alert
+    near: Near
+    part: str | None
+    """of the dependency graph, see `Topology.part`"""
+    labels: tuple[tuple[str, float], ...]
+    """failure-domain label -> what sharing it weighs, 0 left out"""
+    partners: Sequence[Partner]
+    """signals usually seen together with this one"""
+    frequencies: Frequencies
 
 
-def evaluate(
-    alert: Alert,
-    group: Group,
-    near: Mapping[str, int],
-    rarity: Mapping[str, float],
-    settings: Correlate,
-) -> Verdict:
-    """Weigh `alert` against an unresolved `group`.
+class Weight(NamedTuple):
+    """What an alert and a group have in common, in numbers. `score` decides."""
 
-    `near`: services within `MAX_HOPS` calls of the alert's -> calls between.
-    `rarity`: the alert's failure-domain labels -> share of services that do not carry the value.
-    """
-    if alert.fingerprint in group.series:
-        known = group.held[group.series[alert.fingerprint]].alert
-        same = [Reason("series", SAME_SERIES, "this series was in it before")]
-        gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
-        return _weigh(alert, group, same, gap, known.detected_at - known.started_at, "its recovery", settings)
-    labels = _labels(alert, group, rarity)
-    best = NO
-    for service in sorted(near.keys() & group.spans.keys()):
-        tie = _tie(alert.service, service, near)
-        reasons = [] if tie is None else [tie, *(labels if service != alert.service else ())]
-        if reasons:
-            verdict = _near(alert, group, reasons, group.spans[service], service, settings)
-            best = max(best, verdict, key=lambda v: v.score)
-    if labels:
-        last = max(span.last for span in group.spans.values())
-        coarse = max(span.coarse for span in group.spans.values())
-        verdict = _near(alert, group, labels, Span(group.started_at, last, coarse), "the incident", settings)
-        best = max(best, verdict, key=lambda v: v.score)
-    return best
-
-
-def _near(
-    alert: Alert, group: Group, ties: list[Reason], span: Span, of: str, settings: Correlate
-) -> Verdict:
-    gap = gap_ms(alert.started_at, span)
-    return _weigh(alert, group, ties, gap, span.coarse, f"those of {of}", settings)
+    score: float
+    tie: str
+    """series | service | topology | labels | loose"""
+    service: str
+    """of the group, through which they are tied; empty: the group as a whole"""
+    hops: int
+    relation: float
+    closeness: float
+    gap: int
+    text: float = 0.0
+    together: float = 0.0
 
 
 def fading(group: Group) -> float:
@@ -117,37 +104,170 @@ def fading(group: Group) -> float:
     return 1.0 - len(group.active) / len(group.held)
 
 
-def _weigh(
-    alert: Alert, group: Group, ties: list[Reason], gap: int, coarse: int, what: str, settings: Correlate
-) -> Verdict:
+def gap_ms(started_at: int, span: Span) -> int:
+    """Distance of an onset from the onsets of a service."""
+    return max(0, span.first - started_at, started_at - span.last)
+
+
+def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False) -> Weight | None:
+    """Weigh an alert against a group that takes members; None: it does not belong there.
+
+    `foreign`: the group belongs to another part of the dependency graph: only people tie them.
+    """
+    alert = sight.alert
+    gone = fading(group)
+    least = settings.join_threshold - FADING * gone
+    if foreign:
+        found = _loose(sight, group, settings, taught_only=True)
+        return found and _faded(found, gone, least)
+    index = group.series.get(alert.fingerprint)
+    if index is not None:
+        known = group.held[index].alert
+        gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
+        close = _closeness(alert, gap, known.detected_at - known.started_at, settings)
+        if close is None:
+            return None
+        found = Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
+        return _faded(found, gone, least)
+    best = _tied(sight, group, settings)
+    if sight.labels and (best is None or best.service != alert.service):
+        shared = sum(weight for label, weight in sight.labels if label in group.labels)
+        if shared > 0.0:
+            best = _labelled(sight, group, best, shared, settings)
+    if best is not None and best.score >= least:
+        return _faded(best, gone, least)
+    loose = _loose(sight, group, settings, best=best)
+    return loose and _faded(loose, gone, least)
+
+
+def _faded(found: Weight, gone: float, least: float) -> Weight | None:
+    if found.score < least:
+        return None
+    return found if gone <= 0.0 else found._replace(score=found.score + FADING * gone)
+
+
+def _closeness(alert: Alert, gap: int, coarse: int, settings: Correlate) -> float | None:
+    """1 at the same time, 0 far off, None: out of the window."""
+    if gap <= 0:
+        return 1.0
     coarse = max(coarse, alert.detected_at - alert.started_at)
     furthest = max(settings.window_ms, 3 * coarse)
     if gap > furthest:
-        return NO
+        return None
     reach = max(1.0, min(settings.window_ms / 4 + 3 * coarse, furthest))
-    closeness = max(0.0, 1.0 - gap / reach)
-    reasons = [*ties, Reason("time", round(TIME * closeness, 4), f"onset {gap / 1000:.0f} s from {what}")]
+    return max(0.0, 1.0 - gap / reach)
+
+
+def _tied(sight: Sight, group: Group, settings: Correlate) -> Weight | None:
+    """The strongest tie through one service; services that cannot beat the best are not looked at."""
+    alert, spans = sight.alert, group.spans
+    best: Weight | None = None
+    own = spans.get(alert.service)
+    if own is not None:
+        gap = gap_ms(alert.started_at, own)
+        close = _closeness(alert, gap, own.coarse, settings)
+        if close is not None:
+            score = SAME_SERVICE + TIME * close
+            best = Weight(score, "service", alert.service, 0, SAME_SERVICE, close, gap)
+    for hops, names in ((1, sight.near.one), (2, sight.near.two)):
+        base = HOPS[hops]
+        if best is not None and best.score >= base + TIME:
+            break
+        for name in sorted(names & spans.keys()):
+            span = spans[name]
+            gap = gap_ms(alert.started_at, span)
+            close = _closeness(alert, gap, span.coarse, settings)
+            if close is not None and (best is None or base + TIME * close > best.score):
+                best = Weight(base + TIME * close, "topology", name, hops, base, close, gap)
+                if close >= 1.0:
+                    break
+    return best
+
+
+def _labelled(
+    sight: Sight, group: Group, best: Weight | None, shared: float, settings: Correlate
+) -> Weight | None:
+    """Shared labels add to the tie, or tie the alert to the group as a whole."""
+    if best is not None:
+        best = best._replace(score=best.score + shared, relation=best.relation + shared)
+        if best.closeness >= 1.0:
+            return best
+    gap = _gap_to(sight.alert, group)
+    close = _closeness(sight.alert, gap, group.coarse, settings)
+    if close is None or (best is not None and best.score >= shared + TIME * close):
+        return best
+    return Weight(shared + TIME * close, "labels", "", 0, shared, close, gap)
+
+
+def _gap_to(alert: Alert, group: Group) -> int:
+    return max(0, group.started_at - alert.started_at, alert.started_at - group.last_onset)
+
+
+def _loose(
+    sight: Sight, group: Group, settings: Correlate, best: Weight | None = None, taught_only: bool = False
+) -> Weight | None:
+    """With similar wording and with what was seen together before."""
+    together = max(
+        (p.strength for p in sight.partners if p.signal in group.signals and (p.taught or not taught_only)),
+        default=0.0,
+    )
+    text = 0.0
+    if group.words and not (taught_only and not together):
+        text = sight.frequencies.likeness(words_of(sight.alert), group.words)
+    if not text and not together:
+        return None
+    if best is None:
+        gap = _gap_to(sight.alert, group)
+        close = _closeness(sight.alert, gap, group.coarse, settings)
+        if close is None:
+            return None
+        best = Weight(TIME * close, "loose", "", 0, 0.0, close, gap)
+    text, together = round(TEXT * text, 4), round(TOGETHER * together, 4)
+    return best._replace(score=best.score + text + together, text=text, together=together)
+
+
+def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
+    """Why, in words. Their weights sum to the score, roundings aside. Called before the alert is in."""
+    alert = sight.alert
+    said: list[Reason] = []
+    of = f"those of {found.service}" if found.service else "those of the incident"
+    if found.tie == "series":
+        said.append(Reason("series", SAME_SERIES, "this series was in it before"))
+        of = "its recovery"
+    elif found.tie == "service":
+        said.append(Reason("service", SAME_SERVICE, f"same service {alert.service}"))
+    elif found.tie == "topology":
+        calls = "one call" if found.hops == 1 else f"{found.hops} calls"
+        far = f"{alert.service} is {calls} away from {found.service}"
+        said.append(Reason("topology", HOPS[found.hops], far))
+    if found.tie in ("topology", "labels"):
+        said += [
+            Reason("labels", round(weight, 4), f"shares {label}")
+            for label, weight in sight.labels
+            if label in group.labels
+        ]
+    if found.text:
+        said.append(Reason("text", found.text, "worded alike, in words that are rare here"))
+    if found.together:
+        said.append(Reason("together", found.together, _companions(sight, group)))
+    said.append(Reason("time", round(TIME * found.closeness, 4), f"onset {found.gap / 1000:.0f} s from {of}"))
     gone = fading(group)
     if gone > 0.0:
         text = f"{len(group.held) - len(group.active)} of its {len(group.held)} alerts had resolved"
-        reasons.append(Reason("fading", round(FADING * gone, 4), text))
-    return Verdict(sum(r.weight for r in reasons), tuple(reasons))
+        said.append(Reason("fading", round(FADING * gone, 4), text))
+    return tuple(said)
 
 
-def _tie(service: str, other: str, near: Mapping[str, int]) -> Reason | None:
-    if service == other:
-        return Reason("service", SAME_SERVICE, f"same service {service}")
-    hops = near.get(other)
-    if hops is None or hops not in HOPS:
-        return None
-    calls = "one call" if hops == 1 else f"{hops} calls"
-    return Reason("topology", HOPS[hops], f"{service} is {calls} away from {other}")
+def _companions(sight: Sight, group: Group) -> str:
+    best = next(p for p in sight.partners if p.signal in group.signals)
+    service, _, metric = best.signal.partition("\0")
+    who = "people put it together with" if best.taught else "it came with"
+    return f"{who} {metric} of {service} before"
 
 
-def _labels(alert: Alert, group: Group, rarity: Mapping[str, float]) -> list[Reason]:
-    found = []
-    for label in domain_labels(alert):
-        weight = label_weight(label, rarity)
-        if label in group.labels and weight > 0.0:
-            found.append(Reason("labels", round(weight, 4), f"shares {label}"))
-    return found
+@lru_cache(maxsize=20_000)
+def label_weights(labels: tuple[str, ...], rarities: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
+    """What sharing each `key=value` weighs, where it weighs anything."""
+    weights = (LABEL_WEIGHTS[label.partition("=")[0]] for label in labels)
+    found = zip(labels, weights, rarities, strict=True)
+    return tuple((label, weight * rarity) for label, weight, rarity in found if weight * rarity > 0.0)

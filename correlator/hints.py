@@ -10,8 +10,10 @@ when the evidence is thin, most of it goes to "unknown".
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -54,11 +56,8 @@ class _Suspect(msgspec.Struct):
     cause: str = ""
     kept: float = 0.0
     """the part of the score no callee can explain: its own resources, its silence"""
-
-    @property
-    def coarse(self) -> int:
-        """Longest detection delay of its signals, ms: how exactly its onset is known."""
-        return max((s.alert.detected_at - s.alert.started_at for s in self.signals), default=0)
+    coarse: int = 0
+    """longest detection delay of its signals, ms: how exactly its onset is known"""
 
     @property
     def score(self) -> float:
@@ -99,6 +98,7 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     return _hints(ordered, scores)
 
 
+@lru_cache(maxsize=10_000)
 def clock(at_ms: int) -> str:
     """`14:02:10` in UTC, for evidence texts."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S")
@@ -146,8 +146,12 @@ def _signals(suspect: _Suspect, first: Alert | None) -> None:
     """The strongest signal of each role; `first` is the earliest alert that is not from a log."""
     weights = {OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
     kinds = {LOG: "log", POINTING: "path", ABSENT: "absent"}
+    suspect.coarse = max((s.alert.detected_at - s.alert.started_at for s in suspect.signals), default=0)
+    by_role: dict[str, list[Signal]] = {}
+    for signal in suspect.signals:
+        by_role.setdefault(signal.role, []).append(signal)
     for role, weight in weights.items():
-        of_role = [s for s in suspect.signals if s.role == role]
+        of_role = by_role.get(role)
         if not of_role:
             continue
         best = max(of_role, key=lambda s: (s.force, -s.alert.started_at, s.alert.id))
@@ -182,15 +186,18 @@ def _beside(log: Alert, first: Alert) -> str:
 def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> None:
     if len(onsets) < 2:
         return
-    first, last = min(onsets.values()), max(onsets.values())
+    ordered = sorted((at, service) for service, at in onsets.items())
+    times = [at for at, _ in ordered]
+    first, last = times[0], times[-1]
     for suspect in suspects:
         at = onsets.get(suspect.service)
         if at is None or last == first:
             continue
         weight = ONSET * (1 - (at - first) / (last - first))
         if weight > 0:
-            later = sorted((t, s) for s, t in onsets.items() if t > at)
-            text = f"began {clock(at)}, before " + ", ".join(f"{s} ({clock(t)})" for t, s in later[:3])
+            later = bisect_right(times, at)
+            named = ", ".join(f"{s} ({clock(t)})" for t, s in ordered[later : later + 3])
+            text = f"began {clock(at)}, before {named}"
             suspect.evidence.append(Evidence("onset", text, round(weight, 4), at))
 
 

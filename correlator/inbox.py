@@ -80,14 +80,17 @@ class Inbox:
 
     def put(self, fact: Fact, raw: bytes, offset: int) -> None:
         """Hold a fact. One at or before what was released is a repetition (watermarks follow facts)."""
-        if key_of(fact, raw).at_ms <= self.released_ms:
+        key = key_of(fact, raw)
+        if key.at_ms <= self.released_ms:
             self.repeated += 1
             return
-        self.hold(fact, raw, offset)
+        self._hold(key, fact, offset)
 
     def hold(self, fact: Fact, raw: bytes, offset: int) -> None:
         """Hold a fact however late it is; the same one only once."""
-        key = key_of(fact, raw)
+        self._hold(key_of(fact, raw), fact, offset)
+
+    def _hold(self, key: Key, fact: Fact, offset: int) -> None:
         if key in self._offsets:
             self.repeated += 1
             return

@@ -8,11 +8,12 @@ STATES = ("open", "acknowledged", "mitigated", "resolved", "closed", "reopened",
 CATEGORIES = ("service disruption", "performance degradation", "security incident", "operational issue")
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """One named piece of evidence for a membership, and what it weighed."""
 
     name: str
-    """first | time | topology | labels | series | service | fading | merge | released"""
+    """first | series | service | topology | labels | text | together | time | fading | merge | split |
+    released"""
     weight: float
     detail: str
 
@@ -34,7 +35,7 @@ class Member(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...]
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One checkable fact behind a hint."""
 
     kind: str
@@ -64,7 +65,7 @@ class ServiceRole(msgspec.Struct, frozen=True):
     """suspected cause | affected"""
 
 
-class TimelineEntry(msgspec.Struct, frozen=True):
+class TimelineEntry(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     kind: str
     """alert | resolved | change | action | merge | state | flap"""

@@ -1,70 +1,132 @@
-"""Where to look for the group an alert may belong to: by service, by label, by series; and timers."""
+"""Where to look for the group an alert may belong to: near it, and by what it shares; and timers."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from correlator.group import Group
-from correlator.grouping import domain_labels
+from correlator.opening import signal as signal_of
+from correlator.text import MOST_GROUP_WORDS, words_of
+from correlator.topology import Topology
 from detectors.alert import Alert
 
 
 class Multimap:
-    """key -> group ids in order of arrival; empty keys vanish."""
+    """key -> groups in order of arrival; empty keys vanish."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, dict[str, None]] = {}
+        self._groups: dict[str, dict[str, Group]] = {}
 
-    def add(self, key: str, group_id: str) -> None:
-        self._ids.setdefault(key, {})[group_id] = None
+    def add(self, key: str, group: Group) -> None:
+        self._groups.setdefault(key, {})[group.id] = group
 
     def discard(self, key: str, group_id: str) -> None:
-        ids = self._ids.get(key)
-        if ids is not None:
-            ids.pop(group_id, None)
-            if not ids:
-                del self._ids[key]
+        groups = self._groups.get(key)
+        if groups is not None:
+            groups.pop(group_id, None)
+            if not groups:
+                del self._groups[key]
 
-    def get(self, key: str) -> Iterable[str]:
-        return self._ids.get(key, {})
+    def get(self, key: str) -> Mapping[str, Group]:
+        return self._groups.get(key, NOTHING)
+
+
+NOTHING: Mapping[str, Group] = {}
 
 
 class Index:
-    """Lookups over the groups that are kept. Keys of alerts carry the domain: domains never mix."""
+    """Lookups over the groups that are kept. Keys of alerts carry the domain: domains never mix.
 
-    def __init__(self) -> None:
-        self.by_service = Multimap()
+    A group is entered under every service within two calls of one of its own, so that finding the
+    groups around an alert is one lookup however large its neighbourhood. These entries hold for one
+    generation of the graph and are made anew after it has changed.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._generation = topology.generation
+        self._near = Multimap()
+        self._near_keys: dict[str, dict[str, None]] = {}
+        """group id -> keys it is entered under: what takes members"""
+        self.parts: dict[str, dict[str, None]] = {}
+        """group id -> parts of the dependency graph its services are in"""
         self.by_label = Multimap()
+        self.by_word = Multimap()
+        self.by_signal = Multimap()
         self.by_series = Multimap()
         """resolved groups too, for reopening"""
         self.by_reach = Multimap()
-        """opened groups by services whose changes matter to them"""
+        """by services whose changes matter to them"""
+
+    def near(self, domain: str, service: str) -> Mapping[str, Group]:
+        """Groups that hold a service within two calls."""
+        return self._near.get(_key(domain, service))
+
+    def follow(self, groups: Mapping[str, Group]) -> None:
+        """Enter the groups anew if the graph has changed."""
+        if self._generation != self._topology.generation:
+            self._generation = self._topology.generation
+            known, self._near, self._near_keys = self._near_keys, Multimap(), {}
+            self.parts = {}
+            for group_id in known:
+                self._near_keys[group_id] = {}
+                for service in groups[group_id].spans:
+                    self._surround(groups[group_id], service)
 
     def add(self, group: Group) -> None:
-        """Everything of a group. Idempotent."""
+        """Everything of a group that takes members. Idempotent."""
+        self.know(group)
+        self._near_keys.setdefault(group.id, {})
         for service in group.spans:
-            self.by_service.add(_key(group.domain, service), group.id)
+            self._surround(group, service)
         for label in group.labels:
-            self.by_label.add(_key(group.domain, label), group.id)
-        for series in group.series:
-            self.by_series.add(_key(group.domain, series), group.id)
-        for service in group.reach:
-            self.by_reach.add(service, group.id)
+            self.by_label.add(_key(group.domain, label), group)
+        for word in group.words:
+            self.by_word.add(_key(group.domain, str(word)), group)
+        for signal in group.signals:
+            self.by_signal.add(_key(group.domain, signal), group)
 
-    def enter(self, group: Group, alert: Alert) -> None:
-        """A group's newest member."""
-        self.by_service.add(_key(group.domain, alert.service), group.id)
-        self.by_series.add(_key(group.domain, alert.fingerprint), group.id)
-        for label in domain_labels(alert):
-            self.by_label.add(_key(group.domain, label), group.id)
+    def know(self, group: Group) -> None:
+        """What finds a group that is resolved, too."""
+        for series in group.series:
+            self.by_series.add(_key(group.domain, series), group)
+        for service in group.reach:
+            self.by_reach.add(service, group)
+
+    def enter(self, group: Group, alert: Alert, labels: Iterable[str]) -> None:
+        """A group is about to get a member: whatever is new with it."""
+        domain = group.domain
+        if alert.service not in group.spans:
+            self._near_keys.setdefault(group.id, {})
+            self._surround(group, alert.service)
+        for label in labels:
+            if label not in group.labels:
+                self.by_label.add(_key(domain, label), group)
+        full = len(group.words) >= MOST_GROUP_WORDS
+        for word in words_of(alert):
+            if not full and word not in group.words:
+                self.by_word.add(_key(domain, str(word)), group)
+        signal = signal_of(alert)
+        if signal not in group.signals:
+            self.by_signal.add(_key(domain, signal), group)
+
+    def enter_series(self, group: Group, alert: Alert) -> None:
+        """The same for what finds a resolved group, too."""
+        if alert.fingerprint not in group.series:
+            self.by_series.add(_key(group.domain, alert.fingerprint), group)
 
     def seal(self, group: Group) -> None:
         """No new members by evidence; its series can still reopen it."""
-        for service in group.spans:
-            self.by_service.discard(_key(group.domain, service), group.id)
+        for key in self._near_keys.pop(group.id, {}):
+            self._near.discard(key, group.id)
+        self.parts.pop(group.id, None)
         for label in group.labels:
             self.by_label.discard(_key(group.domain, label), group.id)
+        for word in group.words:
+            self.by_word.discard(_key(group.domain, str(word)), group.id)
+        for signal in group.signals:
+            self.by_signal.discard(_key(group.domain, signal), group.id)
 
     def remove(self, group: Group) -> None:
         self.seal(group)
@@ -72,6 +134,21 @@ class Index:
             self.by_series.discard(_key(group.domain, series), group.id)
         for service in group.reach:
             self.by_reach.discard(service, group.id)
+
+    def strangers(self, one: str, other: str) -> bool:
+        """Whether two groups belong to different parts of the graph."""
+        mine, others = self.parts.get(one, {}), self.parts.get(other, {})
+        return bool(mine) and bool(others) and mine.keys() != others.keys()
+
+    def _surround(self, group: Group, service: str) -> None:
+        keys = self._near_keys[group.id]
+        for name in self._topology.near(service).all:
+            key = _key(group.domain, name)
+            keys[key] = None
+            self._near.add(key, group)
+        part = self._topology.part(service)
+        if part is not None:
+            self.parts.setdefault(group.id, {})[part] = None
 
 
 def _key(domain: str, word: str) -> str:
@@ -97,6 +174,10 @@ class Timers:
     def drop(self, group_id: str, steps: Iterable[str]) -> None:
         for step in steps:
             self._due.pop((group_id, step), None)
+
+    def at(self, group_id: str, step: str) -> int | None:
+        """When the timer of a group's step is due."""
+        return self._due.get((group_id, step))
 
     def next_due(self) -> int | None:
         """Time of the earliest timer."""

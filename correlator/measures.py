@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ _PEER_KEYS = (
     "destination",
     "instance",
 )
+_PEERS = frozenset(_PEER_KEYS)
 _STATS = ("average", "mean", "avg", "", "p90", "p95", "p50", "p99")
 """preferred statistic of a latency, best first: times traffic it gives the time really spent"""
 _STAT = re.compile(r"(average|mean|avg|p\d\d)", re.I)
@@ -89,16 +91,25 @@ class Deviation(NamedTuple):
 
 def meaning(service: str, metric: str, labels: Mapping[str, str], known: Collection[str]) -> Meaning:
     """Read a series; `known` are the services there are."""
-    kind = next((name for name, pattern in _KINDS if pattern.search(metric)), OTHER)
+    kind, client, shared = _name(metric)
     if kind in (TRAFFIC, OTHER) and any(_failed(key, value) for key, value in labels.items()):
         kind = FAILURE
     callee = _callee(service, labels, known)
-    found = _STAT.findall(f"{metric} {labels.get('stat', '')}")
+    return Meaning(kind, client or callee is not None, callee, _stat(metric, labels.get("stat", "")), shared)
+
+
+@lru_cache(maxsize=10_000)
+def _name(metric: str) -> tuple[str, bool, bool]:
+    """What the name says: kind, seen from the calling side, of the machine."""
+    kind = next((name for name, pattern in _KINDS if pattern.search(metric)), OTHER)
+    return kind, bool(_CLIENT.search(metric)), bool(_SHARED.search(metric))
+
+
+@lru_cache(maxsize=10_000)
+def _stat(metric: str, stat: str) -> int:
+    found = _STAT.findall(f"{metric} {stat}")
     word = found[-1].lower() if found else ""
-    stat = _STATS.index(word) if word in _STATS else len(_STATS)
-    return Meaning(
-        kind, bool(_CLIENT.search(metric)) or callee is not None, callee, stat, bool(_SHARED.search(metric))
-    )
+    return _STATS.index(word) if word in _STATS else len(_STATS)
 
 
 def _failed(key: str, value: str) -> bool:
@@ -111,8 +122,12 @@ def _failed(key: str, value: str) -> bool:
 
 
 def _callee(service: str, labels: Mapping[str, str], known: Collection[str]) -> str | None:
+    if _PEERS.isdisjoint(labels):
+        return None
     for key in _PEER_KEYS:
         value = labels.get(key, "")
+        if not value:
+            continue
         # A host name or address with a port names its service by the first part.
         for name in dict.fromkeys((value, value.partition(":")[0], value.partition(".")[0])):
             if name in known and name != service:

@@ -1,13 +1,17 @@
-"""What joining, resolving and merging do to a group. Plain changes of state, no decisions."""
+"""What joining and resolving do to a group. Plain changes of state, no decisions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from correlator import opening, titles
 from correlator.external import KIND as EXTERNAL
 from correlator.external import NO_NEWS
 from correlator.group import Group, Held, Span
 from correlator.grouping import domain_labels
 from correlator.incident import Reason, TimelineEntry
-from detectors.alert import Alert
+from correlator.text import MOST_GROUP_WORDS, words_of
+from detectors.alert import SEVERITIES, Alert
 
 MOST_TIMELINE = 500
 """entries about alerts beyond this are not written down; state changes and people's actions always are"""
@@ -25,34 +29,73 @@ def join(group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, m
     group.updated_at = max(group.updated_at, now_ms)
     group.started_at = min(group.started_at, alert.started_at)
     group.detected_at = min(group.detected_at, alert.detected_at)
-    if not _hold(group, Held(alert, now_ms, reasons), most):
-        return False
-    group.last_joined_at = now_ms
-    group.calm_since = None
-    note(group, alert.detected_at, "alert", f"{alert.service}: {alert.summary}", alert.id)
-    return True
-
-
-def _hold(group: Group, held: Held, most: int) -> bool:
+    group.last_joined_at = max(group.last_joined_at, now_ms)
     if len(group.held) >= most:
         group.truncated += 1
         return False
+    hold(group, Held(alert, now_ms, reasons))
+    group.calm_since = None
+    if len(group.timeline) < MOST_TIMELINE:
+        note(group, alert.detected_at, "alert", f"{alert.service}: {alert.summary}", alert.id)
+    return True
+
+
+def hold(group: Group, held: Held) -> None:
+    """One more member, and what is known by member of the whole."""
     alert = held.alert
-    span = group.spans.get(alert.service)
+    index = len(group.held)
+    group.held.append(held)
     coarse = alert.detected_at - alert.started_at
+    span = group.spans.get(alert.service)
     if span is None:
         group.spans[alert.service] = Span(alert.started_at, alert.started_at, coarse)
     else:
         span.first = min(span.first, alert.started_at)
         span.last = max(span.last, alert.started_at)
         span.coarse = max(span.coarse, coarse)
-    group.series[alert.fingerprint] = len(group.held)
+    group.series[alert.fingerprint] = index
     if alert.resolved_at is None:
-        group.active[alert.id] = len(group.held)
-    group.held.append(held)
+        group.active[alert.id] = index
+    else:
+        group.last_resolved = max(group.last_resolved, alert.resolved_at)
+    group.last_onset = max(group.last_onset, alert.started_at)
+    group.coarse = max(group.coarse, coarse)
     for label in domain_labels(alert):
         group.labels[label] = group.labels.get(label, 0) + 1
-    return True
+    about = opening.signal(alert)
+    group.signals[about] = group.signals.get(about, 0) + 1
+    full = len(group.words) >= MOST_GROUP_WORDS
+    for word in words_of(alert):
+        if not full or word in group.words:
+            group.words[word] = group.words.get(word, 0) + 1
+    _weigh(group, alert)
+
+
+def _weigh(group: Group, alert: Alert) -> None:
+    _rate(group, alert)
+    if opening.is_grave(alert):
+        group.grave += 1
+        if not group.enough:
+            group.enough = opening.enough(alert) or ""
+
+
+def _rate(group: Group, alert: Alert) -> None:
+    group.worst = max(group.worst, SEVERITIES.index(alert.severity))
+    group.traits |= titles.traits(alert)
+
+
+def refill(group: Group, members: Iterable[Held]) -> None:
+    """Other members in place of those it has; everything known by member follows."""
+    members = list(members)
+    for known in (group.spans, group.series, group.active, group.labels, group.signals, group.words):
+        known.clear()
+    group.held.clear()
+    group.worst = group.traits = group.grave = group.last_onset = group.coarse = group.last_resolved = 0
+    group.enough = ""
+    for held in members:
+        hold(group, held)
+    group.calm_since = None if group.active else group.last_resolved
+    group.stale = True
 
 
 def renew(group: Group, alert: Alert, now_ms: int) -> bool:
@@ -63,18 +106,20 @@ def renew(group: Group, alert: Alert, now_ms: int) -> bool:
     group.facts += 1
     group.updated_at = max(group.updated_at, now_ms)
     held = group.held[index]
+    if alert.severity != held.alert.severity and not opening.is_grave(held.alert):
+        _weigh(group, alert)
+    else:
+        _rate(group, alert)
+        group.enough = group.enough or opening.enough(alert) or ""
     group.held[index] = Held(alert, held.joined_at, held.reasons)
     if alert.resolved_at is not None:
         del group.active[alert.id]
-        note(
-            group,
-            alert.resolved_at,
-            "resolved",
-            f"{alert.service}: {alert.metric} {_ending(alert)}",
-            alert.id,
-        )
+        group.last_resolved = max(group.last_resolved, alert.resolved_at)
+        if len(group.timeline) < MOST_TIMELINE:
+            text = f"{alert.service}: {alert.metric} {_ending(alert)}"
+            note(group, alert.resolved_at, "resolved", text, alert.id)
         if not group.active:
-            group.calm_since = max(h.alert.resolved_at or 0 for h in group.held)
+            group.calm_since = group.last_resolved
     return True
 
 
@@ -82,33 +127,3 @@ def _ending(alert: Alert) -> str:
     if alert.kind != EXTERNAL:
         return "is back to normal"
     return NO_NEWS if alert.summary.endswith(NO_NEWS) else "is over, says its source"
-
-
-def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, most: int) -> None:
-    """Merge `other` into `survivor`: members with their reasons, times, and how far people got with it."""
-    survivor.facts += 1
-    survivor.updated_at = max(survivor.updated_at, now_ms)
-    survivor.started_at = min(survivor.started_at, other.started_at)
-    survivor.detected_at = min(survivor.detected_at, other.detected_at)
-    for held in other.held:
-        _hold(survivor, Held(held.alert, held.joined_at, (*held.reasons, why)), most)
-        if other.opened_at is None:
-            a = held.alert
-            note(survivor, a.detected_at, "alert", f"{a.service}: {a.summary}", a.id)
-    survivor.truncated += other.truncated
-    survivor.reach.update(other.reach)
-    if survivor.active:
-        survivor.calm_since = None
-    if other.opened_at is None:
-        return
-    survivor.merged_from.append(other.id)
-    for entry in other.timeline:
-        note(survivor, entry.at_ms, entry.kind, entry.text, entry.ref)
-    note(survivor, now_ms, "merge", f"incident {other.id} merged into this one: {why.detail}", other.id)
-    if other.acknowledged_at is not None and (
-        survivor.acknowledged_at is None or other.acknowledged_at < survivor.acknowledged_at
-    ):
-        survivor.acknowledged_at, survivor.acknowledged_by = other.acknowledged_at, other.acknowledged_by
-    # One of the two is not mitigated, so the whole is at most acknowledged.
-    if survivor.state in ("open", "reopened") and other.state in ("acknowledged", "mitigated"):
-        survivor.state = "acknowledged"

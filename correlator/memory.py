@@ -28,6 +28,13 @@ class Recent(Generic[V]):
             del self._entries[next(iter(self._entries))]
             self.evicted += 1
 
+    def pop(self, key: str) -> None:
+        """Forget an entry, if it is there."""
+        self._entries.pop(key, None)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
     def items(self) -> list[tuple[str, V]]:
         """Oldest first."""
         return list(self._entries.items())
@@ -86,9 +93,24 @@ class LabelCensus:
         self.evicted = 0
         self._holders: dict[str, dict[str, dict[str, None]]] = {}  # key -> value -> services
         self._carriers: dict[str, dict[str, int]] = {}  # key -> service -> values it carries
+        self._known: set[tuple[str, tuple[str, ...]]] = set()  # looked up: nothing new in these
+        self._rarities: dict[tuple[str, ...], tuple[float, ...]] = {}  # as long as nothing new comes
+
+    def rarities(self, service: str, labels: tuple[str, ...]) -> tuple[float, ...]:
+        """`observe`, then the `rarity` of each label; mostly one lookup."""
+        if (service, labels) not in self._known:
+            self.observe(service, labels)
+            if len(self._known) >= 10 * self.most:
+                self._known.clear()
+            self._known.add((service, labels))
+        found = self._rarities.get(labels)
+        if found is None:
+            found = self._rarities[labels] = tuple(map(self.rarity, labels))
+        return found
 
     def observe(self, service: str, labels: Iterable[str]) -> None:
         """`labels` as `key=value`."""
+        self._rarities.clear()
         for label in labels:
             key, _, value = label.partition("=")
             values = self._holders.setdefault(key, {})
@@ -120,6 +142,7 @@ class LabelCensus:
             self.observe(service, (f"{key}={value}",))
 
     def _forget(self, key: str, value: str) -> None:
+        self._known.clear()
         carriers = self._carriers[key]
         for service in self._holders[key].pop(value):
             carriers[service] -= 1

@@ -12,6 +12,8 @@ Groups that never open vanish when their alerts have resolved.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 
 from correlator.group import Group
 from detectors.alert import SEVERITIES, Alert
@@ -30,31 +32,55 @@ def settle_ms(alert: Alert) -> int:
     return max(SETTLE_MS.get(alert.severity, 0), 2 * (alert.detected_at - alert.started_at))
 
 
-def signal(alert: Alert) -> tuple[str, str]:
-    """What it is about: service and metric, without the statistic taken of it."""
-    return alert.service, _FIGURE.sub("", alert.metric)
+@lru_cache(maxsize=10_000)
+def _base(metric: str) -> str:
+    return _FIGURE.sub("", metric)
 
 
-def opening_reason(group: Group, now_ms: int) -> str | None:
-    """Why `group` is an incident at `now_ms`, or None while it has to wait."""
-    alerts = [h.alert for h in group.held]
-    grave = [a for a in alerts if SEVERITIES.index(a.severity) >= _WARNING]
-    if not grave:
+def signal(alert: Alert) -> str:
+    """What it is about: `service NUL metric`, without the statistic taken of it."""
+    return f"{alert.service}\0{_base(alert.metric)}"
+
+
+def opening_reason(group: Group) -> str | None:
+    """Why `group` is an incident, or None while it has to wait for company or time."""
+    if not group.grave:
         return None
-    for alert in grave:
-        if enough := _enough(alert):
-            return enough
-    signals = {signal(a) for a in alerts}
-    if len(signals) >= 2:
-        return f"{len(signals)} signals support each other"
-    for alert in grave:
-        if alert.resolved_at is None and now_ms - alert.detected_at >= settle_ms(alert):
+    if group.enough:
+        return group.enough
+    if len(group.signals) >= 2:
+        return f"{len(group.signals)} signals support each other"
+    return None
+
+
+def settled(group: Group, now_ms: int) -> str | None:
+    """Whether an alert of warning or higher has been firing for long enough."""
+    for alert in _waiting(group):
+        if now_ms - alert.detected_at >= settle_ms(alert):
             return f"still firing after {settle_ms(alert) / 1000:.0f} s"
     return None
 
 
-def _enough(alert: Alert) -> str | None:
+def next_settling(group: Group) -> int | None:
+    """When the next of its alerts will have been firing for long enough."""
+    return min((a.detected_at + settle_ms(a) for a in _waiting(group)), default=None)
+
+
+def _waiting(group: Group) -> Iterator[Alert]:
+    alerts = (group.held[index].alert for index in group.active.values())
+    return (a for a in alerts if is_grave(a))
+
+
+def is_grave(alert: Alert) -> bool:
+    """Warning or worse."""
+    return alert.severity != "info"
+
+
+def enough(alert: Alert) -> str | None:
+    """Why it is enough alone, if it is."""
     level = SEVERITIES.index(alert.severity)
+    if level < _WARNING:
+        return None
     if level >= _CRITICAL:
         return f"severity {alert.severity}"
     if alert.service == OWN_SERVICE and level >= _ERROR:

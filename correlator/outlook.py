@@ -5,7 +5,6 @@ from __future__ import annotations
 from config.settings import Correlate
 from correlator import hints
 from correlator.group import Group
-from correlator.grouping import MAX_HOPS
 from correlator.memory import ChangeBook
 from correlator.topology import Topology
 
@@ -24,7 +23,7 @@ class Outlook:
     def widen(self, group: Group, service: str) -> list[str]:
         """What a member depends on belongs to the outlook; returns the services that are new."""
         new = []
-        for name in self._topology.reach(service, MAX_HOPS):
+        for name in self._topology.below(service):
             if name not in group.reach and len(group.reach) < MOST_REACH:
                 group.reach[name] = 1
                 new.append(name)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from correlator import lifecycle, titles
-from correlator.group import Group
+from correlator.group import Group, Held
 from correlator.incident import Incident, ServiceRole, TimelineEntry
+from correlator.memory import ChangeBook
 from streams.records.messages import Change
 
 SOURCE = "tocsin/correlate"
 CONTENT_TYPE = b"application/cloudevents+json; charset=UTF-8"
 HEADERS = (("content-type", CONTENT_TYPE),)
 _encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
+
+_Placed = tuple[int, str, str, str, int, msgspec.Raw]
+"""a timeline entry encoded, behind what it is sorted by"""
+
+# The incident with what is long already encoded: the same fields in the same order.
+_Wire: Any = msgspec.defstruct(
+    "_Wire",
+    [
+        (field.name, list[msgspec.Raw] if field.name in ("members", "timeline") else field.type)
+        for field in msgspec.structs.fields(Incident)
+    ],
+    frozen=True,
+)
 
 
 class CloudEvent(msgspec.Struct, frozen=True):
@@ -28,27 +43,73 @@ class CloudEvent(msgspec.Struct, frozen=True):
     subject: str
     time: str
     datacontenttype: str
-    data: Incident
+    data: Any
 
 
-def incident(group: Group, change: Callable[[str], Change | None]) -> Incident:
-    """One version of an opened group. `change` finds a change record by id."""
-    alerts = [h.alert for h in group.held]
+class Encoded:
+    """What of a group need not be encoded again: members and timeline entries that are the same objects."""
+
+    __slots__ = ("_entries", "_held", "_ordered", "members")
+
+    def __init__(self) -> None:
+        self.members: list[msgspec.Raw] = []
+        self._held: list[Held] = []
+        self._entries: list[TimelineEntry] = []
+        self._ordered: list[_Placed] = []
+
+    def update(self, held: list[Held]) -> None:
+        """Encode the members that have changed since the last call."""
+        known = self._held
+        if len(known) > len(held):
+            known.clear()
+            self.members.clear()
+        for index in [i for i, (a, b) in enumerate(zip(known, held, strict=False)) if a is not b]:
+            known[index] = held[index]
+            self.members[index] = msgspec.Raw(_encode(held[index].member()))
+        new = held[len(known) :]
+        known += new
+        self.members += [msgspec.Raw(_encode(one.member())) for one in new]
+
+    def timeline(self, entries: list[TimelineEntry], changes: list[Change]) -> list[msgspec.Raw]:
+        """The timeline in order; what is written down once stays as it is."""
+        known = self._entries
+        if len(known) > len(entries) or any(a is not b for a, b in zip(known, entries, strict=False)):
+            known.clear()
+            self._ordered.clear()
+        if len(known) < len(entries):
+            new = entries[len(known) :]
+            self._ordered += [_placed(entry, len(known) + n) for n, entry in enumerate(new)]
+            self._ordered.sort()  # mostly in order already
+            known += new
+        ordered = self._ordered
+        if changes:
+            first = len(entries)
+            ordered = sorted([*ordered, *(_placed(_entry(c), first + n) for n, c in enumerate(changes))])
+        return [placed[-1] for placed in ordered]
+
+
+def _placed(entry: TimelineEntry, number: int) -> _Placed:
+    return entry.at_ms, entry.kind, entry.ref, entry.text, number, msgspec.Raw(_encode(entry))
+
+
+def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> bytes:
+    """One version of an opened group as a CloudEvent.
+
+    `kind`: opened | updated | acknowledged | resolved | reopened | closed | merged.
+    """
+    changes = [c for c in map(book.get, sorted(group.changes)) if c is not None]
+    encoded.update(group.held)
     suspect = group.hints[0].service if group.hints else ""
     roles = {s: "suspected cause" if s == suspect else "affected" for s in sorted(group.spans)}
     if suspect:
         roles = {suspect: "suspected cause", **roles}
-    changes = [c for c in map(change, sorted(group.changes)) if c is not None]
-    timeline = sorted(
-        [*group.timeline, *map(_entry, changes)], key=lambda e: (e.at_ms, e.kind, e.ref, e.text)
-    )
-    return Incident(
+    data = _Wire(
         id=group.id,
         version=group.version,
         domain=group.domain,
         state=group.state,
-        title=titles.title(alerts, group.hints),
-        category=titles.category(alerts),
+        title=group.title,
+        category=titles.category(group.traits),
         severity=group.severity,
         priority=titles.priority(group.severity, len(group.spans)),
         started_at=group.started_at,
@@ -65,35 +126,32 @@ def incident(group: Group, change: Callable[[str], Change | None]) -> Incident:
         acknowledged_by=group.acknowledged_by,
         reopened=group.reopened,
         services=tuple(ServiceRole(service, role) for service, role in roles.items()),
-        alerts=tuple(a.id for a in alerts),
-        members=tuple(h.member() for h in group.held),
+        alerts=[h.alert.id for h in group.held],
+        members=encoded.members,
         hints=group.hints,
-        timeline=tuple(timeline),
+        timeline=encoded.timeline(group.timeline, changes),
         changes=tuple(c.id for c in sorted(changes, key=lambda c: (c.ts, c.id))),
         merged_into=group.merged_into,
         merged_from=tuple(group.merged_from),
         recurrence_of=group.recurrence_of,
+        owner="",
         truncated_members=group.truncated,
+    )
+    when = datetime.fromtimestamp(group.updated_at / 1000, UTC)
+    return _encode(
+        CloudEvent(
+            specversion="1.0",
+            id=f"{group.id}/{group.version}",
+            source=SOURCE,
+            type=f"tocsin.incident.{kind}",
+            subject=group.id,
+            time=when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            datacontenttype="application/json",
+            data=data,
+        )
     )
 
 
 def _entry(change: Change) -> TimelineEntry:
     what = " ".join(filter(None, (change.kind, change.version, change.summary)))
     return TimelineEntry(change.ts, "change", f"{change.service}: {what}", change.id)
-
-
-def cloud_event(version: Incident, kind: str) -> bytes:
-    """`kind`: opened | updated | acknowledged | resolved | reopened | closed | merged."""
-    when = datetime.fromtimestamp(version.updated_at / 1000, UTC)
-    return _encoder.encode(
-        CloudEvent(
-            specversion="1.0",
-            id=f"{version.id}/{version.version}",
-            source=SOURCE,
-            type=f"tocsin.incident.{kind}",
-            subject=version.id,
-            time=when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            datacontenttype="application/json",
-            data=version,
-        )
-    )

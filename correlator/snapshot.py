@@ -12,9 +12,12 @@ from correlator.flapping import Series
 from correlator.group import Group
 from correlator.holding import Held
 from correlator.inbox import Inbox, ShardClock
+from correlator.membership import refill
 from correlator.relations import Source
 from correlator.silences import Running
+from correlator.state import State
 from correlator.suppress import Suppressor
+from correlator.together import Count
 from correlator.topology import Link
 from streams.records.messages import ActionResult, Change
 from streams.records.pages import NO_WATERMARK
@@ -76,6 +79,8 @@ class Memory(msgspec.Struct, array_like=True):
     external_counters: dict[str, int] = {}
     outside: tuple[int, int, int] = (NO_WATERMARK, 0, 0)
     """released, repeated, forced"""
+    frequencies: tuple[int, list[tuple[int, int]]] = (0, [])
+    together: tuple[list[tuple[str, Count]], list[tuple[str, str, Count]]] = ([], [])
     suppressed: Suppressed = msgspec.field(default_factory=Suppressed)
 
 
@@ -86,6 +91,7 @@ _decoder = msgspec.msgpack.Decoder(Memory)
 def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
     """Snapshot; of the inboxes only the offsets `held`, since their facts are read again."""
     engine, clock, inbox, external, outside, suppressor = parts
+    state = engine.state
     return _encoder.encode(
         Memory(
             next_offset=next_offset,
@@ -95,16 +101,18 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             forced=inbox.forced,
             shards=clock.shards,
             marks=clock.at_ms,
-            links=engine.topology.learned(),
-            groups=list(engine.groups.values()),
-            timers=engine.timers.entries(),
-            changes=engine.changes.entries(),
-            census=engine.census.entries(),
-            past=engine.past.items(),
-            merged=engine.merged.items(),
-            answers=engine.answers.items(),
-            counters=engine.counters,
-            evicted=[book.evicted for book in _books(engine)],
+            links=state.topology.learned(),
+            groups=list(state.groups.values()),
+            timers=state.timers.entries(),
+            changes=state.changes.entries(),
+            census=state.census.entries(),
+            past=state.past.items(),
+            merged=state.merged.items(),
+            answers=state.answers.items(),
+            counters=state.counters,
+            evicted=[book.evicted for book in _books(state)],
+            frequencies=state.frequencies.entries(),
+            together=state.together.entries(),
             external_times=(external.time_ms, external.marked_ms, external.still_from),
             standing=list(external.standing.items()),
             past_external=external.past.items(),
@@ -121,32 +129,39 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     m = _decoder.decode(blob)
     clock.shards, clock.at_ms = m.shards, m.marks
     inbox.released_ms, inbox.repeated, inbox.forced = m.released_ms, m.repeated, m.forced
-    engine.topology.restore(m.links)
+    state = engine.state
+    state.topology.restore(m.links)
     for group in m.groups:
-        engine.groups[group.id] = group
-        engine.index.add(group)
+        if not group.born_at:  # a snapshot from before these were kept
+            group.born_at = group.detected_at
+            refill(group, list(group.held))  # stale: the title is drawn with the next version
+        state.groups[group.id] = group
         if group.sealed:
-            engine.index.seal(group)
+            state.index.know(group)
+        else:
+            state.index.add(group)
         for held in group.held:
-            engine.home[held.alert.id] = group.id
+            state.home[held.alert.id] = group.id
     for at_ms, group_id, step in m.timers:
-        engine.timers.set(group_id, step, at_ms)
+        state.timers.set(group_id, step, at_ms)
     for change in m.changes:
-        engine.changes.add(change)
-    engine.census.restore(m.census)
-    for recent, entries in ((engine.past, m.past), (engine.merged, m.merged)):
+        state.changes.add(change)
+    state.census.restore(m.census)
+    state.frequencies.restore(*m.frequencies)
+    state.together.restore(*m.together)
+    for recent, entries in ((state.past, m.past), (state.merged, m.merged)):
         for key, value in entries:
             recent.put(key, value)
     for key, answer in m.answers:
-        engine.answers.put(key, answer)
-    engine.counters.update(m.counters)
+        state.answers.put(key, answer)
+    state.counters.update(m.counters)
     outside.released_ms, outside.repeated, outside.forced = m.outside
     external.time_ms, external.marked_ms, external.still_from = m.external_times
     external.standing.update(m.standing)
     for id, past in m.past_external:
         external.past.put(id, past)
     external.counters.update(m.external_counters)
-    for book, evicted in zip(_books(engine), m.evicted, strict=True):
+    for book, evicted in zip(_books(state), m.evicted, strict=False):
         book.evicted = evicted
     _suppress(suppressor, m.suppressed)
     return m.next_offset, m.held
@@ -195,7 +210,7 @@ def _suppress(s: Suppressor, m: Suppressed) -> None:
 def telemetry(engine: Engine, inbox: Inbox, suppressor: Suppressor) -> tuple[Tally, dict[str, float]]:
     """Totals and levels of telemetry about ourselves."""
     totals = Tally()
-    for name, book in zip(_BOOK_NAMES, _books(engine), strict=True):
+    for name, book in zip(_BOOK_NAMES, _books(engine.state), strict=True):
         totals.count(EVICTED, name, book.evicted)
     totals.count(EVICTED, "groups", engine.counters["evicted_groups"])
     totals.count(EVICTED, "held_facts", inbox.forced)
@@ -223,8 +238,14 @@ class _Book(Protocol):
     evicted: int
 
 
-_BOOK_NAMES = ("edges", "changes", "label_values", "past_incidents", "merged_incidents", "answers")
+_BOOK_NAMES = (
+    *("edges", "changes", "label_values", "past_incidents", "merged_incidents", "answers"),
+    "seen_together",
+)
 
 
-def _books(engine: Engine) -> tuple[_Book, ...]:
-    return (engine.topology, engine.changes, engine.census, engine.past, engine.merged, engine.answers)
+def _books(state: State) -> tuple[_Book, ...]:
+    return (
+        *(state.topology, state.changes, state.census, state.past, state.merged, state.answers),
+        state.together,
+    )

@@ -12,7 +12,6 @@ Everything is decided at event times given from outside; the state is a function
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -22,39 +21,15 @@ from correlator.flapping import Flapping, Series, series_of
 from correlator.holding import Held, Holding, Verdict
 from correlator.incident import Reason
 from correlator.memory import Recent
+from correlator.onward import Way
 from correlator.relations import Relations
 from correlator.selectors import domain_of, labels_of
 from correlator.silences import Silences
-from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import ActionResult, SilenceAction
 from streams.records.pages import NO_WATERMARK
 
 MOST_ANSWERS = 10_000
-
-
-class Way(Protocol):
-    """Where alerts go on to, and where records are written."""
-
-    def knows(self, id: str) -> bool:
-        """Whether the alert went on before, and is remembered."""
-        ...
-
-    def shows(self, id: str) -> bool:
-        """Whether it belongs to something that is not over."""
-        ...
-
-    def firing(self, alert: Alert, now_ms: int, why: Reason | None) -> None:
-        """A new alert; `why`: it was held back until now."""
-        ...
-
-    def renewed(self, alert: Alert, now_ms: int) -> None: ...
-
-    def remark(self, id: str, now_ms: int, text: str) -> None:
-        """Something to say of the alert where it went."""
-        ...
-
-    def record(self, said: Suppression | SilenceRecord) -> None: ...
 
 
 class Suppressor:
@@ -66,6 +41,8 @@ class Suppressor:
         self.relations = Relations(settings.inhibit, settings.dedup)
         self.flapping = Flapping(settings.flap)
         self.holding = Holding(way.record)
+        self._timed = (self.silences, self.relations, self.flapping, self.holding)
+        """in the order in which what ends at the same time ends"""
         self.answers: Recent[ActionResult] = Recent(MOST_ANSWERS)
         self.at_ms = NO_WATERMARK
         """event time reached"""
@@ -73,7 +50,20 @@ class Suppressor:
         self._label = settings.domain_label
         self._related = bool(settings.inhibit or settings.dedup)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no rule asks about any alert and nothing is left of one that did: all alerts go on."""
+        asks = self._related or self.flapping.enabled or len(self.silences)
+        return not (asks or self.holding.alerts or self.flapping.series or self.relations.sources)
+
     # -- alerts -------------------------------------------------------------------------------
+
+    def observe(self, alert: Alert, now_ms: int) -> None:
+        """A version of an alert, at its place in event time."""
+        if alert.version > 1 or alert.resolved_at is not None:
+            self.renewed(alert, now_ms)
+        else:
+            self.firing(alert, now_ms)
 
     def firing(self, alert: Alert, now_ms: int) -> None:
         """A new alert."""
@@ -177,7 +167,12 @@ class Suppressor:
 
     def next_due(self) -> int | None:
         """Event time at which the next thing ends."""
-        return min(self._dues(), default=(None, 0))[0]
+        soonest = None
+        for books in self._timed:
+            at = books.next_due()
+            if at is not None and (soonest is None or at < soonest):
+                soonest = at
+        return soonest
 
     def fire(self) -> None:
         """Let what is due next end; call `next_due` first."""
@@ -203,12 +198,7 @@ class Suppressor:
             self._again(held, at_ms)
 
     def _dues(self) -> list[tuple[int, int]]:
-        dues = (
-            self.silences.next_due(),
-            self.relations.next_due(),
-            self.flapping.next_due(),
-            self.holding.next_due(),
-        )
+        dues = (books.next_due() for books in self._timed)
         return [(at, rank) for rank, at in enumerate(dues) if at is not None]
 
     # -- deciding -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from correlator.incident import Hint
 from detectors.alert import SEVERITIES, Alert
@@ -23,25 +24,38 @@ FAILURE_WORDS = (
 SLOW_WORDS = ("latency", "duration", "wait", "time", "queue", "lag", "active_requests")
 
 
-def category(alerts: Sequence[Alert]) -> str:
-    """One of `incident.CATEGORIES`.
+SECURITY, FAILING, SLOW = 4, 2, 1
+"""traits, in rising order of what decides the category"""
+
+
+def traits(alert: Alert) -> int:
+    """Sum of `SECURITY`, `FAILING` and `SLOW`, as far as an alert speaks of each."""
+    found = _traits(alert.metric)
+    summary = alert.summary.lower()
+    for word in SECURITY_WORDS:
+        if word in summary:
+            found |= SECURITY
+    return found | FAILING if alert.kind in ("absent", "log") else found
+
+
+@lru_cache(maxsize=10_000)
+def _traits(metric: str) -> int:
+    name = metric.lower()
+    marks = ((SECURITY, SECURITY_WORDS), (FAILING, FAILURE_WORDS), (SLOW, SLOW_WORDS))
+    return sum(mark for mark, words in marks if any(word in name for word in words))
+
+
+def category(traits: int) -> str:
+    """One of `incident.CATEGORIES`, from the traits of all alerts.
 
     Security words decide first; then failures and silence are a disruption, slowness is a
     degradation, and what only moves resources is an operational issue.
     """
-    texts = [f"{a.metric} {a.summary}".lower() for a in alerts]
-    if any(word in text for text in texts for word in SECURITY_WORDS):
+    if traits & SECURITY:
         return "security incident"
-    metrics = [a.metric.lower() for a in alerts]
-    failing = any(
-        a.kind == "absent" or a.kind == "log" or any(word in m for word in FAILURE_WORDS)
-        for a, m in zip(alerts, metrics, strict=True)
-    )
-    if failing:
+    if traits & FAILING:
         return "service disruption"
-    if any(word in metric for metric in metrics for word in SLOW_WORDS):
-        return "performance degradation"
-    return "operational issue"
+    return "performance degradation" if traits & SLOW else "operational issue"
 
 
 def priority(severity: str, services: int) -> str:
@@ -52,17 +66,21 @@ def priority(severity: str, services: int) -> str:
 
 def title(alerts: Sequence[Alert], hints: Sequence[Hint]) -> str:
     """One sentence: what happens where, and the suspected cause if there is one."""
-    worst = max(alerts, key=lambda a: (SEVERITIES.index(a.severity), abs(a.strength), -a.started_at, a.id))
-    services = sorted({a.service for a in alerts})
+    services = {a.service for a in alerts}
     if hints:
         lead = hints[0]
-        own = [a for a in alerts if a.service == lead.service]
-        what = lead.cause or (own[0].summary if own else worst.summary)
+        own = (a.summary for a in alerts if a.service == lead.service)
+        what = lead.cause or next(own, "") or _worst(alerts).summary
         others = len([s for s in services if s != lead.service])
         also = f", {others} more service{'s' * (others > 1)} affected" if others else ""
         return _cut(f"{lead.service}: {_headline(what, lead.service)}") + also
     also = f" and {len(services) - 1} more service{'s' * (len(services) > 2)}" if len(services) > 1 else ""
+    worst = _worst(alerts)
     return _cut(f"{worst.service}{also}: {_headline(worst.summary, worst.service)}")
+
+
+def _worst(alerts: Sequence[Alert]) -> Alert:
+    return max(alerts, key=lambda a: (SEVERITIES.index(a.severity), abs(a.strength), -a.started_at, a.id))
 
 
 _WHEN = re.compile(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,15 @@ class Link(msgspec.Struct, array_like=True):
     at_ms: int
 
 
+class Near(NamedTuple):
+    """Services around one, by the least number of calls between (not both ways mixed)."""
+
+    one: frozenset[str]
+    two: frozenset[str]
+    all: tuple[str, ...]
+    """itself and both of these, sorted"""
+
+
 class Topology:
     """Mutable. `learned()` and `restore()` carry its memory; declared edges come from the settings."""
 
@@ -44,6 +54,13 @@ class Topology:
         self._links: dict[tuple[str, str], Link] = {}  # least recently seen first
         self._down: dict[str, set[str]] = {}
         self._up: dict[str, set[str]] = {}
+        self.generation = 0
+        """rises whenever an edge comes or goes"""
+        self._near: dict[str, Near] = {}
+        self._reach: dict[str, tuple[str, ...]] = {}
+        self._parts: dict[str, str] = {}
+        self._drawn = -1
+        """generation that these three belong to"""
         for caller, callee in self.declared:
             self._connect(caller, callee)
 
@@ -95,12 +112,61 @@ class Topology:
         """Services at most `hops` calls downstream, itself included, with their distance."""
         return _walk(self._down, service, hops)
 
+    def near(self, service: str) -> Near:
+        """`within` two calls; looked up, as long as no edge comes or goes."""
+        self._redraw()
+        near = self._near.get(service)
+        if near is None:
+            found = self.within(service, 2)
+            one, two = (frozenset(n for n, d in found.items() if d == hops) for hops in (1, 2))
+            near = Near(one, two, tuple(sorted(found)))
+            if service in self._down or service in self._up:  # else there are any number of names
+                self._near[service] = near
+        return near
+
+    def below(self, service: str) -> tuple[str, ...]:
+        """`reach` of two calls, looked up."""
+        self._redraw()
+        found = self._reach.get(service)
+        if found is None:
+            found = tuple(self.reach(service, 2))
+            if service in self._down:
+                self._reach[service] = found
+        return found
+
+    def part(self, service: str) -> str | None:
+        """A name for the connected part of the graph it is in; None: no call of it is known.
+
+        Parts are applications that do not call each other. Their names hold for one generation only.
+        """
+        self._redraw()
+        if service not in self._parts and (service in self._down or service in self._up):
+            name, front = service, [service]
+            self._parts[service] = name
+            while front:
+                one = front.pop()
+                for other in (*self._down.get(one, ()), *self._up.get(one, ())):
+                    if other not in self._parts:
+                        self._parts[other] = name
+                        front.append(other)
+        return self._parts.get(service)
+
+    def _redraw(self) -> None:
+        if self._drawn != self.generation:
+            self._drawn = self.generation
+            self._near.clear()
+            self._reach.clear()
+            self._parts.clear()
+
     def failing_share(self, caller: str, callee: str) -> float:
         """Share of recent calls that failed, 0 when none were seen."""
         link = self._links.get((caller, callee))
         return link.failed / link.calls if link is not None and link.calls > 0 else 0.0
 
     def _connect(self, caller: str, callee: str) -> None:
+        if callee in self._down.get(caller, ()):
+            return
+        self.generation += 1
         self._down.setdefault(caller, set()).add(callee)
         self._up.setdefault(callee, set()).add(caller)
 
@@ -113,6 +179,7 @@ class Topology:
             self.evicted += full
             del self._links[key]
             if key not in self.declared:
+                self.generation += 1
                 _cut(self._down, key[0], key[1])
                 _cut(self._up, key[1], key[0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -33,10 +33,13 @@ class EngineWay:
         return self._engine.shows(id)
 
     def firing(self, alert: Alert, now_ms: int, why: Reason | None) -> None:
-        self._out += map(self._written, self._engine.firing(alert, now_ms, (why,) if why else ()))
+        engine = self._engine
+        versions = engine.release(alert, now_ms, why) if why else engine.observe(alert, now_ms)
+        if versions:
+            self._out += map(self._written, versions)
 
     def renewed(self, alert: Alert, now_ms: int) -> None:
-        self._out += map(self._written, self._engine.renewed(alert, now_ms))
+        self._out += map(self._written, self._engine.observe(alert, now_ms))
 
     def remark(self, id: str, now_ms: int, text: str) -> None:
         self._out += map(self._written, self._engine.remark(id, now_ms, "flap", text))
@@ -45,11 +48,14 @@ class EngineWay:
         key = said.alert if isinstance(said, Suppression) else f"silence/{said.name}"
         self._out.append(Output(self._topic, _encoder.encode(said), key.encode()))
 
-    def take(self, holding: Holding, now_ms: int) -> list[Output]:
+    def take(self, holding: Holding) -> Sequence[Output]:
         """What there is to write; alerts of groups that came to nothing are recorded."""
-        for group in self._engine.unopened:
+        unopened = self._engine.unopened
+        if not unopened and not self._out:
+            return ()
+        for group, at_ms in unopened:
             for held in group.held:
-                holding.unopened(held.alert, group.domain, held.joined_at, now_ms)
-        self._engine.unopened.clear()
+                holding.unopened(held.alert, group.domain, held.joined_at, at_ms)
+        unopened.clear()
         out, self._out = self._out, []
         return out

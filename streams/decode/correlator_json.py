@@ -16,6 +16,8 @@ from streams.records.messages import MAX_MS, Action, Change, SilenceAction
 
 MAX_PROSE = 16_384
 """characters kept of a summary or a note; other texts are cut like labels"""
+MAX_TARGETS = 2_000
+"""incidents or alerts one action may name"""
 
 MAX_SILENCE_BYTES = 65_536
 
@@ -37,6 +39,7 @@ class _Action(msgspec.Struct):
     id: str = ""
     actor: str = ""
     note: str = ""
+    targets: tuple[str, ...] = ()
     silence: Silence | None = None
 
 
@@ -79,7 +82,7 @@ def actions(value: bytes, sink: Columns) -> None:
     if len(msgspec.json.encode(found.silence)) > MAX_SILENCE_BYTES:
         # Not cut to fit: half a matcher is another matcher.
         raise BadRecord(WRONG_TYPE, f"a silence of at most {MAX_SILENCE_BYTES} bytes was expected")
-    del said["incident"], said["note"]
+    del said["incident"], said["note"], said["targets"]
     sink.message(SilenceAction(**said))
 
 
@@ -88,10 +91,12 @@ def _said(found: _Change | _Action) -> dict[str, Any]:
     said = msgspec.structs.asdict(found)
     if said.get("silence", found) is None:
         del said["silence"]  # the id of an action about an incident does not depend on it
-    said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said)))
+    said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said) if said[name] != ()))
     for name, text in said.items():
         if isinstance(text, str):
             said[name] = text[:MAX_PROSE] if name in ("summary", "note") else clip(text)
+        elif isinstance(text, tuple):
+            said[name] = tuple(clip(each) for each in text[:MAX_TARGETS])
     return said
 
 

@@ -56,9 +56,11 @@ class Action(msgspec.Struct, frozen=True, tag="action"):
     """ms UTC"""
     incident: str
     action: str
-    """acknowledge | resolve (more verbs as the lifecycle grows)"""
+    """acknowledge | mitigate | resolve | reopen | close | merge | split | undo"""
     actor: str = ""
     note: str = ""
+    targets: tuple[str, ...] = ()
+    """merge: ids of the incidents that go into it; split: ids of alerts, or services, that leave it"""
 
 
 class SilenceAction(msgspec.Struct, frozen=True, tag="silence_action"):

@@ -362,6 +362,25 @@ def test_a_refused_action_prints_the_reason_and_fails(run: Run, stack: Stack) ->
     assert "refused: cannot resolve an incident that is closed" in done.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "verb", "targets"),
+    [
+        (("merge", "cc", SLOW), "merge", (SLOW,)),
+        (("split", "cc", "payment", "0c4be1f2a9d87756"), "split", ("payment", "0c4be1f2a9d87756")),
+        (("undo", "cc"), "undo", ()),
+    ],
+)
+def test_the_shape_of_an_incident_is_corrected_by_action(
+    run: Run, stack: Stack, typed: tuple[str, ...], verb: str, targets: tuple[str, ...]
+) -> None:
+    """Merge, split and undo carry what they are about."""
+    with Correlator(stack.kafka, _applied) as correlator:
+        done = run(*typed, "--timeout", "20")
+    (action,) = correlator.seen
+    assert (action.incident, action.action, action.targets) == (OPEN, verb, targets)
+    assert done.code == 0
+
+
 def test_an_action_answers_in_json_too(run: Run, stack: Stack) -> None:
     """The ActionResult as it came."""
     with Correlator(stack.kafka, _applied):

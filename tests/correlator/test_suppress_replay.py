@@ -175,3 +175,17 @@ def test_a_changed_configuration_holds_at_once() -> None:
     other.restore(core.snapshot())
     (incident,) = final(other.process(records([mark(80_001)], first=2))).values()
     assert incident.members[0].metric == "cpu"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_a_rule_that_matches_nothing_is_no_rule(data: st.DataObject) -> None:
+    """Without rules alerts go straight to the engine: that must not be told apart."""
+    log = records(interleave(data.draw, shard_logs(data.draw(facts()))))
+    nothing: dict[str, Any] = {"flap": Flap(enabled=False)}
+    asked = {**nothing, "silences": (Silence(name="none", matchers=('service="nobody"',), until=iso(END)),)}
+    straight, passed = new_core(**nothing), new_core(**asked)
+    assert straight.suppressor.idle
+    assert not passed.suppressor.idle
+    assert list(straight.process(log)) == list(passed.process(log))
+    assert straight.snapshot() == passed.snapshot()

@@ -1,0 +1,104 @@
+"""Which groups may take an alert: looked up by neighbourhood, series, label, word and past, never scanned."""
+
+from __future__ import annotations
+
+import heapq
+
+from correlator.group import LIVE, Group
+from correlator.grouping import TIME, Sight, Weight, domain_labels, label_weights, weigh
+from correlator.opening import signal
+from correlator.state import State
+from correlator.text import words_of
+from detectors.alert import Alert
+
+MOST_CANDIDATES = 64
+"""groups weighed for one alert"""
+
+
+def domain_of(alert: Alert, label: str) -> str:
+    """The correlation domain an alert belongs to."""
+    if not label:
+        return "default"
+    return dict(alert.resource).get(label) or dict(alert.labels).get(label) or "default"
+
+
+def see(state: State, alert: Alert, now_ms: int) -> Sight:
+    """Gather what is known around an alert, and count what it shows."""
+    state.index.follow(state.groups)
+    labels = domain_labels(alert)
+    weights: tuple[tuple[str, float], ...] = ()
+    if labels:
+        weights = label_weights(labels, state.census.rarities(alert.service, labels))
+    words = words_of(alert)
+    if words:
+        state.frequencies.observe(words)
+    topology = state.topology
+    return Sight(
+        alert,
+        topology.near(alert.service),
+        topology.part(alert.service),
+        weights,
+        state.together.partners(signal(alert), now_ms),
+        state.frequencies,
+    )
+
+
+def verdicts(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weight]]:
+    """Groups that would take the alert, best evidence first."""
+    settings, fingerprint, part = state.settings, sight.alert.fingerprint, sight.part
+    parts_of = state.index.parts
+    taught = any(partner.taught for partner in sight.partners)
+    found = []
+    for group in _candidates(state, sight, domain):
+        if group.state in LIVE and not (group.sealed and fingerprint not in group.series):
+            parts = parts_of.get(group.id, {})
+            foreign = part is not None and bool(parts) and part not in parts
+            if foreign and not taught:
+                continue
+            weight = weigh(sight, group, settings, foreign)
+            if weight is not None:
+                found.append((group, weight))
+    if len(found) > 1:
+        found.sort(key=lambda pair: (-pair[1].score, pair[0].started_at, pair[0].id))
+    return found
+
+
+def _candidates(state: State, sight: Sight, domain: str) -> list[Group]:
+    alert, index = sight.alert, state.index
+    found = dict(index.near(domain, alert.service))
+    found.update(index.by_series.get(f"{domain}\0{alert.fingerprint}"))
+    for label, weight in sight.labels:
+        # A label too common to carry an alert over the threshold is no way to look for groups.
+        if weight >= state.settings.join_threshold - TIME:
+            found.update(index.by_label.get(f"{domain}\0{label}"))
+    for word in sight.frequencies.rare(words_of(alert)):
+        found.update(index.by_word.get(f"{domain}\0{word}"))
+    for partner in sight.partners:
+        found.update(index.by_signal.get(f"{domain}\0{partner.signal}"))
+    groups = list(found.values())
+    if len(groups) > MOST_CANDIDATES:
+        own = index.by_series.get(f"{domain}\0{alert.fingerprint}")
+        groups = heapq.nsmallest(
+            MOST_CANDIDATES, groups, key=lambda g: (g.id not in own, -g.last_joined_at, g.id)
+        )
+    return groups
+
+
+def reopenable(state: State, alert: Alert, domain: str) -> Group | None:
+    """A resolved incident, not yet closed, that this alert's series belongs to by more than symptom."""
+    known = state.index.by_series.get(f"{domain}\0{alert.fingerprint}")
+    # A gateway's latency recurs with every cause: only the suspected cause's own series reopen.
+    fitting = [
+        g
+        for g in known.values()
+        if g.state == "resolved" and (not g.hints or g.hints[0].service == alert.service)
+    ]
+    return max(fitting, key=lambda g: (g.resolved_at or 0, g.id), default=None)
+
+
+def precursor(state: State, alert: Alert, domain: str) -> str:
+    """The incident that the alert's series was in last: a new one is its recurrence."""
+    series = f"{domain}\0{alert.fingerprint}"
+    resolved = [g for g in state.index.by_series.get(series).values() if g.resolved_at]
+    newest = max(resolved, key=lambda g: (g.resolved_at or 0, g.id), default=None)
+    return newest.id if newest else state.past.get(series) or ""

@@ -1,0 +1,129 @@
+"""What the engine remembers, and the moves that keep groups, indexes and timers in step.
+
+Mutable; `correlator.snapshot` carries it. Nothing here decides or publishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from config.settings import Correlate
+from correlator.group import Group
+from correlator.index import Index, Timers
+from correlator.memory import ChangeBook, LabelCensus, Recent
+from correlator.outlook import Outlook
+from correlator.text import Frequencies
+from correlator.together import Together
+from correlator.topology import Topology
+from streams.records.messages import ActionResult
+
+MOST_REMEMBERED = 10_000
+"""actions, closed incidents and changes remembered"""
+MOST_LABEL_VALUES = 2_000
+STEPS = ("settle", "calm", "idle", "age", "verify", "flush")
+"""timers of a group"""
+
+
+class State:
+    """All groups of one alerts partition and what was learned beside them."""
+
+    def __init__(self, settings: Correlate, declared: Sequence[tuple[str, str]]) -> None:
+        self.settings = settings
+        self.topology = Topology(declared, settings.edge_memory_ms)
+        self.groups: dict[str, Group] = {}
+        self.home: dict[str, str] = {}
+        """alert id -> group id"""
+        self.index = Index(self.topology)
+        self.timers = Timers()
+        self.changes = ChangeBook(MOST_REMEMBERED)
+        self.outlook = Outlook(settings, self.topology, self.changes)
+        self.census = LabelCensus(MOST_LABEL_VALUES)
+        self.frequencies = Frequencies()
+        self.together = Together()
+        self.past: Recent[str] = Recent(MOST_REMEMBERED)
+        """`domain NUL series` -> the incident that closed with it last"""
+        self.merged: Recent[str] = Recent(MOST_REMEMBERED)
+        self.answers: Recent[ActionResult] = Recent(MOST_REMEMBERED)
+        self.counters: dict[str, int] = {
+            "repeated_alerts": 0,
+            "unknown_alerts": 0,
+            "unopened_groups": 0,
+            "unopened_alerts": 0,
+            "evicted_groups": 0,
+        }
+
+    def adopt(self, group: Group, now_ms: int) -> None:
+        """A group that was not here: every way to find it, and its timers."""
+        self.groups[group.id] = group
+        self.index.follow(self.groups)
+        self.refresh(group)
+        settings, timers = self.settings, self.timers
+        timers.set(group.id, "age", max(now_ms, group.born_at + settings.max_age_ms))
+        timers.set(group.id, "idle", max(now_ms, group.last_joined_at + settings.idle_gap_ms))
+        self.calm(group, now_ms)
+
+    def refresh(self, group: Group) -> None:
+        """Where its members and it are found, after they changed as a whole."""
+        for name in group.reach:
+            self.index.by_reach.discard(name, group.id)
+        group.reach.clear()
+        for service in group.spans:
+            self.outlook.widen(group, service)
+        if group.sealed:
+            self.index.know(group)
+        else:
+            self.index.add(group)
+        for held in group.held:
+            self.home[held.alert.id] = group.id
+
+    def calm(self, group: Group, now_ms: int) -> None:
+        """Wait for its end when nothing fires any more, else do not."""
+        since = group.calm_since
+        due = None if since is None else max(now_ms, since + self.settings.resolve_after_ms)
+        self.timers.set(group.id, "calm", due)
+
+    def wake(self, group: Group, now_ms: int) -> None:
+        """It takes members again; the idle gap counts from now."""
+        group.last_joined_at = max(group.last_joined_at, now_ms)
+        if group.sealed:
+            group.sealed = False
+            self.index.follow(self.groups)
+            self.index.add(group)
+            self.timers.set(group.id, "verify", None)
+            self.timers.set(group.id, "idle", now_ms + self.settings.idle_gap_ms)
+            if group.state == "reopened":
+                self.timers.set(group.id, "age", now_ms + self.settings.max_age_ms)
+
+    def idle(self, group: Group, now_ms: int) -> None:
+        """Its idle timer fired: members that came since it was set put it off."""
+        due = group.last_joined_at + self.settings.idle_gap_ms
+        if due > now_ms:
+            self.timers.set(group.id, "idle", due)
+        else:
+            self.seal(group)
+
+    def rest(self, group: Group) -> None:
+        """Resolved: it waits for the end of verification and takes no members."""
+        self.seal(group)
+        self.timers.drop(group.id, ("calm", "idle", "age", "settle"))
+        self.timers.set(group.id, "verify", (group.resolved_at or 0) + self.settings.verify_ms)
+
+    def seal(self, group: Group) -> None:
+        group.sealed = True
+        self.index.seal(group)
+
+    def leave(self, group: Group) -> None:
+        """Closed: its series name it when they come again, and its signals were seen together."""
+        for series in group.series:
+            self.past.put(f"{group.domain}\0{series}", group.id)
+        self.together.learn(group.signals, group.closed_at or group.updated_at)
+        self.forget(group)
+
+    def forget(self, group: Group) -> None:
+        """It is gone, closed, merged or never opened."""
+        self.index.remove(group)
+        self.timers.drop(group.id, STEPS)
+        del self.groups[group.id]
+        for held in group.held:
+            if self.home.get(held.alert.id) == group.id:
+                del self.home[held.alert.id]
