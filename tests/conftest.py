@@ -20,13 +20,17 @@ for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
 
+TIMED = ("tests/agents/", "tests/chaos/", "tests/demo/", "tests/e2e/")
+"""here slow tests watch when processes do what; the slow ones elsewhere only wait for a service"""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `-n 2 --dist loadgroup`: a file goes to one worker, with the services it starts. What watches the
     times of processes runs one after the other, beside the rest."""
     for item in items:
-        group = "processes" if item.get_closest_marker("slow") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+        timed = item.get_closest_marker("slow") and item.nodeid.startswith(TIMED)
+        item.add_marker(pytest.mark.xdist_group("processes" if timed else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(autouse=True)
