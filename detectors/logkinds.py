@@ -9,7 +9,8 @@ Two questions are asked of every line, from counts alone:
   Held against each other are the last `MEMORY_MS` or so (exponential weights) and everything before them, by
   the Poisson deviance 2 (k ln(k/E) - (k - E)) (Wilks; for log templates as in He et al., Log3C, 2018),
   where a kind never seen is expected half a time. A share, not a rate, so that load cancels out. Lines
-  of a burst that was told are taken out of what is normal again.
+  of a burst that was told are taken out of what is normal again. A burst begins where the sum of its lines
+  less `LEAST_RATIO` times the usual was last zero (the change point of a CUSUM, Page, 1954).
 - *missing*: a kind B that has always come soon after kind A (its *leader*: most often the line right
   before it, of the same instance) no longer does: A has come far more often without B than ever before.
   These are the invariants of Lou et al., Mining Invariants from Console Logs, 2010, kept online and one a
@@ -87,6 +88,10 @@ class Kind(msgspec.Struct, array_like=True):
     """lines of the burst"""
     since: int = 0
     """first line of the burst"""
+    excess: float = 0.0
+    """lines of the burst beyond `LEAST_RATIO` times what is usual"""
+    total: int = 0
+    """lines of the service at its last line"""
     head: str = ""
     told: int = 0
     """how often its bursts were told"""
@@ -244,18 +249,24 @@ class Kinds:
             kind.run = 0
         return self._expect(kind, ts) if kind.followers else None
 
-    @staticmethod
-    def _loud(kind: Kind, ts: int) -> None:
+    def _loud(self, kind: Kind, ts: int) -> None:
+        kind.excess -= LEAST_RATIO * self._usual(kind) * max(0, self._total - kind.total)
+        kind.total = self._total
         kind.lines += not kind.open and (ts > kind.clean_at or kind.told >= HABIT)
         if ts != kind.at:
             kind.recent *= math.exp((kind.at - ts) / MEMORY_MS)
-            if kind.recent < BURST_OVER:
-                kind.since, kind.seconds, kind.burst = ts, 0, 0
+            if kind.excess <= 0.0 or kind.recent < BURST_OVER:
+                kind.excess, kind.since, kind.seconds, kind.burst = 0.0, ts, 0, 0
             if ts // 1000 != kind.at // 1000 or not kind.seconds:
                 kind.seconds += 1
             kind.at = ts
         kind.recent += 1.0
+        kind.excess += 1.0
         kind.burst += 1
+
+    def _usual(self, kind: Kind) -> float:
+        """Its share of the service's lines, those of its burst left out."""
+        return (max(0, kind.lines - kind.burst) + 0.5) / (self._total - self._recent + PRIOR_LINES)
 
     def bursting(self, kind: Kind) -> Burst | None:
         """Whether its lines, the last one included, are a burst."""

@@ -313,3 +313,15 @@ def test_an_alert_says_which_host_and_id() -> None:
     ]
     [(_, alert)] = logs.run(lines, T0 + 62_000)
     assert dict(alert.labels) == {"param.order_id": "0", "param.host": "db-0:5432", "param.status": "503"}
+
+
+def test_a_burst_begins_with_its_lines_not_with_the_odd_one_before() -> None:
+    """An error in a thousand lines is usual; the last of these came long before the burst."""
+    logs = Logs(CONFIG)
+    normal = [line(T0 + 100 * i, "ERROR odd one" if i % 500 == 499 else "hello", 9) for i in range(2_900)]
+    begin = T0 + 300_000
+    burst = [line(begin + 100 * i, "ERROR odd one" if i % 2 else "hello", 9) for i in range(60)]
+    normal = [one._replace(severity=17) if "ERROR" in one.body else one for one in normal]
+    burst = [one._replace(severity=17) if "ERROR" in one.body else one for one in burst]
+    alerts = [alert for _, alert in logs.run(normal + burst, begin + 7_000) if alert.severity == "error"]
+    assert [alert.started_at for alert in alerts[:1]] == [begin + 100]
