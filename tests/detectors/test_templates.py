@@ -293,14 +293,16 @@ def test_templates_are_bounded_and_evictions_counted() -> None:
 
 
 def test_ever_new_templates_are_bounded() -> None:
-    """Twenty thousand kinds of line: no more than the limit stay, and no index or cache outgrows them."""
+    """A hundred thousand kinds of line: no more than the limit stay, and no index or cache outgrows them."""
     miner = Miner(200)
     dice = random.Random(7)
-    for k in range(20_000):
-        a, b, c = (chr(97 + (k // 26**n) % 26) for n in range(3))
-        miner.learn(
-            f"w{a}w {b}ord {c}ing {' '.join('xyz'[dice.randrange(3)] for _ in range(dice.randrange(9)))}"
-        )
+    lines = []
+    for k in range(100_000):
+        a, b, c, d = (chr(97 + (k // 26**n) % 26) for n in range(4))
+        tail = " ".join("xyz"[dice.randrange(3)] for _ in range(dice.randrange(9)))
+        lines.append(f"w{a}w {b}ord {c}in{d}g {tail}")
+    for begin in range(0, len(lines), 1_000):
+        miner.learn_many(lines[begin : begin + 1_000])
     state = miner.export()
     assert len(miner) == len(state.clusters) <= 200
     assert miner.evicted > 10_000
