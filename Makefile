@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNS := 100
 BROKER := embedded
-JOBS := 2
+JOBS := 0
 BENCHES := transport throughput ingest shard detect latency memory scale quality joint rootcause logs logsignals masking suppress correlate
 
 .DEFAULT_GOAL := help
