@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from detectors.alert import Alert
 MOST_HELD = 100_000
 """alerts held back at once; beyond that the one held back for longest goes on into correlation"""
 MOST_REMEMBERED = 10_000
+
+_Key = TypeVar("_Key")
 
 
 class Verdict(NamedTuple):
@@ -182,7 +184,7 @@ class Holding:
         )
 
 
-def _discard(index: dict, key: object, id: str) -> None:  # type: ignore[type-arg]
+def _discard(index: dict[_Key, dict[str, None]], key: _Key, id: str) -> None:
     ids = index[key]
     del ids[id]
     if not ids:

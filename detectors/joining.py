@@ -46,7 +46,7 @@ def _in_order(group: Sequence[Line]) -> list[Line]:
     """As sent: by time, source and place in it; a line that was delivered twice comes once."""
     seen: dict[tuple[object, ...], Line] = {}
     for line in group:
-        seen.setdefault(line[:8], line)
+        seen.setdefault(line.said, line)
     return sorted(seen.values(), key=lambda line: (line.ts, line.source, line.order, line.body))
 
 

@@ -16,7 +16,7 @@ PACED, PAUSES = 4, 10
 """after so many lines a template has a pace, and so many of its intervals of silence end it"""
 MAX_SAMPLES = 3
 MAX_SAMPLE_CHARS = 500
-_LOOK = {"critical": (1.0, 12.0), "error": (0.95, 10.0), "warning": (0.9, 6.0), "info": (0.3, 2.0)}
+LOOK = {"critical": (1.0, 12.0), "error": (0.95, 10.0), "warning": (0.9, 6.0), "info": (0.3, 2.0)}
 """score and strength by severity"""
 RARE = 100.0
 """from so many times the usual on, the number says nothing"""
@@ -94,7 +94,7 @@ class Open(msgspec.Struct, array_like=True):
 def log_alert(service: str, entry: Open, resolved_at: int | None) -> Alert:
     """One version of an alert."""
     fingerprint = digest_hex(service, entry.template)
-    score, strength = _LOOK[entry.severity]
+    score, strength = LOOK[entry.severity]
     labels = (("exception", entry.exception), ("frame", entry.frame), *entry.params)
     return Alert(
         id=alert_id(fingerprint, "log", entry.started),

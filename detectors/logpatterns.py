@@ -19,6 +19,7 @@ from config.logs import ALERT, DEFAULT_WITHIN, NAME, LogRules, Pattern
 from config.settings import Detect
 from detectors.alert import Alert, alert_id
 from detectors.lines import Line
+from detectors.logalerts import LOOK, MAX_SAMPLE_CHARS, MAX_SAMPLES
 from detectors.words import clipped, clock
 from streams.decode.logs.expressions import Expression, possible
 from streams.decode.logs.scope import Scope
@@ -28,10 +29,6 @@ MAX_WATCHES = 10_000
 """pairs of pattern and service that are watched"""
 MAX_TIMES = 2_000_000
 """times of lines they may remember together"""
-MAX_SAMPLES = 3
-MAX_SAMPLE_CHARS = 500
-_LOOK = {"critical": (1.0, 12.0), "error": (0.95, 10.0), "warning": (0.9, 6.0), "info": (0.3, 2.0)}
-"""score and strength by severity"""
 
 
 class Watch(msgspec.Struct, array_like=True):
@@ -115,7 +112,7 @@ class Patterns:
         places = possible(self._expressions, raw)
         before: Line | None = None
         for line, body in zip(lines, raw if places else (), strict=False):
-            if line == before:
+            if before is not None and line.body == before.body and line.said == before.said:
                 continue
             before = line
             for i in self._scope.of(line.service, line.instance, line.resource):
@@ -217,7 +214,7 @@ def _note(watch: Watch, line: Line) -> None:
 
 def _alert(name: str, service: str, watch: Watch, resolved_at: int | None) -> Alert:
     fingerprint = digest_hex(service, "pattern", name)
-    score, strength = _LOOK[watch.severity]
+    score, strength = LOOK[watch.severity]
     seen = f"{watch.count} so far" if resolved_at is None else f"{watch.count}, last {clock(watch.last)}"
     what = ", ".join(part for part in (watch.limit, seen) if part)
     labels = {"pattern": name, "exception": watch.exception}

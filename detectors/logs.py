@@ -130,8 +130,7 @@ class Logs:
             lines, taken_in = joined(lines, self.config.step_ms)
             self.counters["joined_lines"] += taken_in
         for line in lines:
-            # Ingest delivers at least once: a line that equals another in everything is the same line.
-            if before is not None and line.body == before.body and line[:8] == before[:8]:
+            if before is not None and line.body == before.body and line.said == before.said:
                 self.counters["repeated_lines"] += 1
                 continue
             before = line

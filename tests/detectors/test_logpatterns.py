@@ -124,6 +124,16 @@ def test_cuts_and_restores_change_nothing(said: list[tuple[int, str, str]], cuts
     assert sorted(pieces, key=key) == sorted(whole, key=key)
 
 
+def test_a_line_delivered_twice_counts_once() -> None:
+    """The second delivery stands at another place of its partition, and is the same line."""
+    lines = [
+        line(T0 + i, "card declined")._replace(source="in/0", order=order) for i in (1, 2) for order in (7, 9)
+    ]
+    assert watching(alert(more_than=2)).run(lines, T0 + 1_000) == []
+    [(_, found)] = watching(alert(more_than=1)).run(lines, T0 + 1_000)
+    assert found.count == 2
+
+
 def test_a_pattern_taken_out_of_the_configuration_ends_its_alert() -> None:
     """When it would have ended; what was notified is resolved."""
     before = watching(alert())
