@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNS := 100
 BROKER := embedded
-JOBS := 0
+JOBS := 2
 BENCHES := transport throughput ingest shard detect latency memory scale quality joint rootcause logs logsignals masking suppress correlate
 
 .DEFAULT_GOAL := help
@@ -28,7 +28,7 @@ demo: setup ## Start the shop and the pipeline, break three things, see what is 
 	@$(BIN)/tocsin demo $(ARGS)
 
 test: setup ## Run the tests (embedded Kafka and ClickHouse)
-	@$(BIN)/pytest -m "not kafka" -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -m "not kafka" -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-kafka: setup ## Run the tests against a real Apache Kafka (needs Java 17 and, once, Maven)
 	@$(BIN)/pytest -m kafka tests/kafka $(ARGS)

@@ -23,6 +23,8 @@ from streams.records.digest import digest_hex
 
 SLICE_S = 0.2
 """a paced replay sends what is due this often, in wall seconds"""
+LATE_S = 1.0
+"""a replay held up for longer keeps its pace from there on, and does not make up for it"""
 
 
 async def publish(
@@ -59,8 +61,10 @@ async def publish(
         pending = []
         for record in timeline.records(len(partitions), page, slice_ms):
             if speed:
-                due = started + (record.ts_ms - begin) / 1000 / speed
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                early = started + (record.ts_ms - begin) / 1000 / speed - time.monotonic()
+                if early < -LATE_S:
+                    started -= early
+                await asyncio.sleep(max(0.0, early))
             pending.append(
                 await producer.send(
                     lines, record.value, partition=partitions[record.partition], headers=list(record.headers)

@@ -249,7 +249,9 @@ class Logs:
         opened = Open(
             name or kind.id, kind.text, kind.level, line.ts, line.ts, 0, line.instance, line.resource,
             kind.key[2], [], [],
-            full=kind.level, detected=line.ts, frame=frame_of(line.body), name=self._names.of(line),
+            full=kind.level, detected=line.ts, frame=frame_of(line.body),
+             # A line that stands for one that is missing has a name of its own.
+             name="" if name else self._names.of(line),
         )  # fmt: skip
         service.open[opened.template] = opened
         kind.open |= not name

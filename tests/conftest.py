@@ -24,13 +24,19 @@ TIMED = ("tests/agents/", "tests/chaos/", "tests/demo/", "tests/e2e/")
 """here slow tests watch when processes do what; the slow ones elsewhere only wait for a service"""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup`: a file goes to one worker, with the services it starts. What watches the
-    times of processes runs one after the other, beside the rest."""
+def _timed(item: pytest.Item) -> bool:
+    return item.nodeid.startswith(TIMED) and item.get_closest_marker("slow") is not None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """With `-n 2 --dist loadgroup --no-loadscope-reorder` a file goes to one worker with what it starts. What
+    watches the times of processes begins first and runs one after the other, beside the rest."""
     for item in items:
-        timed = item.get_closest_marker("slow") and item.nodeid.startswith(TIMED)
-        item.add_marker(pytest.mark.xdist_group("processes" if timed else item.nodeid.partition("::")[0]))
+        group = "processes" if _timed(item) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    yield
+    items.sort(key=lambda item: not _timed(item))
 
 
 @pytest.fixture(autouse=True)
