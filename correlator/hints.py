@@ -21,7 +21,7 @@ import msgspec
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
 from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, USED, Signal, read
-from detectors.alert import Alert
+from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
 
 STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
@@ -154,7 +154,7 @@ def _signals(suspect: _Suspect, first: Alert | None) -> None:
         of_role = by_role.get(role)
         if not of_role:
             continue
-        best = max(of_role, key=lambda s: (s.force, -s.alert.started_at, s.alert.id))
+        best = max(of_role, key=_telling)
         # Several series agreeing say more than one alone: half, then two thirds, ... of the rest.
         agreeing = len({(s.alert.service, s.alert.metric) for s in of_role})
         value = weight * best.force * (0.7 + 0.3 * (1 - 1 / agreeing))
@@ -171,8 +171,14 @@ def _signals(suspect: _Suspect, first: Alert | None) -> None:
             suspect.kept += value
     named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, ABSENT)] or suspect.signals
     if named:
-        lead = max(named, key=lambda s: (s.force, -s.alert.started_at, s.alert.id))
+        lead = max(named, key=_telling)
         suspect.cause = lead.alert.summary
+
+
+def _telling(signal: Signal) -> tuple[float, int, int, str]:
+    """Which of several signals to name: the strongest, then the most severe, then the first."""
+    alert = signal.alert
+    return signal.force, SEVERITIES.index(alert.severity), -alert.started_at, alert.id
 
 
 def _beside(log: Alert, first: Alert) -> str:

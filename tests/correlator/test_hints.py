@@ -111,3 +111,13 @@ def test_a_callee_that_began_clearly_later_explains_nothing() -> None:
     """Twenty seconds after its caller, noticed within two: not the cause."""
     found = hints(firing("checkout", "error_ratio"), firing("payment", "error_ratio", at=20_000))
     assert found[0].service == "checkout"
+
+
+def test_of_like_log_alerts_the_more_severe_is_named() -> None:
+    """A new line that says something is going down comes first; the error it ends in is what to read."""
+    down = firing("payment", "payment <*> is going down", at=0, kind="log", severity="info")
+    error = firing("payment", "POST /charges failed: KeyError", at=133, kind="log", severity="error")
+    found = hints(down, error, firing("checkout", "shop.orders", at=400))
+    [log] = [e for e in found[0].evidence if e.kind == "log"]
+    assert (found[0].service, log.ref) == ("payment", error.id)
+    assert found[0].cause == error.summary
