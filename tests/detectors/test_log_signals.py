@@ -7,11 +7,13 @@ import random
 import msgspec
 import pytest
 
+from config.logs import LogRules, Pattern
 from config.settings import Detect
 from detectors.alert import Alert
 from detectors.buckets import Buckets, BucketState
 from detectors.joining import joined
 from detectors.lines import Line, message_of, site_of, trace_of
+from detectors.logkinds import Kinds
 from detectors.logparams import status_of
 from detectors.logrates import duration_ms
 from detectors.logs import Logs, LogsState
@@ -325,3 +327,39 @@ def test_a_burst_begins_with_its_lines_not_with_the_odd_one_before() -> None:
     burst = [one._replace(severity=17) if "ERROR" in one.body else one for one in burst]
     alerts = [alert for _, alert in logs.run(normal + burst, begin + 7_000) if alert.severity == "error"]
     assert [alert.started_at for alert in alerts[:1]] == [begin + 100]
+
+
+def test_a_line_that_is_missed_is_not_named_after_the_line_it_followed() -> None:
+    """The pattern names what its lines say, and none of the missing line came."""
+    logs = Logs(CONFIG, LogRules(patterns=(Pattern(name="lookup", regex="looking up", do="name"),)))
+    assert alerts(logs, requests(T0, 200), T0 + 101_000) == []
+    [missing] = alerts(logs, requests(T0 + 110_000, 40, returns=True), T0 + 130_000)
+    assert "stopped logging `stock reserved`" in missing.summary
+
+
+WORDS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen")
+
+
+def test_kinds_follow_a_template_that_becomes_more_general() -> None:
+    """Their counts come together in the oldest, and later values of the word are no new kind."""
+    logs = Logs(CONFIG)
+    lines = [line(T0 + 100 * i, f"user {WORDS[i % 8]} could not be found here", 17) for i in range(80)]
+    logs.run(lines, T0 + 10_000)
+    [service] = logs._services.values()
+    [kind] = service.kinds.export().kinds
+    assert kind.lines == 80
+    assert kind.key[0] == service.miner.learn("user owl could not be found here").id
+
+
+def test_an_open_alert_goes_on_when_its_kind_is_taken_over() -> None:
+    """Of kinds that become one, the one whose alert is open stays, though it is not the oldest."""
+    kinds = Kinds(10)
+    old, young, other = (kinds.add((name, 2, "", ""), name, "error", name) for name in ("a", "b", "c"))
+    for kind, ts in ((old, T0), (young, T0 + 1), (young, T0 + 2), (other, T0 + 3)):
+        kinds.heard(kind, ts, "i")
+    young.open = True
+    kinds.follow(lambda id: "ab" if id in "ab" else id)
+    assert kinds.find(("ab", 2, "", "")) is young
+    assert (young.lines, young.burst, len(kinds)) == (3, 3, 2)
+    assert kinds.name("a") == "a"
+    assert kinds.name("b") != "b", "the id is still that of the kind with the open alert"
