@@ -234,10 +234,12 @@ class Buckets:
         self._usual += WEIGHT * (total - self._usual)
 
     def _hear(self, name: str, counts: _Counts, total: int, end: int) -> None:
-        usual = self._usual - counts.voice.usual
-        others = (total - counts.lines) / usual if usual > 0 else 0.0
+        voice = counts.voice
+        if counts.lines:
+            voice.beside = self._usual - voice.usual
+        others = (total - counts.lines) / voice.beside if voice.beside > 0 else 0.0
         resource = counts.resource or ()
-        alert = hear(counts.voice, name, counts.fps[2], counts.lines, others, end, self.bucket_ms, resource)
+        alert = hear(voice, name, counts.fps[2], counts.lines, others, end, self.bucket_ms, resource)
         if alert is not None:
             self._alerts.append((end, alert))
 

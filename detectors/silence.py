@@ -35,6 +35,8 @@ class Voice(msgspec.Struct, array_like=True):
     longest: int = 0
     usual: float = 0.0
     """lines a bucket"""
+    beside: float = 0.0
+    """what the others usually logged in a bucket when it logged last"""
     last: int = 0
     """end of the last bucket with lines, ms"""
     alert: Alert | None = None

@@ -11,13 +11,13 @@ from config.logs import LogRules, Pattern
 from config.settings import Detect
 from detectors.alert import Alert
 from detectors.buckets import Buckets, BucketState
-from detectors.joining import joined
+from detectors.joining import MAX_LINES, joined
 from detectors.lines import Line, message_of, site_of, trace_of
 from detectors.logkinds import Kinds
 from detectors.logparams import status_of
 from detectors.logrates import duration_ms
 from detectors.logs import Logs, LogsState
-from detectors.stack import exception_of, frame_of, is_frame, names_exception
+from detectors.stack import MAX_TEXT, exception_of, frame_of, is_frame, names_exception
 from tests.detectors.pagelog import Rows, decided, feed, make, records
 
 CONFIG = Detect(step_ms=1_000, log_learning_ms=60_000, log_bucket_ms=10_000)
@@ -176,6 +176,12 @@ def test_a_joined_trace_tells_exception_and_frame() -> None:
             "runtime error",
             "main.take (/s/stock.go:9)",
         ),
+        (
+            "panic: boom\n\ngoroutine 1 [running]:\nruntime.gopanic(0x1)\n\t/go/panic.go:9 +0x1\n"
+            "main.take(0x1)\n\t/s/stock.go:9 +0x1",
+            "panic",
+            "main.take (/s/stock.go:9)",
+        ),
         ("nothing of the kind", "", ""),
     ],
 )
@@ -211,8 +217,11 @@ def test_what_a_head_says() -> None:
     )
 
 
-def buckets_of(minutes: int, silent_from: int, others: bool = True) -> list[Alert]:
-    """A steady logger that stops, beside two others, ten seconds a bucket; through a snapshot midway."""
+def buckets_of(minutes: int, silent_from: int, others: bool = True, before: int = 1) -> list[Alert]:
+    """A steady logger that stops, beside two others, ten seconds a bucket; through a snapshot midway.
+
+    `before`: lines a bucket until then, of each; one from then on.
+    """
     buckets = Buckets(10_000, silence=True)
     found: list[Alert] = []
     for k in range(6 * minutes):
@@ -223,7 +232,8 @@ def buckets_of(minutes: int, silent_from: int, others: bool = True) -> list[Aler
             buckets.load(state)
         for name in ("cart", "pay", "stock"):
             if k < silent_from or (others and name != "cart"):
-                buckets.line(at, name, (), False, False)
+                for _ in range(before if k < silent_from else 1):
+                    buckets.line(at, name, (), False, False)
         buckets.finish(at + 9_999)
         found += [alert for _, alert in buckets.alerts()]
     return found
@@ -244,6 +254,12 @@ def test_a_steady_logger_that_stops_is_silent() -> None:
 def test_when_all_are_silent_it_is_the_collection() -> None:
     """Nothing is said of anybody."""
     assert buckets_of(20, 90, others=False) == []
+
+
+@pytest.mark.parametrize(("before", "said"), [(2, 1), (3, 0)])
+def test_when_the_others_log_less_than_half_it_is_the_traffic(before: int, said: int) -> None:
+    """Half of what they usually log is enough, a third is not, however long it lasts."""
+    assert len(buckets_of(20, 90, before=before)) == said
 
 
 def test_the_busiest_kinds_have_rates_and_a_busier_one_takes_a_place() -> None:
@@ -363,3 +379,62 @@ def test_an_open_alert_goes_on_when_its_kind_is_taken_over() -> None:
     assert (young.lines, young.burst, len(kinds)) == (3, 3, 2)
     assert kinds.name("a") == "a"
     assert kinds.name("b") != "b", "the id is still that of the kind with the open alert"
+
+
+def errors(logs: Logs, begin: int, every: int, n: int = 30) -> list[Alert]:
+    """`n` errors and as many other lines, one of each `every` ms; alerts above info."""
+    lines = [
+        line(begin + every * i + half, "ERROR odd one" if half else "hello", 17 if half else 9)
+        for i in range(n)
+        for half in (0, 1)
+    ]
+    return [one for one in alerts(logs, lines, begin + every * n + 120_000) if one.severity != "info"]
+
+
+def usual() -> Logs:
+    """One line in a hundred is an error, for ten minutes."""
+    logs = Logs(CONFIG)
+    lines = [line(T0 + 200 * i, "ERROR odd one" if i % 100 == 99 else "hello", 9) for i in range(3_000)]
+    logs.run([one._replace(severity=17) if "ERROR" in one.body else one for one in lines], T0 + 600_000)
+    return logs
+
+
+def test_one_second_is_no_burst() -> None:
+    """A request may log thirty times; the same lines over several seconds are a burst."""
+    assert errors(usual(), T0 + 700_000, 30) == []
+    assert {one.state for one in errors(usual(), T0 + 700_000, 100)} == {"firing", "resolved"}
+
+
+def test_a_burst_that_was_told_does_not_become_normal() -> None:
+    """Its lines are taken out again, so that the next is as much of a burst; the sixth is a habit."""
+    logs = usual()
+    [service] = logs._services.values()
+    [kind] = [kind for kind in service.kinds.export().kinds if kind.level == "error"]
+    normal = kind.lines
+    told = [errors(logs, T0 + 1_200_000 * (1 + k), 100) for k in range(6)]
+    assert [bool(one) for one in told] == [True] * 5 + [False]
+    assert normal <= kind.lines <= normal + 30, "of the sixth, which is a habit, lines count"
+
+
+def test_what_comes_back_three_times_does_not_follow() -> None:
+    """The fourth time nothing is missed."""
+    logs = Logs(CONFIG)
+    alerts(logs, requests(T0, 200), T0 + 101_000)
+    said = []
+    for k in range(4):
+        begin = T0 + 400_000 * (1 + k)
+        said.append(bool(alerts(logs, requests(begin, 100, returns=True), begin + 50_000)))
+        alerts(logs, requests(begin + 50_000, 20), begin + 200_000)
+    assert said == [True, True, True, False]
+
+
+def test_a_joined_trace_is_bounded() -> None:
+    """In lines and in characters; what is left out is counted as taken in."""
+    for width in (10, 150):
+        lines = [line(T0, "java.lang.IllegalStateException: no", 17, order=0)]
+        lines += [line(T0, f"\tat a.b.C.{'m' * width}(C.java:{i})", 17, order=i) for i in range(1, 400)]
+        [out], taken_in = joined(sorted(lines), 1_000)
+        assert taken_in == 399
+        assert out.body.count("\n") < MAX_LINES
+        assert len(out.body) <= MAX_TEXT + MAX_LINES
+        assert out.body.count("\n") == MAX_LINES - 1 or len(out.body) > MAX_TEXT - 200

@@ -311,6 +311,20 @@ def test_ever_new_templates_are_bounded() -> None:
     assert max(sizes.values()) <= 200 * 14
 
 
+def test_lineage_is_bounded() -> None:
+    """What many merged templates became is remembered of the newest only; these are still found."""
+    miner = Miner(10)
+    for k in range(60):
+        group = f"{chr(97 + k // 26)}{chr(97 + k % 26)}"
+        ids = [
+            miner.learn(f"{group} cannot find the user {name} here").id
+            for name in ("ann", "bob", "cid", "dan")
+        ]
+        assert [miner.current(id) for id in ids[:3]] == [ids[3]] * 3
+    assert miner.merged > 100
+    assert len(miner.export().lineage) <= 4 * 10
+
+
 @pytest.mark.parametrize(
     "hostile",
     ["a" * 1_000_000, "@" * 5_000, "1." * 3_000, "a@" * 3_000, "a.a@" * 2_000, "-1 " * 2_000, "()" * 3_000,
