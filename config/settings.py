@@ -99,6 +99,7 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     alerts: str = "tocsin.alerts"
     incidents: str = "tocsin.incidents"
     suppressions: str = "tocsin.suppressions"
+    problems: str = "tocsin.problems"
     action_results: str = "tocsin.action-results"
     deadletters: str = "tocsin.deadletters"
 
@@ -204,6 +205,9 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     edge_memory_ms: Millis = 86_400_000
     external_ttl_ms: Annotated[int, Meta(ge=60_000)] = 86_400_000
     """an external alert of which nothing was heard for this long is taken for over"""
+    problem_incidents: Annotated[int, Meta(ge=2, le=1_000)] = 3
+    """so many incidents of one kind within `problem_window_ms` open a problem"""
+    problem_window_ms: Annotated[int, Meta(ge=60_000)] = 30 * 86_400_000
     topology: str = ""
     """file of declared dependencies: JSON list of {caller, callee}, or empty"""
     silences: tuple[Silence, ...] = ()

@@ -40,6 +40,14 @@ MOST_HINTS = 5
 MOST_EVIDENCE = 8
 
 
+class Known(NamedTuple):
+    """What similar incidents of the past say of a service."""
+
+    service: str
+    cause: str
+    evidence: Evidence
+
+
 class Scene(NamedTuple):
     """All that hints are drawn from."""
 
@@ -47,6 +55,7 @@ class Scene(NamedTuple):
     calls: Sequence[Call]
     changes: Sequence[Change]
     change_window_ms: int
+    past: Sequence[Known] = ()
 
 
 class _Suspect(msgspec.Struct):
@@ -74,8 +83,8 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     for alert in scene.alerts:
         for signal in read(alert, known):
             suspects.setdefault(signal.about, _Suspect(signal.about)).signals.append(signal)
-    for change in scene.changes:
-        suspects.setdefault(change.service, _Suspect(change.service))
+    for name in (*(c.service for c in scene.changes), *(k.service for k in scene.past)):
+        suspects.setdefault(name, _Suspect(name))
     ordered = [suspects[name] for name in sorted(suspects)]
     first = min(
         (a for a in scene.alerts if a.kind != "log"), key=lambda a: (a.started_at, a.id), default=None
@@ -83,6 +92,7 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     for suspect in ordered:
         _signals(suspect, first)
     _changes(ordered, scene)
+    _known(suspects, scene)
     if len(ordered) > MOST_SUSPECTS:
         strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
         ordered = sorted(strongest, key=lambda s: s.service)
@@ -258,6 +268,14 @@ def _changes(suspects: Sequence[_Suspect], scene: Scene) -> None:
             )
         if best is not None:
             suspect.evidence.append(best)
+
+
+def _known(suspects: Mapping[str, _Suspect], scene: Scene) -> None:
+    """Its trouble was the cause before, when much the same was seen."""
+    for service, cause, evidence in scene.past:
+        suspect = suspects[service]
+        suspect.evidence.append(evidence)
+        suspect.cause = suspect.cause or cause
 
 
 def _unexplained(

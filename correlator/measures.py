@@ -98,6 +98,11 @@ def meaning(service: str, metric: str, labels: Mapping[str, str], known: Collect
     return Meaning(kind, client or callee is not None, callee, _stat(metric, labels.get("stat", "")), shared)
 
 
+def kind_of(metric: str) -> str:
+    """What its name alone says that it measures."""
+    return _name(metric)[0]
+
+
 @lru_cache(maxsize=10_000)
 def _name(metric: str) -> tuple[str, bool, bool]:
     """What the name says: kind, seen from the calling side, of the machine."""

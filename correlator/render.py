@@ -136,6 +136,10 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> 
         recurrence_of=group.recurrence_of,
         owner="",
         truncated_members=group.truncated,
+        signature=group.signature,
+        similar=group.similar,
+        suggestion=group.suggestion,
+        problem=group.problem,
     )
     when = datetime.fromtimestamp(group.updated_at / 1000, UTC)
     return _encode(
