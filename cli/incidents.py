@@ -83,6 +83,8 @@ def _show(found: list[Summary], now_ms: int) -> None:
             cause.append(f" {percent(one.confidence)}", style="dim")
         title = plain(one.title)
         title.append(f"\n{some(one.alerts, 'alert')} in {some(len(one.services), 'service')}", style="dim")
+        if one.suggestion:
+            title.append(f"\n{plain(one.suggestion).plain}", style="italic")
         shown.add_row(
             Text(one.id, style="bold"),
             styled(one.state),

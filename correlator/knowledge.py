@@ -21,8 +21,9 @@ from correlator.group import Finding, Group
 from correlator.hints import Known
 from correlator.incident import Evidence, Similar
 from correlator.lifecycle import Refusal
-from correlator.pastbook import Near, Past, PastBook
-from correlator.problems import Problem, ProblemBook
+from correlator.past import Knowledge, Past, Problem
+from correlator.pastbook import Near, PastBook
+from correlator.problems import ProblemBook
 from correlator.symptoms import in_words, signature, symptoms
 from detectors.alert import Alert
 from streams.records.messages import Action, ActionResult, Change
@@ -42,23 +43,6 @@ MOST_TEXT = 2_000
 """characters of a cause, a fix, a workaround"""
 MOST_LOOKED = 1_000
 _encoder = msgspec.json.Encoder()
-
-
-class Knowledge(msgspec.Struct, frozen=True, tag="knowledge", kw_only=True):
-    """What is known of one incident's cause; written again, with a higher version, when people correct it."""
-
-    incident: str
-    version: int
-    domain: str
-    title: str
-    started_at: int
-    services: tuple[str, ...]
-    cause: str
-    cause_service: str
-    fix: str
-    runbook: str
-    actor: str
-    at_ms: int
 
 
 class Said(NamedTuple):
@@ -228,7 +212,7 @@ def refused(action: Action) -> Refusal | None:
             return Refusal(
                 f"{name} has {len(getattr(action, name))} characters, at most {MOST_TEXT} are kept"
             )
-    if action.action == "record" and not (action.cause or action.fix):
+    if action.action == "record" and not says_cause(action):
         return Refusal("say what the cause was, or what helped")
     return None
 
@@ -291,7 +275,7 @@ def _suggestion(past: Past) -> str:
 
 
 def _known(finding: Finding) -> str:
-    cause = finding.cause or "of a cause nobody wrote down"
+    cause = finding.cause or "nobody wrote down the cause"
     if finding.cause_service and finding.cause_service not in cause:
         cause = f"{finding.cause_service}: {cause}"
     fixed = f"; fixed by: {finding.fix}" if finding.fix else ""

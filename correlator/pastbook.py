@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from correlator.group import Finding
+from correlator.past import Past
 from correlator.symptoms import weight
 
 MOST_PAST = 5_000
@@ -34,24 +34,6 @@ FEW = 16
 """incidents that are looked at without asking how near they are"""
 MOST_NEAR = 64
 """incidents compared exactly"""
-
-
-class Past(msgspec.Struct, array_like=True):
-    """What is kept of an incident that has closed."""
-
-    number: int
-    """in the order of closing, from 1"""
-    id: str
-    domain: str
-    signature: str
-    words: str
-    """the signature's"""
-    title: str
-    started_at: int
-    closed_at: int
-    services: list[str]
-    symptoms: tuple[str, ...]
-    finding: Finding | None = None
 
 
 Entry = tuple[Past, list[int]]

@@ -16,57 +16,17 @@ from statistics import median
 import msgspec
 
 from correlator.lifecycle import Refusal
-from correlator.pastbook import Past
+from correlator.past import Past, Problem
 from streams.records.digest import digest_hex
 
 MOST_PROBLEMS = 1_000
 MOST_INCIDENTS = 100
 """of one problem that are named, the newest"""
 MOST_SERVICES = 50
-STATES = ("open", "known_error", "resolved", "closed")
 LIVE = ("open", "known_error")
 STEPS = {"resolve": ("resolved", LIVE), "close": ("closed", ("open", "known_error", "resolved"))}
 """step -> state after, states before"""
 VERBS = ("workaround", *STEPS, "reopen")
-
-
-class Problem(msgspec.Struct, frozen=True, tag="problem", kw_only=True):
-    """One version of a problem. Versions only grow; the newest is the truth. Times are ms UTC."""
-
-    id: str
-    version: int
-    domain: str
-    state: str
-    """one of `STATES`"""
-    signature: str
-    title: str
-    """the signature in words"""
-    opened_at: int
-    updated_at: int
-    first_seen: int
-    """start of its first incident"""
-    last_seen: int
-    """start of its newest incident"""
-    count: int
-    """incidents so far"""
-    incidents: tuple[str, ...]
-    """ids by start; the newest hundred"""
-    starts: tuple[int, ...]
-    """of these"""
-    services: tuple[str, ...]
-    interval_ms: int
-    """median time from the start of one incident to that of the next"""
-    reopened: int = 0
-    resolved_at: int | None = None
-    closed_at: int | None = None
-    owner: str = ""
-    workaround: str = ""
-    cause: str = ""
-    cause_service: str = ""
-    fix: str = ""
-    runbook: str = ""
-    actor: str = ""
-    """who did what made this version; empty: Tocsin itself"""
 
 
 class ProblemBook:
@@ -157,22 +117,23 @@ def step(problem: Problem, verb: str, text: str, actor: str, now_ms: int) -> Pro
     if verb == "reopen":
         if problem.state in LIVE:
             return Refusal(f"cannot reopen a problem that is {problem.state}")
-        return _again(_next(problem, now_ms, actor))
+        return _again(_next(problem, now_ms, actor, text))
     if verb not in STEPS:
         return Refusal(f"unknown action {verb!r} on a problem; known: {', '.join(VERBS)}")
     after, before = STEPS[verb]
     if problem.state not in before:
         return Refusal(f"cannot {verb} a problem that is {problem.state}")
     at_ms = max(now_ms, problem.opened_at)
-    changed = msgspec.structs.replace(_next(problem, now_ms, actor), state=after)
+    changed = msgspec.structs.replace(_next(problem, now_ms, actor, text), state=after)
     if verb == "close":
         return msgspec.structs.replace(changed, closed_at=at_ms, resolved_at=problem.resolved_at or at_ms)
     return msgspec.structs.replace(changed, resolved_at=at_ms)
 
 
-def _next(problem: Problem, now_ms: int, actor: str = "") -> Problem:
+def _next(problem: Problem, now_ms: int, actor: str = "", note: str = "") -> Problem:
+    at_ms = max(problem.updated_at, now_ms)
     return msgspec.structs.replace(
-        problem, version=problem.version + 1, updated_at=max(problem.updated_at, now_ms), actor=actor
+        problem, version=problem.version + 1, updated_at=at_ms, actor=actor, note=note
     )
 
 

@@ -13,8 +13,8 @@ from correlator.group import Group
 from correlator.holding import Held
 from correlator.inbox import Inbox, ShardClock
 from correlator.membership import refill
+from correlator.past import Problem
 from correlator.pastbook import Entry
-from correlator.problems import Problem
 from correlator.relations import Source
 from correlator.silences import Running
 from correlator.state import State

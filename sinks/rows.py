@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from correlator.incident import Incident
+from correlator.past import Knowledge, Problem
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import MAX_MS, DeadLetter
@@ -52,6 +53,7 @@ INCIDENTS = Table(
         "active_ms", "resolved_by", "acknowledged_by", "reopened",
         "services.service", "services.role", "alerts", "members", "hints", "timeline",
         "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members",
+        "signature", "similar", "suggestion", "problem",
     ),
 )  # fmt: skip
 
@@ -87,10 +89,30 @@ SILENCES = Table(
     ),
 )  # fmt: skip
 
-TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, DEAD_LETTERS)
+PROBLEMS = Table(
+    "problem_versions",
+    (
+        "id", "version", "domain", "state", "signature", "title", "opened_at", "updated_at", "first_seen",
+        "last_seen", "count", "incidents", "starts", "services", "interval_ms", "reopened", "resolved_at",
+        "closed_at", "owner", "workaround", "cause", "cause_service", "fix", "runbook", "actor",
+        "note",
+    ),
+)  # fmt: skip
+
+KNOWLEDGE = Table(
+    "knowledge_versions",
+    (
+        "incident", "version", "domain", "title", "started_at", "services", "cause", "cause_service", "fix",
+        "runbook", "actor", "recorded_at",
+    ),
+)  # fmt: skip
+
+TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, PROBLEMS, KNOWLEDGE, DEAD_LETTERS)
 
 
-def row_of(item: Incident | Alert | Suppression | SilenceRecord | DeadLetter) -> Row:
+def row_of(
+    item: Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | DeadLetter,
+) -> Row:
     """The row of one item. Raises `RowError` when a number or time does not fit its column."""
     if isinstance(item, Incident):
         return Row(INCIDENTS, _incident(item))
@@ -100,6 +122,10 @@ def row_of(item: Incident | Alert | Suppression | SilenceRecord | DeadLetter) ->
         return Row(SUPPRESSIONS, _suppression(item))
     if isinstance(item, SilenceRecord):
         return Row(SILENCES, _silence(item))
+    if isinstance(item, Problem):
+        return Row(PROBLEMS, _problem(item))
+    if isinstance(item, Knowledge):
+        return Row(KNOWLEDGE, _knowledge(item))
     return Row(DEAD_LETTERS, _dead_letter(item))
 
 
@@ -118,6 +144,7 @@ def _incident(i: Incident) -> tuple[Any, ...]:
         _json(i.members), _json(i.hints), _json(i.timeline),
         list(i.changes), i.merged_into, list(i.merged_from), i.recurrence_of, i.owner,
         _within("truncated_members", i.truncated_members, U32_MAX),
+        i.signature, _json(i.similar), i.suggestion, i.problem,
     )  # fmt: skip
 
 
@@ -151,6 +178,26 @@ def _silence(r: SilenceRecord) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _problem(p: Problem) -> tuple[Any, ...]:
+    return (
+        _text("id", p.id), _within("version", p.version, U32_MAX), p.domain, p.state, p.signature, p.title,
+        _ms("opened_at", p.opened_at), _ms("updated_at", p.updated_at), _ms("first_seen", p.first_seen),
+        _ms("last_seen", p.last_seen), _within("count", p.count, U32_MAX), list(p.incidents),
+        [_ms("starts", start) for start in p.starts], list(p.services),
+        _within("interval_ms", p.interval_ms, I64_MAX), _within("reopened", p.reopened, U32_MAX),
+        _maybe_ms("resolved_at", p.resolved_at), _maybe_ms("closed_at", p.closed_at), p.owner, p.workaround,
+        p.cause, p.cause_service, p.fix, p.runbook, p.actor, p.note,
+    )  # fmt: skip
+
+
+def _knowledge(k: Knowledge) -> tuple[Any, ...]:
+    return (
+        _text("incident", k.incident), _within("version", k.version, U32_MAX), k.domain, k.title,
+        _ms("started_at", k.started_at), list(k.services), k.cause, k.cause_service, k.fix, k.runbook,
+        k.actor, _ms("at_ms", k.at_ms),
+    )  # fmt: skip
+
+
 def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     return (
         d.topic, _within("partition", d.partition, I32_MAX), _within("offset", d.offset, I64_MAX),
@@ -162,6 +209,9 @@ def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+_NESTED = ("members", "hints", "timeline", "similar")
+
+
 def incident_of(row: dict[str, Any]) -> Incident:
     """The incident a row of `incidents` holds (columns by name, times as ms): the inverse of `row_of`.
 
@@ -170,10 +220,11 @@ def incident_of(row: dict[str, Any]) -> Incident:
     plain = {
         name: value
         for name, value in row.items()
-        if name in Incident.__struct_fields__ and name not in ("services", "members", "hints", "timeline")
+        if name in Incident.__struct_fields__ and name not in ("services", *_NESTED)
     }
-    for name in ("members", "hints", "timeline"):
-        plain[name] = msgspec.json.decode(row[name])
+    for name in _NESTED:
+        # Rows from before a column was there hold nothing in it.
+        plain[name] = msgspec.json.decode(row[name] or "[]")
     plain["services"] = [
         {"service": service, "role": role}
         for service, role in zip(row["services.service"], row["services.role"], strict=True)

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from correlator.domain import DomainCore
-from correlator.knowledge import Knowledge
-from correlator.pastbook import FEW, NEAR, Past, PastBook, _plain
-from correlator.problems import Problem
+from correlator.past import Knowledge, Past, Problem
+from correlator.pastbook import FEW, NEAR, PastBook, _plain
 from correlator.symptoms import signature, symptoms
 from detectors.alert import Alert
 from streams.records.messages import Action, Change
