@@ -3,9 +3,9 @@
 Candidates are the services with alerts, those their alerts point to, and those just changed. Each
 piece of evidence adds its weight; a service whose slowness or failures a callee in trouble explains
 keeps only part of them, so that the deepest one on the suspected path leads; its own resources and
-its silence no callee explains. Confidence is the
-squared score's share of all squared scores and of a constant for what nobody has thought of:
-when the evidence is thin, most of it goes to "unknown".
+its silence no callee explains. A suspect's
+share is its squared score over all squared scores and a constant for what nobody has thought of: when the
+evidence is thin, most of it goes to "unknown". `correlator.confidence` makes a confidence of it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from correlator import confidence
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
 from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, USED, Signal, read
@@ -33,7 +34,7 @@ LATER_MS = 5_000
 UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
 LEAST_SCORE = 0.12
-LEAST_CONFIDENCE = 0.05
+LEAST_SHARE = 0.05
 MOST_SUSPECTS = 30
 """looked at more closely: their order, and who depends on whom"""
 MOST_HINTS = 5
@@ -303,12 +304,17 @@ def _later(suspect: _Suspect, other: _Suspect, onsets: Mapping[str, int]) -> boo
 
 def _hints(suspects: Sequence[_Suspect], scores: Mapping[str, float]) -> tuple[Hint, ...]:
     total = sum(score**2 for score in scores.values()) + UNKNOWN**2
-    hints: list[Hint] = []
+    named: list[_Suspect] = []
+    shares: list[float] = []
     for suspect in sorted(suspects, key=lambda s: (-scores[s.service], s.service)):
         score = scores[suspect.service]
-        confidence = round(score**2 / total, 4)
-        if score < LEAST_SCORE or confidence < LEAST_CONFIDENCE or len(hints) == MOST_HINTS:
+        share = score**2 / total
+        if score < LEAST_SCORE or share < LEAST_SHARE or len(named) == MOST_HINTS:
             break
+        named.append(suspect)
+        shares.append(share)
+    hints: list[Hint] = []
+    for suspect, sure in zip(named, confidence.calibrated(shares, confidence.HINTS), strict=True):
         evidence = sorted(suspect.evidence, key=lambda e: (-e.weight, e.kind, e.text))[:MOST_EVIDENCE]
-        hints.append(Hint(suspect.service, confidence, tuple(evidence), suspect.cause))
+        hints.append(Hint(suspect.service, sure, tuple(evidence), suspect.cause))
     return tuple(hints)
