@@ -67,7 +67,8 @@ class KnowledgeBase:
 
     def recall(self, group: Group, alerts: Sequence[Alert], changes: Sequence[Change]) -> tuple[Known, ...]:
         """Find what it is like; returns the evidence in that for its hints."""
-        group.symptoms = symptoms(alerts, changes)
+        known = set(group.spans) | {service for call in group.calls for service in call[:2]}
+        group.symptoms = symptoms(alerts, changes, known)
         found = self._nearest(group)
         if not found:
             group.similar, group.suggestion = (), ""

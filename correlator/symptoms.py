@@ -15,12 +15,13 @@ and most severe new log line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from correlator import measures
 from correlator.opening import base
+from correlator.signals import peer
 from correlator.text import KINDS as SPEAKING
 from detectors.alert import SEVERITIES, Alert
 from streams.records.digest import digest_hex
@@ -56,11 +57,18 @@ class Signature(NamedTuple):
     """for a person: `payment fails: connection refused`"""
 
 
-def symptoms(alerts: Iterable[Alert], changes: Iterable[Change] = ()) -> tuple[str, ...]:
-    """Distinct ones, sorted: of the changes, then of the alerts in their order, at most `MOST_SYMPTOMS`."""
+def symptoms(
+    alerts: Iterable[Alert], changes: Iterable[Change] = (), known: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Distinct ones, sorted: of the changes, then of the alerts in their order, at most `MOST_SYMPTOMS`.
+
+    `known`: services around, so that what a caller measures of its callee speaks of the callee.
+    """
     found = {f"{CHANGE}\0{c.service}\0{c.kind}": None for c in changes}
     for alert in alerts:
-        for symptom in _of(alert.kind, alert.service, alert.metric, alert.strength < 0, _text(alert)):
+        callee = peer(alert, known) if alert.labels and alert.kind == "metric" else None
+        down = alert.strength < 0
+        for symptom in _of(alert.kind, alert.service, alert.metric, down, _text(alert), callee or ""):
             found[symptom] = None
         if len(found) > MOST_SYMPTOMS:
             break
@@ -130,7 +138,7 @@ def _aspect(alert: Alert) -> str:
 
 
 @lru_cache(maxsize=20_000)
-def _of(kind: str, service: str, metric: str, down: bool, text: str) -> tuple[str, ...]:
+def _of(kind: str, service: str, metric: str, down: bool, text: str, callee: str) -> tuple[str, ...]:
     if kind in SPEAKING:
         what = "logs something new" if kind == "log" else f"reported by {kind}"
         words = (f"{WORD}\0{service}\0{word}" for word in _words(text))
@@ -139,10 +147,12 @@ def _of(kind: str, service: str, metric: str, down: bool, text: str) -> tuple[st
         return f"{KIND}\0{service}\0silent", f"{METRIC}\0{service}\0{metric}"
     measured = measures.kind_of(metric)
     name = base(metric)
+    named = f"{METRIC}\0{service}\0{name}" + (f" to {callee}" if callee else "")
     if measured == measures.OTHER:
-        return (f"{METRIC}\0{service}\0{name}",)
-    way = "down" if down else "up"
-    return f"{KIND}\0{service}\0{measured} {way}", f"{METRIC}\0{service}\0{name}"
+        return (named,)
+    off = f"{measured} {'down' if down else 'up'}"
+    seen = f"{KIND}\0{callee}\0{off} for its callers" if callee else f"{KIND}\0{service}\0{off}"
+    return seen, named
 
 
 @lru_cache(maxsize=20_000)
