@@ -50,7 +50,8 @@ _PEER_KEYS = (
     "destination",
     "instance",
 )
-_PEERS = frozenset(_PEER_KEYS)
+PEERS = frozenset(_PEER_KEYS)
+"""labels that may name who was called"""
 _STATS = ("average", "mean", "avg", "", "p90", "p95", "p50", "p99")
 """preferred statistic of a latency, best first: times traffic it gives the time really spent"""
 _STAT = re.compile(r"(average|mean|avg|p\d\d)", re.I)
@@ -127,7 +128,7 @@ def _failed(key: str, value: str) -> bool:
 
 
 def _callee(service: str, labels: Mapping[str, str], known: Collection[str]) -> str | None:
-    if _PEERS.isdisjoint(labels):
+    if PEERS.isdisjoint(labels):
         return None
     for key in _PEER_KEYS:
         value = labels.get(key, "")
