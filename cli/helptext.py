@@ -7,7 +7,7 @@ from typing import Any
 
 
 def reflow(text: str) -> str:
-    """A docstring whose paragraphs are one line each; indented paragraphs keep their lines and stand together."""
+    """A docstring with a line for each paragraph; indented ones keep their lines and stand together."""
     parts: list[str] = []
     indented = False
     for paragraph in inspect.cleandoc(text).split("\n\n"):
