@@ -86,7 +86,6 @@ class Memory(msgspec.Struct, array_like=True):
     suppressed: Suppressed = msgspec.field(default_factory=Suppressed)
     past_symptoms: list[str] = []
     past_incidents: list[Entry] = []
-    past_next: int = 1
     problems: list[Problem] = []
 
 
@@ -128,7 +127,6 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             suppressed=_suppressed(suppressor),
             past_symptoms=past_symptoms,
             past_incidents=past_incidents,
-            past_next=state.knowledge.book.next,
             problems=state.knowledge.problems.entries(),
         )
     )
@@ -167,7 +165,6 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
         state.answers.put(key, answer)
     state.counters.update(m.counters)
     state.knowledge.book.restore(m.past_symptoms, m.past_incidents)
-    state.knowledge.book.next = m.past_next
     for problem in m.problems:
         state.knowledge.problems.put(problem)
     outside.released_ms, outside.repeated, outside.forced = m.outside
