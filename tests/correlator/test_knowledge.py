@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from correlator.domain import DomainCore
 from correlator.group import Finding
+from correlator.incident import Incident
 from correlator.past import Knowledge, Past, Problem
 from correlator.pastbook import FEW, NEAR, PastBook, _plain
 from correlator.problems import joined, opened
@@ -433,19 +434,20 @@ def test_a_signature_forgets_numbers_ids_and_who_else_suffers() -> None:
     assert signature("other", "payment", [slow]).id != of(slow)
 
 
-def test_half_alike_is_named_and_more_is_suggested() -> None:
-    """Below that it is not named; the cause of what is only named is no evidence."""
-    whole = ("payment", "checkout", "gateway")
-    past = fault(0, *whole)
-    id = first_id(past)
-    log = [past, [record(id, HOUR, **CAUSE)]]
-    likely = by_start(played(*log, fault(DAY, "payment", "checkout")))[1]
-    named = by_start(played(*log, fault(DAY, "checkout", "cart", "store", log="disk full")))[-1]
+def test_what_is_mostly_alike_is_suggested_and_what_is_hardly_alike_is_not_named() -> None:
+    """Other series of the same services, so that nothing but likeness tells."""
+    past = fault(0, "payment", "checkout", "gateway")
+
+    def after(*services: str) -> Incident:
+        now = [firing(s, "rpc.duration", DAY + 100 * n, severity="critical") for n, s in enumerate(services)]
+        log = [past, [record(first_id(past), HOUR, **CAUSE)], now, [mark(DAY + 60_000)]]
+        return by_start(played(*log))[1]
+
+    likely, hardly = after("payment", "checkout", "gateway"), after("store", "cart", "gateway")
+    assert 0.5 < likely.similar[0].similarity < 0.9
     assert likely.suggestion
-    assert 0.5 <= likely.similar[0].similarity < 1.0
     assert "similar" in [e.kind for h in likely.hints for e in h.evidence]
-    assert "similar" not in [e.kind for h in named.hints for e in h.evidence]
-    assert not named.suggestion
+    assert hardly.similar == ()
 
 
 def test_what_is_somewhat_alike_is_named_without_a_suggestion() -> None:
