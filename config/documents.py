@@ -48,7 +48,7 @@ class Document:
         self.value = value
 
     def line(self, place: Place, key: str = "") -> int:
-        """Where the value at `place` begins, or the key `key` in it; of what is nearest if it is not there."""
+        """Where the value at `place` begins, or the key `key` in it; else what is nearest to it."""
         node = self._node
         for part in place:
             inner = _inner(node, part)

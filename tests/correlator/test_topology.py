@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from correlator.topology import Topology, declared_edges
+from correlator.topology import Topology
 from streams.records.messages import Edge
 
 HOUR = 3_600_000
@@ -57,11 +53,3 @@ def test_the_memory_is_bounded() -> None:
         topology.observe([Edge("a", callee, 1)], i)
     assert topology.callees("a") == ("c", "d")
     assert topology.evicted == 1
-
-
-def test_a_file_that_is_no_list_of_calls_is_refused(tmp_path: Path) -> None:
-    """The message names the file and what was expected."""
-    path = tmp_path / "topology.json"
-    path.write_text('[{"from": "a"}]')
-    with pytest.raises(ValueError, match=r"topology\.json.*caller, callee"):
-        declared_edges(str(path))
