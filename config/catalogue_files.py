@@ -209,10 +209,8 @@ def _backstage(reading: Reading, file: str, document: Document) -> None:
     entity = document.value
     if entity["kind"] not in ENTITIES:
         return
-    metadata, spec = (
-        entity.get(key) if isinstance(entity.get(key), dict) else {} for key in ("metadata", "spec")
-    )
-    annotations = metadata.get("annotations") or {}
+    metadata, spec = _mapping(entity, "metadata"), _mapping(entity, "spec")
+    annotations = _mapping(metadata, "annotations")
     own = {k.removeprefix(PREFIX): v for k, v in annotations.items() if k.startswith(PREFIX)}
     for key in own.keys() - {"tier", "runbook", "aliases", "escalation"}:
         expected = f"{PREFIX}tier, runbook, aliases or escalation"
@@ -220,7 +218,7 @@ def _backstage(reading: Reading, file: str, document: Document) -> None:
         reading.wrong(file, line, f"unknown annotation {PREFIX + key!r}: expected {expected}")
         return
     tier = str(own.get("tier", ""))
-    links = [link for link in metadata.get("links") or [] if isinstance(link, dict) and link.get("url")]
+    links = [link for link in _list(metadata, "links") if isinstance(link, dict) and link.get("url")]
     plain = {
         "service": metadata.get("name"),
         "name": metadata.get("title") or "",
@@ -228,9 +226,9 @@ def _backstage(reading: Reading, file: str, document: Document) -> None:
         "owner": _reference(spec.get("owner")),
         "escalation": own.get("escalation", ""),
         "tier": int(tier) if tier.isdigit() else tier or None,
-        "depends_on": [_reference(one) for one in spec.get("dependsOn") or []],
+        "depends_on": [_reference(one) for one in _list(spec, "dependsOn")],
         "application": _reference(spec.get("system")),
-        "labels": metadata.get("labels") or {},
+        "labels": _mapping(metadata, "labels"),
         "runbook": own.get("runbook", ""),
         "links": {str(link.get("title") or link["url"]): link["url"] for link in links},
     }
@@ -241,6 +239,16 @@ def _backstage(reading: Reading, file: str, document: Document) -> None:
         reading.wrong(file, document.line(("metadata",), "name"), f"{entity['kind']}: {what}")
         return
     reading.entries.append(Entry(service, file, document, ("metadata",)))
+
+
+def _mapping(of: dict[str, Any], key: str) -> dict[str, Any]:
+    found = of.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _list(of: dict[str, Any], key: str) -> list[Any]:
+    found = of.get(key)
+    return found if isinstance(found, list) else []
 
 
 def _reference(value: Any) -> str:
