@@ -130,10 +130,10 @@ class Topology:
         before = at_ms - max(self.memory_ms, 2 * ANNOUNCED_MS)
         while self.met:
             oldest, seen_ms = next(iter(self.met.items()))
-            full = len(self.met) > MAX_MET
-            if not full and seen_ms >= before:
-                return
-            self.evicted += full
+            if seen_ms >= before:
+                if len(self.met) <= MAX_MET:
+                    return
+                self.evicted += 1
             del self.met[oldest]
             self.changed[oldest] = None
 
