@@ -10,11 +10,13 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.catalogue import catalogue_from
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from, stderr
 from cli.dataset import DataSet, load
 from cli.errors import CliError
 from cli.timeline import Timeline, control
 from config.settings import Settings
+from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
 from detectors.alert import Alert
 from streams.agents.local import LocalPipeline
@@ -29,6 +31,7 @@ class Findings:
         self._alert = msgspec.json.Decoder(Alert)
         self.alerts: dict[str, Alert] = {}
         self.incidents: dict[str, Incident] = {}
+        self.services: dict[str, ServiceSeen] = {}
         self.dead_letters = 0
 
     def take(self, output: Output) -> None:
@@ -43,6 +46,9 @@ class Findings:
             known_incident = self.incidents.get(incident.id)
             if known_incident is None or incident.version >= known_incident.version:
                 self.incidents[incident.id] = incident
+        elif output.topic == self._topics.topology and output.value:
+            service = msgspec.json.decode(output.value, type=ServiceSeen)
+            self.services[service.service] = service
         elif output.topic == self._topics.deadletters:
             self.dead_letters += 1
 
@@ -112,7 +118,9 @@ def backtest(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder with metrics.parquet and/or logs.parquet.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for alerts.jsonl and incidents.jsonl.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for alerts, incidents and topology (.jsonl).")
+    ],
     run: Annotated[list[str] | None, typer.Option("--run", help="Only this run (may be repeated).")] = None,
     page: Annotated[
         int, typer.Option(min=1, help="Rows a record. Changes the speed, never the result.")
@@ -131,6 +139,7 @@ def backtest(
       tocsin backtest data/shop -o out --run monday --page 100 --json
     """
     settings = settings_from(config)
+    catalogue_from(settings)
     data = load(folder)
     unknown = sorted(set(run or ()) - set(data.runs))
     if unknown:
@@ -143,6 +152,7 @@ def backtest(
     with (
         (out / "alerts.jsonl").open("wb") as alerts_file,
         (out / "incidents.jsonl").open("wb") as incidents_file,
+        (out / "topology.jsonl").open("wb") as topology_file,
         Progress(*columns, console=stderr, transient=True) as progress,
     ):
         for name in runs:
@@ -152,6 +162,9 @@ def backtest(
             incidents = sorted(found.incidents.values(), key=lambda i: (i.started_at, i.id))
             for incident in incidents:
                 incidents_file.write(msgspec.json.encode(incident_object(name, incident)) + b"\n")
+            for service in sorted(found.services.values(), key=lambda s: s.service):
+                line = {"run": name, **msgspec.to_builtins(service)}
+                topology_file.write(msgspec.json.encode(line) + b"\n")
             rows += [(name, incident) for incident in incidents]
             summary.append(
                 {

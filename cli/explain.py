@@ -17,6 +17,8 @@ from cli.when import utc
 from correlator.incident import Hint, Incident, Member
 from sinks.reader import Timing
 
+MOST_SERVICES = 50
+
 
 def explain(
     incident: Annotated[str, typer.Argument(help="Incident id, or its first digits.")],
@@ -75,6 +77,7 @@ def _show(incident: Incident, timing: Timing | None) -> None:
     console.print(Text(plain(incident.title).plain, style="bold"))
     console.print(plain(headline(incident)))
     _hints(incident.hints)
+    _services(incident)
     _members(incident)
     _timeline(incident)
     _times(incident, timing)
@@ -105,6 +108,22 @@ def _hints(hints: tuple[Hint, ...]) -> None:
         for fact in hint.evidence:
             evidence.add_row(fact.kind, f"{fact.weight:.2f}", utc(fact.at_ms, date=False), plain(fact.text))
         console.print(Padding(evidence, (0, 0, 0, 3)))
+
+
+def _services(incident: Incident) -> None:
+    """What the catalogue says of them, if it says anything."""
+    if not any(role.owner or role.tier or role.runbook for role in incident.services):
+        return
+    _heading("Services")
+    shown = table("service", "role", "owner", "tier", "runbook")
+    for role in incident.services[:MOST_SERVICES]:
+        tier = str(role.tier) if role.tier else NONE
+        shown.add_row(
+            plain(role.service), role.role, plain(role.owner or NONE), tier, plain(role.runbook or NONE)
+        )
+    console.print(shown)
+    if len(incident.services) > MOST_SERVICES:
+        console.print(f"… and {len(incident.services) - MOST_SERVICES} more", style="dim")
 
 
 def _members(incident: Incident) -> None:

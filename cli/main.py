@@ -19,6 +19,7 @@ COMMANDS = {
     "top": "Watch the workers: rates, lag, delays, dead letters.",
     "receive": "Receive alerts of other systems by HTTP.",
     "incidents": "List incidents.",
+    "incident": "One incident: its picture, from symptom to cause.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
     "report": "MTTD, MTTA, MTTR and noise reduction.",
     "ack": "Acknowledge an incident.",
@@ -26,6 +27,8 @@ COMMANDS = {
     "merge": "Make several incidents one.",
     "split": "Take alerts out of an incident into one of their own.",
     "undo": "Undo a merge.",
+    "topology": "Who calls whom, declared and learned, and where the two disagree.",
+    "catalogue": "Check the service catalogue.",
     "silence": "Keep alerts one knows about from becoming incidents: add, list, expire, test.",
     "suppressions": "Alerts that were held back, by what, and what became of them.",
     "rules": "Try rules that hold alerts back on alerts of the past.",
@@ -47,7 +50,7 @@ MODULES = {
     "config": "cli.configuration",
 }
 
-GROUPS = ("silence", "rules", "config", "dev")
+GROUPS = ("incident", "topology", "catalogue", "silence", "rules", "config", "dev")
 """commands with commands of their own"""
 
 

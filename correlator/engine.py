@@ -6,8 +6,7 @@ actions arrive whenever they stand in the log. Nothing here reads a clock or sca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from config.catalogue import Catalogue
 from config.settings import Correlate
 from correlator import candidates, lifecycle, membership, opening
 from correlator.group import Group
@@ -29,12 +28,10 @@ AGAIN = (Reason("series", 1.0, "the series that had recovered"),)
 class Engine:
     """All groups of one alerts partition. Mutable; see `correlator.snapshot` for its memory."""
 
-    def __init__(
-        self, settings: Correlate, declared: Sequence[tuple[str, str]], step_ms: int = 1_000
-    ) -> None:
+    def __init__(self, settings: Correlate, catalogue: Catalogue, step_ms: int = 1_000) -> None:
         """`step_ms`: updates of an incident within one such step of event time are told together."""
         self.settings = settings
-        self.state = State(settings, declared)
+        self.state = State(settings, catalogue)
         self.groups = self.state.groups
         self.home = self.state.home
         self.counters = self.state.counters
@@ -46,8 +43,9 @@ class Engine:
     # -- facts in event time ------------------------------------------------------------------
 
     def edges(self, edges: Edges) -> None:
-        """Calls one shard saw."""
-        self.state.topology.observe(edges.edges, edges.at_ms)
+        """Calls and services one shard saw."""
+        self.state.topology.meet(edges.services, edges.at_ms)
+        self.state.topology.observe(edges.edges, edges.at_ms, edges.source)
 
     def observe(self, alert: Alert, now_ms: int) -> list[Version]:
         """A version of an alert, at its place in event time: a new one, or news of a known one."""

@@ -131,6 +131,8 @@ class Group(msgspec.Struct):
     """services whose changes matter to it: members and what they call, ever"""
     calls: tuple[Call, ...] = ()
     """the dependency graph around it at the last alert"""
+    drawn_calls: tuple[Call, ...] = ()
+    """of these, what an incident shows"""
     changes: list[str] = []
     hints: tuple[Hint, ...] = ()
     timeline: list[TimelineEntry] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.settings import Correlate
-from correlator import hints
+from correlator import hints, paths
 from correlator.group import Group
 from correlator.memory import ChangeBook
 from correlator.topology import Topology
@@ -48,6 +48,8 @@ class Outlook:
         changes = [c for c in map(self._changes.get, group.changes) if c is not None]
         scene = hints.Scene(alerts, group.calls, changes, self._settings.change_window_ms)
         group.hints = hints.rank(scene)
+        suspect = group.hints[0].service if group.hints else ""
+        group.drawn_calls = paths.drawn(group.calls, group.spans, suspect)
 
     def window(self, group: Group) -> tuple[int, int]:
         """When a change must have happened to matter, both ends included. It only ever grows."""

@@ -5,9 +5,9 @@ Mutable; `correlator.snapshot` carries it. Nothing here decides or publishes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from config.catalogue import Catalogue
 from config.settings import Correlate
+from correlator.directory import Directory
 from correlator.group import Group
 from correlator.index import Index, Timers
 from correlator.memory import ChangeBook, LabelCensus, Recent
@@ -27,9 +27,10 @@ STEPS = ("settle", "calm", "idle", "age", "verify", "flush")
 class State:
     """All groups of one alerts partition and what was learned beside them."""
 
-    def __init__(self, settings: Correlate, declared: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, settings: Correlate, catalogue: Catalogue) -> None:
         self.settings = settings
-        self.topology = Topology(declared, settings.edge_memory_ms)
+        self.directory = Directory(catalogue, settings.domain_label)
+        self.topology = Topology(catalogue.calls, settings.edge_memory_ms, known=catalogue.services)
         self.groups: dict[str, Group] = {}
         self.home: dict[str, str] = {}
         """alert id -> group id"""

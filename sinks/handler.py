@@ -34,7 +34,7 @@ class SinkHandler:
     def topics(self) -> tuple[str, ...]:
         """Topics this handler reads."""
         topics = self._topics
-        return (topics.incidents, topics.alerts, topics.suppressions, topics.deadletters)
+        return (topics.incidents, topics.alerts, topics.suppressions, topics.topology, topics.deadletters)
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 import msgspec
 
 from config.settings import Topics
+from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import DeadLetter
 from streams.records.stage import Record
 
-Item = Incident | Alert | Suppression | SilenceRecord | DeadLetter
+Item = Incident | Alert | Suppression | SilenceRecord | ServiceSeen | DeadLetter
 
 
 class Origin(NamedTuple):
@@ -60,6 +61,7 @@ _alert = msgspec.json.Decoder(Alert)
 _suppression: msgspec.json.Decoder[Suppression | SilenceRecord] = msgspec.json.Decoder(
     Suppression | SilenceRecord
 )
+_service = msgspec.json.Decoder(ServiceSeen)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
 
 
@@ -88,6 +90,8 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
             return Delivery(origin_of(record), _alert.decode(record.value))
         if record.topic == topics.suppressions:
             return Delivery(origin_of(record), _suppression.decode(record.value))
+        if record.topic == topics.topology:
+            return Delivery(origin_of(record), _service.decode(record.value))
         if record.topic == topics.deadletters:
             return Delivery(origin_of(record), _dead_letter.decode(record.value))
     except msgspec.ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from correlator.atlas import ServiceSeen
 from correlator.suppression import SilenceRecord, Suppression
 from sinks.inbox import Delivery, Item
 from sinks.protocol import Refusal, SinkUnavailable
@@ -58,4 +59,6 @@ def _key(item: Item) -> tuple[str, ...]:
         return ("suppression", item.alert, str(item.version))
     if isinstance(item, SilenceRecord):
         return ("silence", item.name, str(item.version))
+    if isinstance(item, ServiceSeen):
+        return ("service", item.service)
     return (type(item).__name__, item.id, str(item.version))

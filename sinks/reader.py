@@ -52,6 +52,7 @@ class Summary(msgspec.Struct, frozen=True):
     """service of the first hint, or empty"""
     confidence: float
     """of the first hint"""
+    owner: str = ""
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -125,7 +126,8 @@ class Reader:
                 acknowledged_at, resolved_at, resolved_by, `services.service` AS services,
                 length(alerts) + truncated_members AS alerts,
                 JSONExtractString(hints, 1, 'service') AS cause,
-                JSONExtractFloat(hints, 1, 'confidence') AS confidence
+                JSONExtractFloat(hints, 1, 'confidence') AS confidence,
+                owner
             FROM incidents
             WHERE (empty({states:Array(String)}) OR has({states:Array(String)}, state))
               AND ({service:String} = '' OR has(`services.service`, {service:String}))

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from correlator.incident import Incident
+from correlator.atlas import ServiceSeen
+from correlator.incident import Incident, ServiceRole
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import MAX_MS, DeadLetter
@@ -50,8 +51,9 @@ INCIDENTS = Table(
         "started_at", "detected_at", "opened_at", "updated_at",
         "acknowledged_at", "mitigated_at", "resolved_at", "closed_at", "first_resolved_at",
         "active_ms", "resolved_by", "acknowledged_by", "reopened",
-        "services.service", "services.role", "alerts", "members", "hints", "timeline",
-        "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members",
+        "services.service", "services.role", "services.owner", "services.tier", "services.runbook",
+        "services.links", "alerts", "members", "hints", "timeline",
+        "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members", "calls",
     ),
 )  # fmt: skip
 
@@ -87,10 +89,18 @@ SILENCES = Table(
     ),
 )  # fmt: skip
 
-TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, DEAD_LETTERS)
+SERVICES = Table(
+    "service_records",
+    (
+        "service", "version", "at", "seen_at", "calls.callee", "calls.first_at", "calls.last_at",
+        "calls.per_minute", "calls.failed", "calls.seen_in", "truncated", "gone",
+    ),
+)  # fmt: skip
+
+TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, SERVICES, DEAD_LETTERS)
 
 
-def row_of(item: Incident | Alert | Suppression | SilenceRecord | DeadLetter) -> Row:
+def row_of(item: Incident | Alert | Suppression | SilenceRecord | ServiceSeen | DeadLetter) -> Row:
     """The row of one item. Raises `RowError` when a number or time does not fit its column."""
     if isinstance(item, Incident):
         return Row(INCIDENTS, _incident(item))
@@ -100,6 +110,8 @@ def row_of(item: Incident | Alert | Suppression | SilenceRecord | DeadLetter) ->
         return Row(SUPPRESSIONS, _suppression(item))
     if isinstance(item, SilenceRecord):
         return Row(SILENCES, _silence(item))
+    if isinstance(item, ServiceSeen):
+        return Row(SERVICES, _service(item))
     return Row(DEAD_LETTERS, _dead_letter(item))
 
 
@@ -114,10 +126,12 @@ def _incident(i: Incident) -> tuple[Any, ...]:
         _maybe_ms("first_resolved_at", i.first_resolved_at),
         _within("active_ms", i.active_ms, I64_MAX), i.resolved_by, i.acknowledged_by,
         _within("reopened", i.reopened, U32_MAX),
-        [s.service for s in i.services], [s.role for s in i.services], list(i.alerts),
+        [s.service for s in i.services], [s.role for s in i.services], [s.owner for s in i.services],
+        [_within("tier", s.tier, 4) for s in i.services], [s.runbook for s in i.services],
+        [dict(s.links) for s in i.services], list(i.alerts),
         _json(i.members), _json(i.hints), _json(i.timeline),
         list(i.changes), i.merged_into, list(i.merged_from), i.recurrence_of, i.owner,
-        _within("truncated_members", i.truncated_members, U32_MAX),
+        _within("truncated_members", i.truncated_members, U32_MAX), _json(i.calls),
     )  # fmt: skip
 
 
@@ -151,6 +165,17 @@ def _silence(r: SilenceRecord) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _service(s: ServiceSeen) -> tuple[Any, ...]:
+    return (
+        _text("service", s.service), _ms("at_ms", s.at_ms), s.at_ms,
+        _maybe_ms("seen_ms", s.seen_ms if s.seen_ms >= 0 else None),
+        [c.callee for c in s.calls], [_ms("first_ms", c.first_ms) for c in s.calls],
+        [_ms("last_ms", c.last_ms) for c in s.calls], [c.per_minute for c in s.calls],
+        [c.failed for c in s.calls], [list(c.places) for c in s.calls],
+        _within("truncated", s.truncated, U32_MAX), int(s.gone),
+    )  # fmt: skip
+
+
 def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     return (
         d.topic, _within("partition", d.partition, I32_MAX), _within("offset", d.offset, I64_MAX),
@@ -162,6 +187,10 @@ def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+_ENCODED = ("members", "hints", "timeline", "calls")
+"""columns that hold JSON"""
+
+
 def incident_of(row: dict[str, Any]) -> Incident:
     """The incident a row of `incidents` holds (columns by name, times as ms): the inverse of `row_of`.
 
@@ -170,13 +199,15 @@ def incident_of(row: dict[str, Any]) -> Incident:
     plain = {
         name: value
         for name, value in row.items()
-        if name in Incident.__struct_fields__ and name not in ("services", "members", "hints", "timeline")
+        if name in Incident.__struct_fields__ and name not in ("services", *_ENCODED)
     }
-    for name in ("members", "hints", "timeline"):
-        plain[name] = msgspec.json.decode(row[name])
+    for name in _ENCODED:
+        plain[name] = msgspec.json.decode(row[name] or "[]")  # empty: a row from before there was the column
+    columns = [f"services.{name}" for name in ServiceRole.__struct_fields__]
     plain["services"] = [
-        {"service": service, "role": role}
-        for service, role in zip(row["services.service"], row["services.role"], strict=True)
+        dict(zip(ServiceRole.__struct_fields__, values, strict=True))
+        | {"links": tuple(dict(values[-1]).items())}
+        for values in zip(*(row[name] for name in columns), strict=True)
     ]
     return msgspec.convert(plain, Incident)
 
@@ -190,7 +221,7 @@ def alert_of(row: dict[str, Any]) -> Alert:
     return msgspec.convert({name: row[name] for name in ALERTS.columns} | pairs, Alert)
 
 
-def _json(items: Iterable[msgspec.Struct]) -> str:
+def _json(items: Iterable[Any]) -> str:
     return msgspec.json.encode(items).decode()
 
 

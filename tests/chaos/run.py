@@ -247,7 +247,15 @@ def _raw_settings(name: str, folder: Path) -> dict[str, Any]:
     topology.write_text(json.dumps([{"caller": a, "callee": b} for a, b in EDGES]))
     named = {
         key: f"{name}.{key}"
-        for key in ("pages", "alerts", "incidents", "suppressions", "action_results", "deadletters")
+        for key in (
+            "pages",
+            "alerts",
+            "incidents",
+            "suppressions",
+            "topology",
+            "action_results",
+            "deadletters",
+        )
     }
     inputs = [
         {"name": f"{name}.in", "format": "tocsin", "partitions": SOURCES},
