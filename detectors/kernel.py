@@ -258,7 +258,8 @@ def _build(version: int) -> Any:
                 clear = u < s["clear_limit"][GATE_UP + side]
                 if novel:
                     hot = hot or distance >= s["fire_limit"][NOVEL]
-                    clear = clear and distance < s["clear_limit"][NOVEL]
+                    # Not less: of what has never moved, no distance is less than its usual one.
+                    clear = clear and distance <= s["clear_limit"][NOVEL]
                 hot = hot or spoken
             if s["state"] == OK and hot:
                 begin_run(s, at)
