@@ -14,8 +14,8 @@ only here, after the run. A run that names a baseline (`baseline_run`) gets that
 - an episode belongs to one fault: of those it overlaps, the one whose start is nearest to its own. So an incident
   that lasts over two faults without a pause is that of the first, and the second has none of its own; one that was
   reopened for the second counts there, too, as people are told again;
-- *one*, *none*, *several*: faults by the number of incidents that belong to them; *touched*: faults that some
-  incident overlaps, whomever it belongs to;
+- *one*, *none*, *several*: faults by the number of incidents that belong to them; *seen once*: faults that
+  exactly one incident overlaps, whomever it belongs to;
 - *stray*: an incident that overlaps no fault. Faults of a run that were left out of this part of the data are not
   known here: their incidents are strays;
 - *first hint*, *first three*: share of all faults for whose first incident (by start) the true service is the first
@@ -85,7 +85,8 @@ class Told:
 
     fault: Fault
     episodes: list[Episode] = field(default_factory=list)
-    touched: bool = False
+    seen: set[str] = field(default_factory=set)
+    """ids of the incidents that overlap it, whomever they belong to"""
 
     @property
     def incidents(self) -> list[Incident]:
@@ -116,7 +117,7 @@ class Figures:
     one: int
     none: int
     several: int
-    touched: int
+    seen_once: int
     incidents: int
     stray: int
     first_hint: float
@@ -170,7 +171,7 @@ def match(
         for episode in episodes(incident, last_ms):
             near = [one for one in told if one.fault.overlaps(episode.begin_ms, episode.end_ms)]
             for one in near:
-                one.touched = True
+                one.seen.add(incident.id)
             if near:
                 lonely = False
                 of = min(near, key=lambda one: abs(one.fault.start_ms - episode.begin_ms))
@@ -219,7 +220,7 @@ def measure(
         counts.count(1),
         counts.count(0),
         sum(n > 1 for n in counts),
-        sum(one.touched for one in told),
+        sum(len(one.seen) == 1 for one in told),
         sum(counts) + len(stray),
         len(stray),
         sum(one.place == 0 for one in told) / len(told),
@@ -303,7 +304,7 @@ def main() -> None:
     console = Console()
     settings = load_settings(options.config) if options.config else Settings()
     table = Table(
-        *("data", "faults", "one", "none", "several", "touched", "incidents", "stray"),
+        *("data", "faults", "one", "none", "several", "seen once", "incidents", "stray"),
         *("first hint", "first three", "median s", "p90 s", "run s"),
     )
     results = []
@@ -314,7 +315,7 @@ def main() -> None:
             continue
         figures, cases = measure(folder, settings, console, options.list)
         results.append({**asdict(figures), "cases": cases})
-        counts = (figures.faults, figures.one, figures.none, figures.several, figures.touched)
+        counts = (figures.faults, figures.one, figures.none, figures.several, figures.seen_once)
         late = ("" if x is None else f"{x:.0f}" for x in (figures.median_s, figures.p90_s))
         table.add_row(
             name,

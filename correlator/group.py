@@ -130,7 +130,9 @@ class Group(msgspec.Struct):
     hurting: int = 0
     """of these, those that still fire"""
     ended: list[int] = []
-    """when the others resolved, sorted"""
+    """when the others were over, sorted; of lines in a log that is some time after the last one"""
+    eased_at: int = 0
+    """newest resolve of those"""
     episode_at: int = 0
     """when it was reopened last"""
     calm_since: int | None = None

@@ -27,7 +27,6 @@ from typing import NamedTuple
 from config.settings import Correlate
 from correlator.group import Group, Span
 from correlator.incident import Reason
-from correlator.opening import is_grave
 from correlator.text import Frequencies, words_of
 from correlator.together import Partner
 from correlator.topology import Near
@@ -46,7 +45,7 @@ TOGETHER = 0.30
 MERGE_MARGIN = 0.10
 """what an alert must score above the joining threshold for two groups to be one"""
 VAGUE = 0.10
-"""what trouble must score above the joining threshold for a group that holds only vague signs"""
+"""what an alert must score above the joining threshold for a group in which nothing is felt yet"""
 MERGE_FADING = 0.5
 """share of resolved alerts from which on a group is not merged any more"""
 LABEL_WEIGHTS = {
@@ -129,7 +128,7 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
     alert = sight.alert
     gone = fading(group, alert.started_at)
     least = settings.join_threshold - FADING * gone
-    if not group.grave and is_grave(alert):
+    if not group.grave:
         least += VAGUE
     if foreign:
         found = _loose(sight, group, settings, taught_only=True)
@@ -168,7 +167,7 @@ def _closeness(alert: Alert, gap: int, coarse: int, settings: Correlate) -> floa
     furthest = max(settings.window_ms, 3 * coarse)
     if gap > furthest:
         return None
-    reach = max(1.0, min(settings.window_ms / 4 + 3 * coarse, furthest))
+    reach = max(1.0, min(settings.window_ms / 2 + 3 * coarse, furthest))
     return max(0.0, 1.0 - gap / reach)
 
 

@@ -20,12 +20,14 @@ import msgspec
 
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, USED, Signal, read
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, read
 from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
 
 STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
-POINTED, GONE, NEW_LOG, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.35, 0.10
+POINTED, GONE, NEW_LOG, STOPPED, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.15, 0.35, 0.10
+SOLID = 0.15
+"""what a service's own signals must weigh for its onset and its place in the graph to count in full"""
 EXPLAINED = 0.45
 """what remains of a service's slowness and failures when a callee in trouble explains them"""
 LATER_MS = 5_000
@@ -56,6 +58,8 @@ class _Suspect(msgspec.Struct):
     cause: str = ""
     kept: float = 0.0
     """the part of the score no callee can explain: its own resources, its silence"""
+    standing: float = 0.0
+    """[0, 1]: how much its own signals say; when it began and who depends on it counts by that"""
     coarse: int = 0
     """longest detection delay of its signals, ms: how exactly its onset is known"""
 
@@ -138,14 +142,17 @@ def _way(ways: Ways, start: str, goal: str) -> list[str]:
 
 
 def _onset(suspect: _Suspect) -> int | None:
-    """First sign of trouble that speaks of this service (starvation does not)."""
-    return min((s.alert.started_at for s in suspect.signals if s.role != STARVED), default=None)
+    """First sign of trouble that speaks of this service (starvation and what is circumstantial do not)."""
+    return min((s.alert.started_at for s in suspect.signals if s.telling), default=None)
 
 
 def _signals(suspect: _Suspect, first: Alert | None) -> None:
     """The strongest signal of each role; `first` is the earliest alert that is not from a log."""
-    weights = {OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
-    kinds = {LOG: "log", POINTING: "path", ABSENT: "absent"}
+    weights = {
+        **{OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, STEP: STOPPED, POINTING: POINTED, ABSENT: GONE},
+        STARVED: 0.05,
+    }
+    kinds = {LOG: "log", STEP: "log", POINTING: "path", ABSENT: "absent"}
     suspect.coarse = max((s.alert.detected_at - s.alert.started_at for s in suspect.signals), default=0)
     by_role: dict[str, list[Signal]] = {}
     for signal in suspect.signals:
@@ -169,7 +176,8 @@ def _signals(suspect: _Suspect, first: Alert | None) -> None:
         )
         if role in (USED, ABSENT):
             suspect.kept += value
-    named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, ABSENT)] or suspect.signals
+    suspect.standing = min(1.0, suspect.score / SOLID)
+    named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, STEP, ABSENT)] or suspect.signals
     if named:
         lead = max(named, key=_telling)
         suspect.cause = lead.alert.summary
@@ -199,7 +207,7 @@ def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> Non
         at = onsets.get(suspect.service)
         if at is None or last == first:
             continue
-        weight = ONSET * (1 - (at - first) / (last - first))
+        weight = ONSET * suspect.standing * (1 - (at - first) / (last - first))
         if weight > 0:
             later = bisect_right(times, at)
             named = ", ".join(f"{s} ({clock(t)})" for t, s in ordered[later : later + 3])
@@ -218,7 +226,8 @@ def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) 
         # That others depend on it accuses only who is in trouble itself, or was just changed.
         if not dependent or (suspect.service not in onsets and not suspect.evidence_of("change")):
             continue
-        weight = PATH * len(dependent) / len(others)
+        standing = 1.0 if suspect.evidence_of("change") else suspect.standing
+        weight = PATH * standing * len(dependent) / len(others)
         longest = max((_way(ways, s, suspect.service) for s in dependent), key=lambda way: (len(way), way))
         text = f"{len(dependent)} of {len(others)} other troubled services depend on it: " + " → ".join(
             longest

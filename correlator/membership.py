@@ -17,6 +17,9 @@ from detectors.alert import SEVERITIES, Alert
 MOST_TIMELINE = 500
 """entries about alerts beyond this are not written down; state changes and people's actions always are"""
 
+PAUSE_MS = 120_000
+"""requests that fail may be this far apart: a log alert ends with its last line, the trouble need not"""
+
 
 def note(group: Group, at_ms: int, kind: str, text: str, ref: str = "") -> None:
     """Write into the timeline."""
@@ -57,13 +60,13 @@ def calm_since(group: Group) -> int | None:
     """Since when nothing fires any more, or nothing that anybody feels; None while something does."""
     if not group.active:
         return group.last_resolved
-    return group.ended[-1] if group.felt and not group.hurting else None
+    return group.eased_at if group.felt and not group.hurting else None
 
 
 def begin_episode(group: Group, now_ms: int) -> None:
     """It was reopened: what resolved before does not count as over any more."""
     group.episode_at = now_ms
-    group.felt = group.hurting = 0
+    group.felt = group.hurting = group.eased_at = 0
     group.ended.clear()
 
 
@@ -105,7 +108,9 @@ def _feel(group: Group, alert: Alert) -> None:
     if alert.resolved_at is None:
         group.hurting += 1
     else:
-        insort(group.ended, alert.resolved_at)
+        pause = PAUSE_MS if alert.kind == "log" else 0
+        insort(group.ended, alert.resolved_at + pause)
+        group.eased_at = max(group.eased_at, alert.resolved_at)
 
 
 def _weigh(group: Group, alert: Alert) -> None:
@@ -129,7 +134,7 @@ def refill(group: Group, members: Iterable[Held]) -> None:
         known.clear()
     group.held.clear()
     group.worst = group.traits = group.grave = group.last_onset = group.coarse = group.last_resolved = 0
-    group.felt = group.hurting = 0
+    group.felt = group.hurting = group.eased_at = 0
     group.enough = ""
     for held in members:
         hold(group, held)

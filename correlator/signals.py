@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from correlator import measures
+from correlator.opening import circumstantial
 from detectors.alert import Alert
 
 _TRUST = {measures.TRAFFIC: 0.4, measures.BYTES: 0.5}
@@ -27,19 +28,29 @@ SAID = {"info": 0.1, "warning": 0.4, "error": 0.6, "critical": 0.8}
 FULL_STRENGTH = 50.0
 """deviation (in normal spreads) from which on stronger says no more"""
 
-OWN, USED, STARVED, POINTING, ABSENT, LOG = "own", "used", "starved", "pointing", "absent", "log"
+MENTIONED = 0.4
+"""named in a caller's log: that it could not be reached is seldom its own doing"""
+OWN, USED, STARVED, POINTING, ABSENT, LOG, STEP = (
+    *("own", "used", "starved", "pointing", "absent", "log", "step"),
+)
 
 
 class Signal(NamedTuple):
     """One alert, read."""
 
     role: str
-    """own (slow, failing) | used (its own resources) | starved | pointing | absent | log"""
+    """own (slow, failing) | used (its own resources) | starved | pointing | absent | log (errors of
+    its own) | step (lines that no longer come)"""
     about: str
     """service it speaks of"""
     force: float
     """[0, 1]"""
     alert: Alert
+
+    @property
+    def telling(self) -> bool:
+        """Whether it is trouble by itself: not less traffic, and more than circumstantial."""
+        return self.role != STARVED and not circumstantial(self.alert)
 
 
 def force(strength: float) -> float:
@@ -54,9 +65,11 @@ def read(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
         gone = peer(alert, known) is None
         return (Signal(ABSENT if gone else STARVED, alert.service, 1.0 if gone else 0.3, alert),)
     if alert.kind == "log":
+        if alert.strength < 0:
+            return (Signal(STEP, alert.service, 0.8, alert),)
         named = mentions(alert, known)
-        pointing = tuple(Signal(POINTING, name, 0.7, alert) for name in named)
-        return (Signal(LOG, alert.service, 0.3 if named else 0.8, alert), *pointing)
+        pointing = tuple(Signal(POINTING, name, MENTIONED, alert) for name in named)
+        return (Signal(LOG, alert.service, 0.3 if named else 1.0, alert), *pointing)
     m = measures.meaning(alert.service, alert.metric, dict(alert.labels), known)
     strong = SAID[alert.severity] if alert.kind == "external" else force(alert.strength)
     if _harmless(m.kind, alert.strength):

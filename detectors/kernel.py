@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.cadence import NEVER, learn_cadence
+from detectors.cadence import NEVER, bridged, learn_cadence
 from detectors.combine import SPOKEN, combined, speak
 from detectors.compiled import kernel, part, source_digest
 from detectors.control import band_of, is_judged, level_of, note_level, strength_beyond
@@ -59,6 +59,8 @@ BOUND = 1e18
 MAX_STRENGTH = 1000.0
 Q_MIN, SCALE_MIN = 1.5, 0.25
 """least quantile and mean excess of the level's tails, in spreads"""
+NEAR = 0.1
+"""share of the distance at which a run began that is no longer new"""
 UNKNOWN, REPEATED, NONFINITE = 0, 1, 2
 """places in the counts"""
 
@@ -180,6 +182,8 @@ def _build(version: int) -> Any:
                 s["anchor"] = value
                 s["previous"] = value
                 s["last_value"] = value
+            if s["state"] == PENDING and at - s["last_ts"] > bridged(s, config["absent_min_ms"]):
+                s["state"] = OK  # what was hot before the gap says nothing of now
             due[slot] = learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
 
             r = evidence[slot]
@@ -258,11 +262,12 @@ def _build(version: int) -> Any:
                 clear = u < s["clear_limit"][GATE_UP + side]
                 if novel:
                     hot = hot or distance >= s["fire_limit"][NOVEL]
-                    # Not less: of what has never moved, no distance is less than its usual one.
-                    clear = clear and distance <= s["clear_limit"][NOVEL]
+                    clear = clear and distance < s["clear_limit"][NOVEL]
                 hot = hot or spoken
             if s["state"] == OK and hot:
                 begin_run(s, at)
+                # Of what had never moved the usual distance is nothing; a tenth of the way is near enough.
+                s["clear_limit"][NOVEL] = max(s["clear_limit"][NOVEL], NEAR * distance)
                 s["spoken_of"] = spoken
                 if spoken:  # it goes on while at least half as far out, and not clear
                     lower_limit(s, GATE_UP + side, 0.5 * u)
