@@ -188,14 +188,14 @@ def measure(
 ) -> tuple[Figures, list[dict[str, Any]]]:
     """Run a data set and count."""
     data: DataSet = load(folder)
-    faults, _ = truth(folder)
+    faults, baselines = truth(folder)
     runs = sorted({fault.run for fault in faults})
     begun = time.perf_counter()
     told: list[Told] = []
     stray: list[Incident] = []
     cases = []
     for run in runs:
-        found = run_backtest(data, run, settings, PAGE)
+        found = run_backtest(data, run, settings, PAGE, history=baselines.get(run, ""))
         last_ms = Timeline(data, run).span.end_ms
         of_run = [fault for fault in faults if fault.run == run]
         matched, unmatched = match(of_run, list(found.incidents.values()), last_ms)
