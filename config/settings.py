@@ -194,7 +194,7 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     join_threshold: Share = 0.5
     idle_gap_ms: Millis = 900_000
     max_age_ms: Millis = 6 * 3_600_000
-    resolve_after_ms: Millis = 120_000
+    resolve_after_ms: Millis = 30_000
     """all alerts resolved for this long: the incident is resolved"""
     verify_ms: Millis = 900_000
     """stable this long after resolve: closed; anomalies before that reopen it"""

@@ -169,6 +169,17 @@ def _callee(service: str, labels: Mapping[str, str], known: Collection[str]) -> 
     return None
 
 
+def caller(service: str, labels: Mapping[str, str], known: Collection[str]) -> str | None:
+    """Who calls, of a series about the calls of one other service: caller_callee in one label."""
+    for key in _PEER_KEYS:
+        value = labels.get(key, "")
+        if value.endswith(service) and len(value) > len(service):
+            rest = value[: -len(service)].rstrip("_-> /:|→")
+            if rest in known and rest != service:
+                return rest
+    return None
+
+
 def failing_share(values: Values, kind: str) -> Values:
     """Success or failure measures as the share that fails, 0 .. 1; percentages are recognised by size."""
     scale = 100.0 if len(values) and float(values.max()) > 1.5 else 1.0
