@@ -22,6 +22,8 @@ GAPS = 3.0
 REGULAR = 0.5
 BRIDGED = 5.0
 """intervals without a sample after which a run of samples is another one"""
+LAPSE_MS = 180_000
+"""a series that may stop and fires is no longer measured after so long, or after `BRIDGED` intervals"""
 NEVER = -(2**62)
 FAR = 2**62
 """event time at which a series is overdue that never is"""

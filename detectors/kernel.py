@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.cadence import NEVER, bridged, learn_cadence
+from detectors.cadence import LAPSE_MS, NEVER, bridged, learn_cadence
 from detectors.combine import SPOKEN, combined, speak
 from detectors.compiled import kernel, part, source_digest
 from detectors.control import band_of, is_judged, level_of, note_level, strength_beyond
@@ -22,6 +22,7 @@ from detectors.gate import (
     BY_SHAPE,
     DOWN,
     DROP,
+    FIRING,
     GATE_DOWN,
     GATE_UP,
     NOTHING,
@@ -278,6 +279,8 @@ def _build(version: int) -> Any:
                     remember_worst(s, value, expected, lower, upper, score, strength, reason)
                 material = ruled or is_material(s, value, expected, change)
                 outcome = step_run(s, at, hot, material, clear)
+            if s["sparse"] != 0 and s["state"] == FIRING:
+                due[slot] = at + int(max(LAPSE_MS, bridged(s, config["absent_min_ms"])))
             if outcome != NOTHING and outcome != DROP:
                 event = events[n_events]
                 n_events += 1
