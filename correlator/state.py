@@ -20,6 +20,8 @@ from streams.records.messages import ActionResult
 MOST_REMEMBERED = 10_000
 """actions, closed incidents and changes remembered"""
 MOST_LABEL_VALUES = 2_000
+EASED_MS = 300_000
+"""after so long without anything that is felt an incident is over, whatever else is still off"""
 STEPS = ("settle", "calm", "idle", "age", "verify", "flush")
 """timers of a group"""
 
@@ -80,7 +82,8 @@ class State:
     def calm(self, group: Group, now_ms: int) -> None:
         """Wait for its end when nothing fires any more, else do not."""
         since = group.calm_since
-        due = None if since is None else max(now_ms, since + self.settings.resolve_after_ms)
+        wait = EASED_MS if group.active else self.settings.resolve_after_ms
+        due = None if since is None else max(now_ms, since + wait)
         self.timers.set(group.id, "calm", due)
 
     def wake(self, group: Group, now_ms: int) -> None:

@@ -267,6 +267,7 @@ class Engine:
             "evicted_templates": self.logs.evicted_templates,
             "evicted_kinds": self.logs.evicted_kinds,
             "evicted_log_rates": self.logs.buckets.evicted_rates,
+            "evicted_log_requests": self.logs.buckets.evicted_requests,
             **{f"joint_{name}": n for name, n in self.joint.counters.items()},
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }
