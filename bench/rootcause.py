@@ -9,7 +9,6 @@ Truth is read here and only here: the ranking gets the case, never the answer.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import time
@@ -22,8 +21,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench import reliability
 from cli.cases import CaseFile, Cutter
 from cli.dataset import load
+from correlator.confidence import DIAGNOSE
 from correlator.diagnose import Case, diagnose
 
 SETS = ("nezha_ob", "nezha_tt", "petshop", "rootcausebench")
@@ -86,25 +87,26 @@ def ours(case: Case) -> list[str]:
     return [hint.service for hint in diagnose(case)]
 
 
-BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-
-
-def reliability(sets: Iterable[tuple[str, Path]]) -> list[tuple[float, float, int, float, float]]:
-    """(from, to, cases, mean confidence, share right) of the first hint, over all sets."""
+def said_of(name: str, folder: Path) -> list[reliability.Case]:
+    """What is said first of each case, as a share of all suspicion."""
+    cutter = Cutter(load(folder))
     said = []
-    for _, folder in sets:
-        cutter = Cutter(load(folder))
-        for case, truth, _ in cases_of(folder):
-            hints = diagnose(cutter.cut(case))
-            if hints:
-                said.append((hints[0].confidence, float(hints[0].service == truth)))
-    rows = []
-    for low, high in itertools.pairwise(BINS):
-        of = [x for x in said if low <= x[0] < high]
-        if of:
-            confidence, right = np.mean(of, axis=0).tolist()
-            rows.append((low, high, len(of), confidence, right))
-    return rows
+    for case, truth, _ in cases_of(folder):
+        hints = diagnose(cutter.cut(case))
+        if hints:
+            share = reliability.share_of(hints[0].confidence, DIAGNOSE)
+            said.append(reliability.Case(name, share, hints[0].service == truth))
+    return said
+
+
+def settings_home() -> Path:
+    """Folder of the data sets."""
+    return Path(os.environ.get("TOCSIN_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
+
+
+def sets_in(home: Path, names: Iterable[str]) -> list[tuple[str, Path]]:
+    """Those that are there."""
+    return [(name, home / name) for name in names if (home / name / "truth.json").exists()]
 
 
 METHODS = {"tocsin": ours, "z-score floor": z_score}
@@ -133,8 +135,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    home = Path(os.environ.get("TOCSIN_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=home, help="folder of the data sets (or TOCSIN_DATA)")
+    parser.add_argument(
+        "--data", type=Path, default=settings_home(), help="folder of the data sets (or TOCSIN_DATA)"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     console = Console()
@@ -152,11 +155,10 @@ def main() -> None:
                 name, result.part, result.method, str(result.cases), *figures, f"{result.seconds:.1f}"
             )
     console.print(table)
-    present = [(n, options.data / n) for n in SETS if (options.data / n / "truth.json").exists()]
-    trust = Table("confidence", "cases", "mean", "right", title="first hint", title_justify="left")
-    for low, high, cases, confidence, right in reliability(present):
-        trust.add_row(f"{low:.1f} to {high:.1f}", str(cases), f"{confidence:.2f}", f"{right:.2f}")
-    console.print(trust)
+    said = [case for name, folder in sets_in(options.data, SETS) for case in said_of(name, folder)]
+    if said:
+        for trust in reliability.tables(said, DIAGNOSE, "first hint"):
+            console.print(trust)
     if options.json:
         options.json.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
 

@@ -173,6 +173,7 @@ def settings_for(
             "alerts": f"{prefix}.alerts",
             "incidents": f"{prefix}.incidents",
             "suppressions": f"{prefix}.suppressions",
+            "problems": f"{prefix}.problems",
             "action_results": f"{prefix}.results",
             "deadletters": f"{prefix}.dead",
         },

@@ -1,4 +1,4 @@
-"""`tocsin ack` and `tocsin resolve`: what a person does to an incident, through the actions topic."""
+"""`tocsin ack`, `resolve` and `record`: what a person does to an incident, through the actions topic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -26,6 +26,12 @@ Note = Annotated[str, typer.Option(help="A sentence for the timeline.")]
 Actor = Annotated[
     str,
     typer.Option(envvar="TOCSIN_ACTOR", help="Who does it; by default the login name.", show_default=False),
+]
+Cause = Annotated[str, typer.Option(help="What the cause was, in a sentence.", show_default=False)]
+CauseService = Annotated[str, typer.Option(help="The service it was in.", show_default=False)]
+Fix = Annotated[str, typer.Option(help="What helped.", show_default=False)]
+Runbook = Annotated[
+    str, typer.Option(help="Address of what to do the next time.", metavar="URL", show_default=False)
 ]
 Wait = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the answer.")]
 
@@ -58,6 +64,10 @@ def ack(
 def resolve(
     incident: IncidentId,
     note: Note = "",
+    cause: Cause = "",
+    cause_service: CauseService = "",
+    fix: Fix = "",
+    runbook: Runbook = "",
     actor: Actor = "",
     timeout: Wait = 10.0,
     kafka: KafkaAddress = None,
@@ -67,21 +77,65 @@ def resolve(
 ) -> None:
     """Resolve an incident by hand. It is counted apart from those that end by themselves.
 
+    Cause and fix are shown with the next incident that looks like this one, once this one has closed.
     Exit code 1 when it is refused (the reason is printed), 2 when nobody answers.
 
     Examples:
       tocsin resolve 3f9a --note "rolled back payment v42"
+      tocsin resolve 3f9a --cause "pool too small after v42" --cause-service payment --fix "rolled back"
     """
     settings = settings_from(config, kafka, clickhouse)
-    act(settings, "resolve", incident, actor, note, timeout, as_json)
+    found = {"cause": cause, "cause_service": cause_service, "fix": fix, "runbook": runbook}
+    act(settings, "resolve", incident, actor, note, timeout, as_json, found=found)
+
+
+def record(
+    incident: IncidentId,
+    cause: Cause = "",
+    cause_service: CauseService = "",
+    fix: Fix = "",
+    runbook: Runbook = "",
+    actor: Actor = "",
+    timeout: Wait = 10.0,
+    kafka: KafkaAddress = None,
+    clickhouse: ClickHouseUrl = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record the cause of an incident and what helped, also after it has closed.
+
+    The next incident that looks like it shows both, and the service counts as a suspect there. Said again, it
+    corrects what was said before; what is left out stays. An incident is remembered until 5,000 later ones
+    have closed. Exit code 1 when it is refused (the reason is printed), 2 when nobody answers.
+
+    Examples:
+      tocsin record 3f9a --cause "pool too small after v42" --cause-service payment --fix "rolled back"
+      tocsin record 3f9a --runbook https://wiki.example/pool
+    """
+    settings = settings_from(config, kafka, clickhouse)
+    found = {"cause": cause, "cause_service": cause_service, "fix": fix, "runbook": runbook}
+    act(settings, "record", incident, actor, "", timeout, as_json, found=found)
 
 
 def action_of(
-    verb: str, incident: str, actor: str, note: str, ts_ms: int, targets: tuple[str, ...] = ()
+    verb: str,
+    incident: str,
+    actor: str,
+    note: str,
+    ts_ms: int,
+    targets: tuple[str, ...] = (),
+    found: Mapping[str, str] = {},
 ) -> Action:
-    """The action, with an id that is a digest of what it says and when: sent twice, it counts once."""
-    id = digest_hex("action", incident, verb, actor, note, str(ts_ms), *targets)
-    return Action(id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note, targets=targets)
+    """The action, with an id that is a digest of what it says and when: sent twice, it counts once.
+
+    `found`: cause, cause_service, fix and runbook, as far as they are said.
+    """
+    id = digest_hex(
+        "action", incident, verb, actor, note, str(ts_ms), *targets, *filter(None, found.values())
+    )
+    return Action(
+        id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note, targets=targets, **found
+    )
 
 
 def whole_ids(settings: Settings, ids: Sequence[str]) -> list[str]:
@@ -102,10 +156,11 @@ def act(
     timeout_s: float,
     as_json: bool,
     targets: tuple[str, ...] = (),
+    found: Mapping[str, str] = {},
 ) -> ActionResult:
     """Send an action and wait for its answer. Raises `CliError` when it is refused or nobody answers."""
     (id,) = whole_ids(settings, [incident])
-    action = action_of(verb, id, actor or login(), note, wall_ms(), targets)
+    action = action_of(verb, id, actor or login(), note, wall_ms(), targets, found)
     result = answer_to(settings, action.id, id, action, timeout_s)
     if as_json:
         print_json(result)

@@ -12,9 +12,11 @@ from rich.text import Text
 from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import NONE, figure, percent, plain, some, styled, table
+from cli.similar import show as show_similar
 from cli.store import full_id, reader_of
 from cli.when import utc
 from correlator.incident import Hint, Incident, Member
+from sinks.past import KnowledgeRow, known_of
 from sinks.reader import Timing
 
 MOST_SERVICES = 50
@@ -36,12 +38,13 @@ def explain(
         id = full_id(reader, incident.strip().lower())
         found = reader.incident(id)
         timing = reader.timing(id)
+        known = known_of(reader, id)
     if found is None:
         raise CliError(f"incident {id} went away while it was read", "run the command again")
     if as_json:
-        print_json({"incident": found, "timing": timing})
+        print_json({"incident": found, "timing": timing, "known": known})
         return
-    _show(found, timing)
+    _show(found, timing, known)
 
 
 def headline(incident: Incident) -> str:
@@ -67,7 +70,7 @@ def headline(incident: Incident) -> str:
     return "; ".join(parts) + "."
 
 
-def _show(incident: Incident, timing: Timing | None) -> None:
+def _show(incident: Incident, timing: Timing | None, known: KnowledgeRow | None) -> None:
     first = Text.assemble(
         (incident.id, "bold"), "  ", styled(incident.state), "  ", styled(incident.priority)
     )
@@ -76,8 +79,15 @@ def _show(incident: Incident, timing: Timing | None) -> None:
     console.print(first)
     console.print(Text(plain(incident.title).plain, style="bold"))
     console.print(plain(headline(incident)))
+    if known is not None:
+        cause = f"{known.cause_service}: {known.cause}".strip(": ") or "not recorded"
+        fixed = f"; fixed by: {known.fix}" if known.fix else ""
+        console.print(plain(f"Recorded by {known.actor}: {cause}{fixed} {known.runbook}".rstrip()))
     _hints(incident.hints)
     _services(incident)
+    if incident.similar:
+        _heading("Like it before")
+        show_similar(incident)
     _members(incident)
     _timeline(incident)
     _times(incident, timing)

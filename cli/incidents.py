@@ -85,6 +85,8 @@ def _show(found: list[Summary], now_ms: int) -> None:
         owner = f", owner {plain(one.owner).plain}" if one.owner else ""
         size = f"{some(one.alerts, 'alert')} in {some(len(one.services), 'service')}{owner}"
         title.append(f"\n{size}", style="dim")
+        if one.suggestion:
+            title.append(f"\n{plain(one.suggestion).plain}", style="italic")
         shown.add_row(
             Text(one.id, style="bold"),
             styled(one.state),

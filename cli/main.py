@@ -21,9 +21,13 @@ COMMANDS = {
     "incidents": "List incidents.",
     "incident": "One incident: its picture, from symptom to cause.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
+    "similar": "Past incidents like this one, and what was found out about them.",
+    "problems": "Incidents that keep coming back: list, show, workaround, resolve, close.",
+    "knowledge": "Search recorded causes and fixes.",
     "report": "MTTD, MTTA, MTTR and noise reduction.",
     "ack": "Acknowledge an incident.",
     "resolve": "Resolve an incident.",
+    "record": "Record an incident's cause and fix, also after it has closed.",
     "merge": "Make several incidents one.",
     "split": "Take alerts out of an incident into one of their own.",
     "undo": "Undo a merge.",
@@ -45,12 +49,13 @@ COMMANDS = {
 """command -> its line in the help; module and function carry the command's name"""
 
 MODULES = {
-    **dict.fromkeys(("ack", "resolve"), "cli.actions"),
+    **dict.fromkeys(("ack", "resolve", "record"), "cli.actions"),
+    **dict.fromkeys(("similar", "knowledge"), "cli.similar"),
     **dict.fromkeys(("merge", "split", "undo"), "cli.reshape"),
     "config": "cli.configuration",
 }
 
-GROUPS = ("incident", "topology", "catalogue", "silence", "rules", "config", "dev")
+GROUPS = ("incident", "problems", "topology", "catalogue", "silence", "rules", "config", "dev")
 """commands with commands of their own"""
 
 

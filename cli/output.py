@@ -23,6 +23,7 @@ STYLES = {
     "resolved": "green",
     "closed": "dim",
     "merged": "dim",
+    "known_error": "yellow",
     "critical": "bold red",
     "error": "red",
     "warning": "yellow",

@@ -140,7 +140,7 @@ def _check(settings: Settings, source: str) -> None:
     names = [topic.name for topic in settings.topics.inputs]
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
-    names += [topics.action_results, topics.deadletters, topics.topology]
+    names += [topics.problems, topics.topology, topics.action_results, topics.deadletters]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")

@@ -100,6 +100,7 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     incidents: str = "tocsin.incidents"
     suppressions: str = "tocsin.suppressions"
     topology: str = "tocsin.topology"
+    problems: str = "tocsin.problems"
     action_results: str = "tocsin.action-results"
     deadletters: str = "tocsin.deadletters"
 
@@ -205,6 +206,9 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     edge_memory_ms: Millis = 86_400_000
     external_ttl_ms: Annotated[int, Meta(ge=60_000)] = 86_400_000
     """an external alert of which nothing was heard for this long is taken for over"""
+    problem_incidents: Annotated[int, Meta(ge=2, le=1_000)] = 3
+    """so many incidents of one kind within `problem_window_ms` open a problem"""
+    problem_window_ms: Annotated[int, Meta(ge=60_000)] = 30 * 86_400_000
     topology: str = ""
     """one more file of the catalogue (a list of {caller, callee} will do); the former key"""
     silences: tuple[Silence, ...] = ()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from correlator import logcauses, losses, measures
+from correlator import confidence, logcauses, losses, measures
 from correlator.hints import clock
 from correlator.incident import Evidence, Hint
 from correlator.logmix import Line
@@ -165,10 +165,12 @@ def _ranked(
         scores[name] = (score - (1 - EXPLAINED) * behind) * near
     total = sum(s * s for s in scores.values()) + UNKNOWN**2
     hints = []
-    for name in sorted(scores, key=lambda n: (-scores[n], n)):
+    ordered = sorted(scores, key=lambda n: (-scores[n], n))
+    confidences = confidence.calibrated([scores[n] ** 2 / total for n in ordered], confidence.DIAGNOSE)
+    for name, sure in zip(ordered, confidences, strict=True):
         evidence = sorted(services[name].evidence, key=lambda e: (-e.weight, e.kind, e.text))
         cause = evidence[0].text if evidence else ""
-        hints.append(Hint(name, round(scores[name] ** 2 / total, 4), tuple(evidence), cause))
+        hints.append(Hint(name, sure, tuple(evidence), cause))
     return hints
 
 

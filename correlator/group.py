@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from correlator.incident import Hint, Member, Reason, TimelineEntry
+from correlator.incident import Hint, Member, Reason, Similar, TimelineEntry
 from detectors.alert import SEVERITIES, Alert
 
 LIVE = frozenset(("open", "acknowledged", "mitigated", "reopened"))
@@ -61,6 +61,19 @@ class Standing(NamedTuple):
     acknowledged_at: int | None
     acknowledged_by: str
     mitigated_at: int | None
+
+
+class Finding(msgspec.Struct, frozen=True, gc=False):
+    """What people found out about an incident: its cause, and what helped."""
+
+    cause: str
+    cause_service: str
+    fix: str
+    runbook: str
+    by: str
+    at_ms: int
+    version: int
+    """counts how often it was written down"""
 
 
 class Merge(msgspec.Struct):
@@ -165,6 +178,16 @@ class Group(msgspec.Struct):
     """of its alerts, see `correlator.titles`"""
     told_at: int = 0
     """time of the newest published version"""
+    seen: int = 0
+    """number of the past incident that was the next to close when it opened; see `correlator.pastbook`"""
+    symptoms: tuple[str, ...] = ()
+    similar: tuple[Similar, ...] = ()
+    suggestion: str = ""
+    signature: str = ""
+    kind_words: str = ""
+    """the signature in words"""
+    problem: str = ""
+    finding: Finding | None = None
 
     @property
     def version(self) -> int:

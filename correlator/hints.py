@@ -3,9 +3,9 @@
 Candidates are the services with alerts, those their alerts point to, and those just changed. Each
 piece of evidence adds its weight; a service whose slowness or failures a callee in trouble explains
 keeps only part of them, so that the deepest one on the suspected path leads; its own resources and
-its silence no callee explains. Confidence is the
-squared score's share of all squared scores and of a constant for what nobody has thought of:
-when the evidence is thin, most of it goes to "unknown".
+its silence no callee explains. A suspect's
+share is its squared score over all squared scores and a constant for what nobody has thought of: when the
+evidence is thin, most of it goes to "unknown". `correlator.confidence` makes a confidence of it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from correlator import confidence
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
 from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, lost, read
@@ -38,11 +39,19 @@ LATER_MS = 5_000
 UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
 LEAST_SCORE = 0.12
-LEAST_CONFIDENCE = 0.05
+LEAST_SHARE = 0.05
 MOST_SUSPECTS = 30
 """looked at more closely: their order, and who depends on whom"""
 MOST_HINTS = 5
 MOST_EVIDENCE = 8
+
+
+class Known(NamedTuple):
+    """What similar incidents of the past say of a service."""
+
+    service: str
+    cause: str
+    evidence: Evidence
 
 
 class Scene(NamedTuple):
@@ -52,6 +61,7 @@ class Scene(NamedTuple):
     calls: Sequence[Call]
     changes: Sequence[Change]
     change_window_ms: int
+    past: Sequence[Known] = ()
 
 
 class _Suspect(msgspec.Struct):
@@ -88,8 +98,8 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     for alert in scene.alerts:
         for signal in read(alert, known):
             suspects.setdefault(signal.about, _Suspect(signal.about)).signals.append(signal)
-    for change in scene.changes:
-        suspects.setdefault(change.service, _Suspect(change.service))
+    for name in (*(c.service for c in scene.changes), *(k.service for k in scene.past)):
+        suspects.setdefault(name, _Suspect(name))
     ordered = [suspects[name] for name in sorted(suspects)]
     first = min(
         (a for a in scene.alerts if a.kind != "log"), key=lambda a: (a.started_at, a.id), default=None
@@ -98,6 +108,7 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     for suspect in ordered:
         _signals(suspect, first, longest)
     _changes(ordered, scene)
+    _known(suspects, scene)
     if len(ordered) > MOST_SUSPECTS:
         strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
         ordered = sorted(strongest, key=lambda s: s.service)
@@ -192,7 +203,13 @@ def _signals(suspect: _Suspect, first: Alert | None, longest: float) -> None:
         if role == POINTING:
             text = f"seen by its caller {a.service}: {text}"
         suspect.evidence.append(
-            Evidence("absent" if a.kind == "absent" else kinds.get(role, "strength"), text, round(value, 4), a.started_at, a.id)
+            Evidence(
+                "absent" if a.kind == "absent" else kinds.get(role, "strength"),
+                text,
+                round(value, 4),
+                a.started_at,
+                a.id,
+            )
         )
         if role in (USED, ABSENT):
             suspect.kept += value
@@ -296,6 +313,14 @@ def _changes(suspects: Sequence[_Suspect], scene: Scene) -> None:
             suspect.evidence.append(best)
 
 
+def _known(suspects: Mapping[str, _Suspect], scene: Scene) -> None:
+    """Its trouble was the cause before, when much the same was seen."""
+    for service, cause, evidence in scene.past:
+        suspect = suspects[service]
+        suspect.evidence.append(evidence)
+        suspect.cause = suspect.cause or cause
+
+
 def _unexplained(
     suspect: _Suspect, suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways
 ) -> float:
@@ -323,12 +348,17 @@ def _later(suspect: _Suspect, other: _Suspect, onsets: Mapping[str, int]) -> boo
 
 def _hints(suspects: Sequence[_Suspect], scores: Mapping[str, float]) -> tuple[Hint, ...]:
     total = sum(score**2 for score in scores.values()) + UNKNOWN**2
-    hints: list[Hint] = []
+    named: list[_Suspect] = []
+    shares: list[float] = []
     for suspect in sorted(suspects, key=lambda s: (-scores[s.service], s.service)):
         score = scores[suspect.service]
-        confidence = round(score**2 / total, 4)
-        if score < LEAST_SCORE or confidence < LEAST_CONFIDENCE or len(hints) == MOST_HINTS:
+        share = score**2 / total
+        if score < LEAST_SCORE or share < LEAST_SHARE or len(named) == MOST_HINTS:
             break
+        named.append(suspect)
+        shares.append(share)
+    hints: list[Hint] = []
+    for suspect, sure in zip(named, confidence.calibrated(shares, confidence.HINTS), strict=True):
         evidence = sorted(suspect.evidence, key=lambda e: (-e.weight, e.kind, e.text))[:MOST_EVIDENCE]
-        hints.append(Hint(suspect.service, confidence, tuple(evidence), suspect.cause))
+        hints.append(Hint(suspect.service, sure, tuple(evidence), suspect.cause))
     return tuple(hints)

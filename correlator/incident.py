@@ -39,13 +39,13 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One checkable fact behind a hint."""
 
     kind: str
-    """onset | path | strength | change | log | absent"""
+    """onset | path | strength | change | log | absent | similar"""
     text: str
     """for a person, with times and numbers"""
     weight: float
     at_ms: int | None = None
     ref: str = ""
-    """alert id or change id it points to"""
+    """id of the alert, change or past incident it points to"""
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -71,6 +71,23 @@ class ServiceRole(msgspec.Struct, frozen=True, omit_defaults=True):
     runbook: str = ""
     links: tuple[tuple[str, str], ...] = ()
     """title, address; of the suspected cause only"""
+
+
+class Similar(msgspec.Struct, frozen=True, gc=False):
+    """A past incident with much the same symptoms, and what people found out about it."""
+
+    id: str
+    similarity: float
+    """[0, 1]"""
+    why: str
+    """the symptoms both have, in words"""
+    closed_at: int
+    same: bool = False
+    """it has the same signature"""
+    cause: str = ""
+    cause_service: str = ""
+    fix: str = ""
+    runbook: str = ""
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, gc=False):
@@ -127,3 +144,11 @@ class Incident(msgspec.Struct, frozen=True):
     """members beyond the cap, counted but not carried"""
     calls: tuple[tuple[str, str, float], ...] = ()
     """caller, callee, share of calls that failed: between its services, and on their ways to the cause"""
+    signature: str = ""
+    """the same for incidents of the same kind; see `correlator.symptoms`"""
+    similar: tuple[Similar, ...] = ()
+    """incidents that had closed before this one opened, most similar first"""
+    suggestion: str = ""
+    """cause and fix of the most similar one for which they are recorded, in a sentence"""
+    problem: str = ""
+    """id of the problem that incidents with its signature have become"""

@@ -55,6 +55,7 @@ def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str =
     record.after = _together(survivor.standing, other.standing)
     _set(survivor, record.after)
     survivor.merges.append(record)
+    survivor.finding = survivor.finding or other.finding
 
 
 def _together(one: Standing, other: Standing) -> Standing:
@@ -96,6 +97,8 @@ def restore(survivor: Group, record: Merge, who: str, now_ms: int) -> Group:
     _without(survivor, record)
     survivor.merges.remove(record)
     survivor.merged_from.remove(group.id)
+    if survivor.finding == group.finding:
+        survivor.finding = None
     survivor.truncated -= group.truncated
     _begin_with(survivor, staying)
     for entry in group.timeline:
@@ -137,6 +140,7 @@ def divide(parent: Group, ids: Collection[str], new_id: str, who: str, now_ms: i
         born_at=parent.born_at,
         last_joined_at=parent.last_joined_at,
         apart=dict(parent.apart),
+        seen=parent.seen,
     )
     why = Reason("split", 0.0, f"taken out of incident {parent.id} by {who}")
     refill(group, (Held(h.alert, h.joined_at, (*h.reasons, why)) for h in leaving))

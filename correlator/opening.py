@@ -38,13 +38,14 @@ def settle_ms(alert: Alert) -> int:
 
 
 @lru_cache(maxsize=10_000)
-def _base(metric: str) -> str:
+def base(metric: str) -> str:
+    """A metric's name without the statistic taken of it."""
     return _FIGURE.sub("", metric)
 
 
 def signal(alert: Alert) -> str:
     """What it is about: `service NUL metric`, without the statistic taken of it."""
-    return f"{alert.service}\0{_base(alert.metric)}"
+    return f"{alert.service}\0{base(alert.metric)}"
 
 
 def opening_reason(group: Group) -> str | None:

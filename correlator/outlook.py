@@ -5,6 +5,7 @@ from __future__ import annotations
 from config.settings import Correlate
 from correlator import hints, paths
 from correlator.group import Group
+from correlator.knowledge import KnowledgeBase
 from correlator.memory import ChangeBook
 from correlator.topology import Topology
 
@@ -13,12 +14,15 @@ MOST_REACH = 300
 
 
 class Outlook:
-    """Reads topology and changes, writes `reach`, `calls`, `changes` and `hints` of groups."""
+    """Reads topology and changes, writes `reach`, `calls`, `changes`, `hints` and `similar` of groups."""
 
-    def __init__(self, settings: Correlate, topology: Topology, changes: ChangeBook) -> None:
+    def __init__(
+        self, settings: Correlate, topology: Topology, changes: ChangeBook, knowledge: KnowledgeBase
+    ) -> None:
         self._settings = settings
         self._topology = topology
         self._changes = changes
+        self._knowledge = knowledge
 
     def widen(self, group: Group, service: str) -> list[str]:
         """What a member depends on belongs to the outlook; returns the services that are new."""
@@ -46,10 +50,12 @@ class Outlook:
         """Hints anew, from the calls of the last refresh: a late change finds what an early one did."""
         alerts = [h.alert for h in group.held]
         changes = [c for c in map(self._changes.get, group.changes) if c is not None]
-        scene = hints.Scene(alerts, group.calls, changes, self._settings.change_window_ms)
+        past = self._knowledge.recall(group, alerts, changes)
+        scene = hints.Scene(alerts, group.calls, changes, self._settings.change_window_ms, past)
         group.hints = hints.rank(scene)
         suspect = group.hints[0].service if group.hints else ""
         group.drawn_calls = paths.drawn(group.calls, group.spans, suspect)
+        self._knowledge.sign(group, alerts)
 
     def window(self, group: Group) -> tuple[int, int]:
         """When a change must have happened to matter, both ends included. It only ever grows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from correlator import lifecycle, lineage, membership
+from correlator import knowledge, lifecycle, lineage, membership
 from correlator.group import Group, Merge
 from correlator.incident import Reason
 from correlator.lifecycle import Refusal
@@ -12,7 +12,7 @@ from correlator.together import TAUGHT
 from streams.records.digest import digest_hex
 from streams.records.messages import Action, ActionResult
 
-VERBS = (*lifecycle.HUMAN, "merge", "split", "undo")
+VERBS = (*lifecycle.HUMAN, "merge", "split", "undo", "record")
 KINDS = {"acknowledge": "acknowledged", "resolve": "resolved", "reopen": "reopened", "close": "closed"}
 """step -> last part of the CloudEvents type of the version that follows"""
 
@@ -32,19 +32,29 @@ class People:
         known = self._state.answers.get(action.id)
         if known is not None:
             return known
-        if action.action not in VERBS:
+        if action.problem:
+            result = self._state.knowledge.step(action, now_ms)
+        elif action.action not in VERBS:
             group = self._state.groups.get(action.incident)
             text = f"unknown action {action.action!r}; known: {', '.join(VERBS)}"
             result = ActionResult(action.id, action.incident, False, text, group.state if group else "")
         elif action.action == "undo":
             result = self._undo(action, now_ms)
+        elif action.action == "record" and (past := self._state.knowledge.book.get(action.incident)):
+            refusal = knowledge.refused(action)
+            if refusal is None:
+                self._state.knowledge.found_later(past, action)
+            reason = refusal.reason if refusal else "applied"
+            result = ActionResult(action.id, action.incident, refusal is None, reason, "closed")
         else:
             found = self._find(action.incident)
             if isinstance(found, Refusal):
                 state = "merged" if action.incident in self._state.merged else ""
                 result = ActionResult(action.id, action.incident, False, found.reason, state)
             else:
-                apply = {"merge": self._merge, "split": self._split}.get(action.action, self._step)
+                apply = {"merge": self._merge, "split": self._split, "record": self._record}.get(
+                    action.action, self._step
+                )
                 outcome = apply(found, action, now_ms)
                 applied = not isinstance(outcome, Refusal)
                 reason = outcome.reason if isinstance(outcome, Refusal) else outcome
@@ -79,10 +89,13 @@ class People:
         return Refusal(f"merged into {into}" if into else "no such incident, or it is closed")
 
     def _step(self, group: Group, action: Action, now_ms: int) -> str | Refusal:
-        refusal = lifecycle.apply(group, action.action, action.ts, action.actor or "somebody")
+        refusal = knowledge.refused(action)
+        refusal = refusal or lifecycle.apply(group, action.action, action.ts, action.actor or "somebody")
         if refusal is not None:
             return refusal
         self._note(group, action, action.action)
+        if knowledge.says_cause(action):
+            self._write_down(group, action)
         if action.action == "resolve":
             self._state.rest(group)
         elif action.action == "reopen":
@@ -91,6 +104,26 @@ class People:
         if action.action == "close":
             self._state.leave(group)
         return "applied"
+
+    def _record(self, group: Group, action: Action, now_ms: int) -> str | Refusal:
+        refusal = knowledge.refused(action)
+        if refusal is not None:
+            return refusal
+        self._write_down(group, action)
+        self._telling.publish(group, "updated", now_ms)
+        return "applied"
+
+    def _write_down(self, group: Group, action: Action) -> None:
+        """Cause and fix, as far as they are said."""
+        self._state.knowledge.found(group, action)
+        cause = f"{action.cause_service}: {action.cause}".strip(": ")
+        said = (("cause", cause), ("fixed by", action.fix), ("runbook", action.runbook))
+        text = "; ".join(f"{name}: {what}" for name, what in said if what)
+        group.facts += 1
+        group.updated_at = max(group.updated_at, action.ts)
+        membership.note(
+            group, action.ts, "action", f"{action.actor or 'somebody'} recorded {text}", action.id
+        )
 
     def _merge(self, group: Group, action: Action, now_ms: int) -> str | Refusal:
         """Several incidents into this one: all of them or none."""

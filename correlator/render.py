@@ -139,6 +139,10 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded, dir
         owner=_owner(roles, suspect, directory),
         truncated_members=group.truncated,
         calls=group.drawn_calls,
+        signature=group.signature,
+        similar=group.similar,
+        suggestion=group.suggestion,
+        problem=group.problem,
     )
     when = datetime.fromtimestamp(group.updated_at / 1000, UTC)
     return _encode(

@@ -113,6 +113,11 @@ def _harmless(kind: str, strength: float) -> bool:
     return strength < 0 and kind != measures.OTHER
 
 
+def peer(alert: Alert, known: Collection[str]) -> str | None:
+    """The callee a client-side series speaks of, if its labels name one."""
+    return measures.meaning(alert.service, alert.metric, dict(alert.labels), known).callee
+
+
 def mentions(alert: Alert, known: Collection[str]) -> tuple[str, ...]:
     """Other services named in the sample lines of a log alert, sorted."""
     text = " ".join((alert.metric, *alert.samples))

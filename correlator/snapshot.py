@@ -14,6 +14,8 @@ from correlator.group import Group
 from correlator.holding import Held
 from correlator.inbox import Inbox, ShardClock
 from correlator.membership import refill
+from correlator.past import Problem
+from correlator.pastbook import Entry
 from correlator.relations import Source
 from correlator.silences import Running
 from correlator.state import State
@@ -86,6 +88,10 @@ class Memory(msgspec.Struct, array_like=True):
     suppressed: Suppressed = msgspec.field(default_factory=Suppressed)
     met: list[tuple[str, int]] = []
     atlas: AtlasState = msgspec.field(default_factory=AtlasState)
+    past_symptoms: list[str] = []
+    past_incidents: list[Entry] = []
+    past_next: int = 1
+    problems: list[Problem] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -96,6 +102,7 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
     """Snapshot; of the inboxes only the offsets `held`, since their facts are read again."""
     engine, clock, inbox, external, outside, suppressor, atlas = parts
     state = engine.state
+    past_symptoms, past_incidents = state.knowledge.book.entries()
     return _encoder.encode(
         Memory(
             next_offset=next_offset,
@@ -125,6 +132,10 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             suppressed=_suppressed(suppressor),
             met=list(state.topology.met.items()),
             atlas=atlas.export(),
+            past_symptoms=past_symptoms,
+            past_incidents=past_incidents,
+            past_next=state.knowledge.book.next,
+            problems=state.knowledge.problems.entries(),
         )
     )
 
@@ -162,6 +173,10 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     for key, answer in m.answers:
         state.answers.put(key, answer)
     state.counters.update(m.counters)
+    state.knowledge.book.restore(m.past_symptoms, m.past_incidents)
+    state.knowledge.book.next = m.past_next
+    for problem in m.problems:
+        state.knowledge.problems.put(problem)
     outside.released_ms, outside.repeated, outside.forced = m.outside
     external.time_ms, external.marked_ms, external.still_from = m.external_times
     external.standing.update(m.standing)
@@ -249,12 +264,12 @@ class _Book(Protocol):
 
 _BOOK_NAMES = (
     *("edges", "changes", "label_values", "past_incidents", "merged_incidents", "answers"),
-    "seen_together",
+    *("seen_together", "similar_incidents", "problems"),
 )
 
 
 def _books(state: State) -> tuple[_Book, ...]:
     return (
         *(state.topology, state.changes, state.census, state.past, state.merged, state.answers),
-        state.together,
+        *(state.together, state.knowledge.book, state.knowledge.problems),
     )

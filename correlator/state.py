@@ -10,6 +10,7 @@ from config.settings import Correlate
 from correlator.directory import Directory
 from correlator.group import Group
 from correlator.index import Index, Timers
+from correlator.knowledge import KnowledgeBase
 from correlator.memory import ChangeBook, LabelCensus, Recent
 from correlator.outlook import Outlook
 from correlator.text import Frequencies
@@ -39,7 +40,8 @@ class State:
         self.index = Index(self.topology)
         self.timers = Timers()
         self.changes = ChangeBook(MOST_REMEMBERED)
-        self.outlook = Outlook(settings, self.topology, self.changes)
+        self.knowledge = KnowledgeBase(settings)
+        self.outlook = Outlook(settings, self.topology, self.changes, self.knowledge)
         self.census = LabelCensus(MOST_LABEL_VALUES)
         self.frequencies = Frequencies()
         self.together = Together()

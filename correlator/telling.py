@@ -75,6 +75,8 @@ class Telling:
             return
         if group.stale and (kind != "updated" or _worth_drawing(group)):
             self.draw(group)
+        if kind == "closed":
+            self._state.knowledge.closed(group, now_ms)
         group.told_at = max(group.told_at, now_ms)
         self._state.timers.set(group.id, "flush", None)
         encoded = self._encoded.get(group.id) or render.Encoded()
@@ -104,6 +106,7 @@ class Telling:
         if reason is None:
             return False
         group.opened_at = max(now_ms, group.detected_at)
+        group.seen = self._state.knowledge.book.next
         group.updated_at = max(group.updated_at, now_ms)
         membership.note(group, group.opened_at, "state", f"opened: {reason}")
         self._state.timers.set(group.id, "settle", None)

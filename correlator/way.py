@@ -10,6 +10,7 @@ from config.settings import Topics
 from correlator.engine import Engine, Version
 from correlator.holding import Holding
 from correlator.incident import Reason
+from correlator.render import HEADERS
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.stage import Output
@@ -23,6 +24,7 @@ class EngineWay:
     def __init__(self, engine: Engine, topics: Topics, written: Callable[[Version], Output]) -> None:
         self._engine = engine
         self._topic = topics.suppressions
+        self._problems = topics.problems
         self._written = written
         self._out: list[Output] = []
 
@@ -50,9 +52,11 @@ class EngineWay:
 
     def take(self, holding: Holding) -> Sequence[Output]:
         """What there is to write; alerts of groups that came to nothing are recorded."""
-        unopened = self._engine.unopened
-        if not unopened and not self._out:
+        unopened, learned = self._engine.unopened, self._engine.state.knowledge.out
+        if not unopened and not learned and not self._out:
             return ()
+        self._out += (Output(self._problems, s.value, s.key.encode(), headers=HEADERS) for s in learned)
+        learned.clear()
         for group, at_ms in unopened:
             for held in group.held:
                 holding.unopened(held.alert, group.domain, held.joined_at, at_ms)

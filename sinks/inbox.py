@@ -9,12 +9,13 @@ import msgspec
 from config.settings import Topics
 from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
+from correlator.past import Knowledge, Problem
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import DeadLetter
 from streams.records.stage import Record
 
-Item = Incident | Alert | Suppression | SilenceRecord | ServiceSeen | DeadLetter
+Item = Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter
 
 
 class Origin(NamedTuple):
@@ -49,6 +50,13 @@ class _CloudEvent(msgspec.Struct, frozen=True):
     data: Incident
 
 
+class _PastEvent(msgspec.Struct, frozen=True):
+    """The same, on the topic of problems."""
+
+    specversion: str
+    data: Problem | Knowledge
+
+
 class _Tagged(msgspec.Struct, frozen=True):
     """Just enough of a message on the alerts topic to see what it is."""
 
@@ -56,6 +64,7 @@ class _Tagged(msgspec.Struct, frozen=True):
 
 
 _event = msgspec.json.Decoder(_CloudEvent)
+_past_event = msgspec.json.Decoder(_PastEvent)
 _tagged = msgspec.json.Decoder(_Tagged)
 _alert = msgspec.json.Decoder(Alert)
 _suppression: msgspec.json.Decoder[Suppression | SilenceRecord] = msgspec.json.Decoder(
@@ -81,9 +90,12 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
     try:
         if record.topic == topics.incidents:
             event = _event.decode(record.value)
-            if event.specversion != "1.0":
-                raise Unreadable("wrong-type", f"CloudEvents 1.0 expected, found {event.specversion!r}")
+            _check(event.specversion)
             return Delivery(origin_of(record), event.data)
+        if record.topic == topics.problems:
+            past = _past_event.decode(record.value)
+            _check(past.specversion)
+            return Delivery(origin_of(record), past.data)
         if record.topic == topics.alerts:
             if _tagged.decode(record.value).type != "alert":
                 return None
@@ -99,3 +111,8 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable("undecodable", f"JSON expected: {error}") from error
     raise Unreadable("unknown-topic", f"no sink reads topic {record.topic!r}")
+
+
+def _check(specversion: str) -> None:
+    if specversion != "1.0":
+        raise Unreadable("wrong-type", f"CloudEvents 1.0 expected, found {specversion!r}")

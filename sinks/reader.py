@@ -53,6 +53,8 @@ class Summary(msgspec.Struct, frozen=True):
     confidence: float
     """of the first hint"""
     owner: str = ""
+    suggestion: str = ""
+    """cause and fix of a similar incident of the past"""
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -127,7 +129,8 @@ class Reader:
                 length(alerts) + truncated_members AS alerts,
                 JSONExtractString(hints, 1, 'service') AS cause,
                 JSONExtractFloat(hints, 1, 'confidence') AS confidence,
-                owner
+                owner,
+                suggestion
             FROM incidents
             WHERE (empty({states:Array(String)}) OR has({states:Array(String)}, state))
               AND ({service:String} = '' OR has(`services.service`, {service:String}))

@@ -14,6 +14,7 @@ import msgspec
 
 from correlator.atlas import ServiceSeen
 from correlator.incident import Incident, ServiceRole
+from correlator.past import Knowledge, Problem
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from streams.records.messages import MAX_MS, DeadLetter
@@ -54,6 +55,7 @@ INCIDENTS = Table(
         "services.service", "services.role", "services.owner", "services.tier", "services.runbook",
         "services.links", "alerts", "members", "hints", "timeline",
         "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members", "calls",
+        "signature", "similar", "suggestion", "problem",
     ),
 )  # fmt: skip
 
@@ -97,10 +99,30 @@ SERVICES = Table(
     ),
 )  # fmt: skip
 
-TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, SERVICES, DEAD_LETTERS)
+PROBLEMS = Table(
+    "problem_versions",
+    (
+        "id", "version", "domain", "state", "signature", "title", "opened_at", "updated_at", "first_seen",
+        "last_seen", "count", "incidents", "starts", "services", "interval_ms", "reopened", "resolved_at",
+        "closed_at", "owner", "workaround", "cause", "cause_service", "fix", "runbook", "actor",
+        "note",
+    ),
+)  # fmt: skip
+
+KNOWLEDGE = Table(
+    "knowledge_versions",
+    (
+        "incident", "version", "domain", "title", "started_at", "services", "cause", "cause_service", "fix",
+        "runbook", "actor", "recorded_at",
+    ),
+)  # fmt: skip
+
+TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, PROBLEMS, KNOWLEDGE, SERVICES, DEAD_LETTERS)
 
 
-def row_of(item: Incident | Alert | Suppression | SilenceRecord | ServiceSeen | DeadLetter) -> Row:
+def row_of(
+    item: Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter,
+) -> Row:
     """The row of one item. Raises `RowError` when a number or time does not fit its column."""
     if isinstance(item, Incident):
         return Row(INCIDENTS, _incident(item))
@@ -112,6 +134,10 @@ def row_of(item: Incident | Alert | Suppression | SilenceRecord | ServiceSeen | 
         return Row(SILENCES, _silence(item))
     if isinstance(item, ServiceSeen):
         return Row(SERVICES, _service(item))
+    if isinstance(item, Problem):
+        return Row(PROBLEMS, _problem(item))
+    if isinstance(item, Knowledge):
+        return Row(KNOWLEDGE, _knowledge(item))
     return Row(DEAD_LETTERS, _dead_letter(item))
 
 
@@ -132,6 +158,7 @@ def _incident(i: Incident) -> tuple[Any, ...]:
         _json(i.members), _json(i.hints), _json(i.timeline),
         list(i.changes), i.merged_into, list(i.merged_from), i.recurrence_of, i.owner,
         _within("truncated_members", i.truncated_members, U32_MAX), _json(i.calls),
+        i.signature, _json(i.similar), i.suggestion, i.problem,
     )  # fmt: skip
 
 
@@ -176,6 +203,26 @@ def _service(s: ServiceSeen) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _problem(p: Problem) -> tuple[Any, ...]:
+    return (
+        _text("id", p.id), _within("version", p.version, U32_MAX), p.domain, p.state, p.signature, p.title,
+        _ms("opened_at", p.opened_at), _ms("updated_at", p.updated_at), _ms("first_seen", p.first_seen),
+        _ms("last_seen", p.last_seen), _within("count", p.count, U32_MAX), list(p.incidents),
+        [_ms("starts", start) for start in p.starts], list(p.services),
+        _within("interval_ms", p.interval_ms, I64_MAX), _within("reopened", p.reopened, U32_MAX),
+        _maybe_ms("resolved_at", p.resolved_at), _maybe_ms("closed_at", p.closed_at), p.owner, p.workaround,
+        p.cause, p.cause_service, p.fix, p.runbook, p.actor, p.note,
+    )  # fmt: skip
+
+
+def _knowledge(k: Knowledge) -> tuple[Any, ...]:
+    return (
+        _text("incident", k.incident), _within("version", k.version, U32_MAX), k.domain, k.title,
+        _ms("started_at", k.started_at), list(k.services), k.cause, k.cause_service, k.fix, k.runbook,
+        k.actor, _ms("at_ms", k.at_ms),
+    )  # fmt: skip
+
+
 def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     return (
         d.topic, _within("partition", d.partition, I32_MAX), _within("offset", d.offset, I64_MAX),
@@ -187,7 +234,7 @@ def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-_ENCODED = ("members", "hints", "timeline", "calls")
+_ENCODED = ("members", "hints", "timeline", "calls", "similar")
 """columns that hold JSON"""
 
 

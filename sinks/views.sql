@@ -86,6 +86,39 @@ ARRAY JOIN
     `calls.failed` AS failed,
     `calls.seen_in` AS seen_in;
 
+-- Newest version of each problem.
+CREATE OR REPLACE VIEW problems AS
+SELECT *
+FROM problem_versions FINAL
+WHERE (id, version) IN (SELECT id, max(version) FROM problem_versions GROUP BY id);
+
+-- Newest version of what is known of each incident.
+CREATE OR REPLACE VIEW knowledge AS
+SELECT *
+FROM knowledge_versions FINAL
+WHERE (incident, version) IN (SELECT incident, max(version) FROM knowledge_versions GROUP BY incident);
+
+-- One row per past incident that the newest version of an incident names; rank 1 is the most similar.
+CREATE OR REPLACE VIEW similar AS
+SELECT
+    id AS incident,
+    version,
+    rank,
+    JSONExtractString(item, 'id') AS past,
+    JSONExtractFloat(item, 'similarity') AS similarity,
+    JSONExtractString(item, 'why') AS why,
+    fromUnixTimestamp64Milli(JSONExtractInt(item, 'closed_at'), 'UTC') AS closed_at,
+    JSONExtractBool(item, 'same') AS same,
+    JSONExtractString(item, 'cause') AS cause,
+    JSONExtractString(item, 'cause_service') AS cause_service,
+    JSONExtractString(item, 'fix') AS fix,
+    JSONExtractString(item, 'runbook') AS runbook
+FROM
+(
+    SELECT id, version, JSONExtractArrayRaw(similar) AS items FROM incidents
+)
+ARRAY JOIN items AS item, arrayEnumerate(items) AS rank;
+
 CREATE OR REPLACE VIEW dead_letters AS
 SELECT * FROM dead_letter_records FINAL;
 

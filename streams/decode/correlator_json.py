@@ -40,16 +40,25 @@ class _Action(msgspec.Struct):
     actor: str = ""
     note: str = ""
     targets: tuple[str, ...] = ()
+    problem: str = ""
+    cause: str = ""
+    cause_service: str = ""
+    fix: str = ""
+    runbook: str = ""
     silence: Silence | None = None
 
+
+_LATER = frozenset(("problem", "cause", "cause_service", "fix", "runbook"))
+"""fields that an action's id does not depend on while they are empty: older ids stay what they were"""
+_PROSE = ("summary", "note", "cause", "fix")
 
 _change = msgspec.json.Decoder(_Change)
 _action = msgspec.json.Decoder(_Action)
 
 
 def claims_action(look: Look) -> bool:
-    """It names an action, and an incident or a silence."""
-    return "action" in look.keys and bool(look.keys & {"incident", "silence"})
+    """It names an action, and an incident, a problem or a silence."""
+    return "action" in look.keys and bool(look.keys & {"incident", "problem", "silence"})
 
 
 def claims_change(look: Look) -> bool:
@@ -73,8 +82,9 @@ def changes(value: bytes, sink: Columns) -> None:
 def actions(value: bytes, sink: Columns) -> None:
     """An action record. Without an id it gets the digest of its content. Raises `BadRecord`."""
     found = _parsed(_action, value)
-    if not found.action or bool(found.incident) == (found.silence is not None):
-        raise BadRecord(WRONG_TYPE, "an action needs an action, and an incident or a silence")
+    about = (found.incident, found.problem, found.silence)
+    if not found.action or sum(map(bool, about)) != 1:
+        raise BadRecord(WRONG_TYPE, "an action needs an action, and an incident, a problem or a silence")
     said = _said(found)
     if found.silence is None:
         sink.message(Action(**said))
@@ -83,18 +93,22 @@ def actions(value: bytes, sink: Columns) -> None:
         # Not cut to fit: half a matcher is another matcher.
         raise BadRecord(WRONG_TYPE, f"a silence of at most {MAX_SILENCE_BYTES} bytes was expected")
     del said["incident"], said["note"], said["targets"]
+    for name in _LATER & said.keys():
+        del said[name]
     sink.message(SilenceAction(**said))
 
 
 def _said(found: _Change | _Action) -> dict[str, Any]:
     """Its fields, with an id, and each text cut so that the whole fits a message."""
     said = msgspec.structs.asdict(found)
+    for name in [name for name in _LATER if not said.get(name, True)]:
+        del said[name]
     if said.get("silence", found) is None:
         del said["silence"]  # the id of an action about an incident does not depend on it
     said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said) if said[name] != ()))
     for name, text in said.items():
         if isinstance(text, str):
-            said[name] = text[:MAX_PROSE] if name in ("summary", "note") else clip(text)
+            said[name] = text[:MAX_PROSE] if name in _PROSE else clip(text)
         elif isinstance(text, tuple):
             said[name] = tuple(clip(each) for each in text[:MAX_TARGETS])
     return said

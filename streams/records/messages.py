@@ -64,11 +64,22 @@ class Action(msgspec.Struct, frozen=True, tag="action"):
     """ms UTC"""
     incident: str
     action: str
-    """acknowledge | mitigate | resolve | reopen | close | merge | split | undo"""
+    """acknowledge | mitigate | resolve | reopen | close | merge | split | undo | record; of a problem:
+    workaround | resolve | close | reopen"""
     actor: str = ""
     note: str = ""
+    """of a problem's workaround: what it is"""
     targets: tuple[str, ...] = ()
     """merge: ids of the incidents that go into it; split: ids of alerts, or services, that leave it"""
+    problem: str = ""
+    """id of the problem it is about; `incident` is empty then"""
+    cause: str = ""
+    """record and resolve: what it was"""
+    cause_service: str = ""
+    fix: str = ""
+    """what helped"""
+    runbook: str = ""
+    """address of what to do the next time"""
 
 
 class SilenceAction(msgspec.Struct, frozen=True, tag="silence_action"):
@@ -127,6 +138,8 @@ class ActionResult(msgspec.Struct, frozen=True, tag="action_result"):
     """its name, for an action about a silence; `incident` is empty then"""
     alerts: int = 0
     """held back by the silence so far; when it is ended: those that still fire and go on from here"""
+    problem: str = ""
+    """its id, for an action about a problem; `incident` is empty then"""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

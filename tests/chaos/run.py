@@ -253,6 +253,7 @@ def _raw_settings(name: str, folder: Path) -> dict[str, Any]:
             "incidents",
             "suppressions",
             "topology",
+            "problems",
             "action_results",
             "deadletters",
         )

@@ -20,6 +20,7 @@ from cli.explain import headline
 from cli.main import main
 from cli.output import figure, parse_when
 from config.settings import ClickHouse
+from correlator.incident import Similar
 from embedded.probe import free_port
 from embedded.stack import Stack
 from sinks.clickhouse import connect
@@ -27,8 +28,15 @@ from sinks.schema import create_database, migrate
 from streams.records.messages import Action, ActionResult, Change
 from tests.sinks.make import DAY, MINUTE, T0, alert, incident, resolved
 from tests.sinks.store import store
+from tests.sinks.test_past import known, problem
 
 SLOW, FAST, MERGED, OPEN = "3f9a1c0de2b47756", "3f9b000000000001", "bb00000000000000", "cc00000000000000"
+PAST = Similar("aa00000000000000", 0.83, "payment latency up", T0 - DAY, True, "pool", "payment", "rollback")
+SUGGESTED = (
+    "the last time this was: payment: pool; fixed by: rollback (incident aa00000000000000, 2025-12-31)"
+)
+PROBLEM = problem(workaround="restart it", incidents=(SLOW, FAST), cause="pool", state="known_error")
+KNOWN = known(SLOW)
 TOPICS = ("tocsin.actions", "tocsin.action-results", "tocsin.changes")
 
 
@@ -62,12 +70,15 @@ def stack() -> Iterator[Stack]:
                     incident(
                         SLOW, version=4, title="[red]checkout[/red]\x1b[2J fails", acknowledged_by="ann",
                         acknowledged_at=T0 + 3 * MINUTE, reopened=1,
+                        similar=(PAST,), suggestion=SUGGESTED, problem=PROBLEM.id,
                         **resolved(50, by="human", first_resolved_at=T0 + 10 * MINUTE, active_ms=30 * MINUTE),
                     ),
                     incident(FAST, category="service disruption", **resolved(2 * DAY / MINUTE)),
                     incident(MERGED, state="merged", merged_into=OPEN, hints=(), members=()),
                     incident(OPEN, started_at=T0 + DAY, detected_at=T0 + DAY + MINUTE, updated_at=T0 + DAY),
                     *(alert(f"a{n}") for n in range(9)),
+                    PROBLEM,
+                    KNOWN,
                 )  # fmt: skip
             first.close()
             client.close()
@@ -460,3 +471,79 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 def test_a_missing_figure_is_a_dash_not_a_zero(ms: float | None, shown: str) -> None:
     """And long ones are in days."""
     assert figure(ms) == shown
+
+
+def test_similar_names_past_incidents_with_their_causes(run: Run) -> None:
+    shown = run("similar", SLOW[:5]).out
+    assert shown.startswith("the last time this was: payment: pool; fixed by: rollback")
+    assert "83 %" in shown
+    assert "payment latency up" in shown
+    assert f"tocsin problems show {PROBLEM.id}" in shown
+    assert run("similar", SLOW, "--json").json["similar"][0]["fix"] == "rollback"
+    assert "Nothing like it had closed" in run("similar", OPEN).out
+
+
+def test_explain_and_the_list_say_what_it_was_the_last_time(run: Run) -> None:
+    """And what people have recorded about this one."""
+    shown = run("explain", SLOW).out
+    assert "Recorded by ann: payment: Pool too small; fixed by: rolled back" in shown
+    assert "Like it before" in shown
+    assert run("explain", SLOW, "--json").json["known"]["actor"] == "ann"
+    assert "the last time this was" in " ".join(run("incidents").out.split())
+
+
+def test_problems_are_listed_and_shown_with_their_incidents(run: Run) -> None:
+    listed = run("problems").out
+    assert PROBLEM.id in listed
+    assert "until then: restart it" in listed
+    shown = run("problems", "show", PROBLEM.id[:4]).out
+    assert SLOW in shown
+    assert FAST in shown
+    assert "3, about every 24 h" in shown
+    assert run("problems", "--json").json[0]["state"] == "known_error"
+    assert "No problem" in run("problems", "--service", "nobody").out
+    missing = run("problems", "show", "ffff")
+    assert missing.code == 2
+    assert "tocsin problems --all lists them" in missing.err
+
+
+def test_knowledge_is_searched_by_words(run: Run) -> None:
+    assert SLOW in run("knowledge", "pool", "ROLLED").out
+    assert run("knowledge", "--json").json[0]["cause"] == "Pool too small"
+    assert "Nothing recorded has these words" in run("knowledge", "volcano").out
+
+
+def test_a_cause_travels_with_the_resolve_and_by_itself(run: Run, stack: Stack) -> None:
+    said = ("--cause", "pool", "--cause-service", "payment", "--fix", "rollback", "--runbook", "http://w/p")
+    with Correlator(stack.kafka, _applied) as correlator:
+        for verb in ("resolve", "record"):
+            assert run(verb, SLOW, *said, "--actor", "ann").code == 0
+    for action, verb in zip(correlator.seen, ("resolve", "record"), strict=True):
+        assert (action.action, action.incident, action.actor) == (verb, SLOW, "ann")
+        assert (action.cause, action.cause_service, action.fix) == ("pool", "payment", "rollback")
+        assert action.runbook == "http://w/p"
+
+
+@pytest.mark.parametrize(
+    ("words", "verb", "note"),
+    [
+        (("workaround", "5c1a", "restart it"), "workaround", "restart it"),
+        (("close", "5c1a", "--note", "gone"), "close", "gone"),
+        (("resolve", "5c1a"), "resolve", ""),
+        (("reopen", "5c1a"), "reopen", ""),
+    ],
+)
+def test_a_problem_is_worked_on_by_action(
+    run: Run, stack: Stack, words: tuple[str, ...], verb: str, note: str
+) -> None:
+    with Correlator(stack.kafka, _applied) as correlator:
+        assert run("problems", *words).code == 0
+    (action,) = correlator.seen
+    assert (action.action, action.problem, action.incident, action.note) == (verb, PROBLEM.id, "", note)
+
+
+def test_a_refused_step_of_a_problem_prints_the_reason_and_fails(run: Run, stack: Stack) -> None:
+    with Correlator(stack.kafka, _refused):
+        done = run("problems", "close", "5c1a")
+    assert done.code == 1
+    assert f"tocsin problems show {PROBLEM.id}" in done.err

@@ -115,3 +115,24 @@ def test_what_is_about_neither_or_both_is_refused(value: Any) -> None:
     found = send(value, "actions")
     assert not found.messages
     assert [letter.reason for letter in found.letters] == ["wrong-type"]
+
+
+def test_an_action_may_be_about_a_problem_or_bring_a_cause() -> None:
+    """And its id depends on all it says, but not on what it leaves out."""
+    problem = {"ts": T0, "problem": "p-1", "action": "close", "actor": "kim"}
+    ((_, sent),) = send(problem, "actions").messages
+    assert (sent["problem"], sent["incident"], sent["action"]) == ("p-1", "", "close")
+    found = {"ts": T0, "incident": "i-1", "action": "record", "cause": "pool", "fix": "resized"}
+    ((_, sent),) = send(found, "actions").messages
+    assert (sent["cause"], sent["fix"], sent["cause_service"]) == ("pool", "resized", "")
+    plain = {"ts": T0, "incident": "i-1", "action": "resolve"}
+    ids = [
+        send(value, "actions").messages[0][1]["id"]
+        for value in (plain, {**plain, "cause": ""}, {**plain, "cause": "x"})
+    ]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_an_action_about_two_things_is_refused() -> None:
+    found = send({**ACTION, "problem": "p-1"}, "actions")
+    assert [letter.reason for letter in found.letters] == ["wrong-type"]

@@ -98,6 +98,7 @@ class Pipeline:
                         ("incidents", "incidents"),
                         ("suppressions", "suppressions"),
                         ("topology", "topology"),
+                        ("problems", "problems"),
                         ("action_results", "action-results"),
                         ("deadletters", "deadletters"),
                     )
