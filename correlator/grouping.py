@@ -133,16 +133,10 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
     if foreign:
         found = _loose(sight, group, settings, taught_only=True)
         return found and _faded(found, gone, least)
-    index = group.series.get(alert.fingerprint)
-    if index is not None:
-        known = group.held[index].alert
-        gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
-        close = _closeness(alert, gap, known.detected_at - known.started_at, settings)
-        if close is None:
-            return None
-        found = Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
-        return _faded(found, gone, least)
-    best = _tied(sight, group, settings)
+    best = _recurring(alert, group, settings)
+    if best is None or best.closeness < 1.0:
+        other = _tied(sight, group, settings)
+        best = other if best is None or (other is not None and other.score > best.score) else best
     if sight.labels and (best is None or best.service != alert.service):
         shared = sum(weight for label, weight in sight.labels if label in group.labels)
         if shared > 0.0:
@@ -151,6 +145,19 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
         return _faded(best, gone, least)
     loose = _loose(sight, group, settings, best=best)
     return loose and _faded(loose, gone, least)
+
+
+def _recurring(alert: Alert, group: Group, settings: Correlate) -> Weight | None:
+    """The series was in the group before, and not long ago."""
+    index = group.series.get(alert.fingerprint)
+    if index is None:
+        return None
+    known = group.held[index].alert
+    gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
+    close = _closeness(alert, gap, known.detected_at - known.started_at, settings)
+    if close is None:
+        return None
+    return Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
 
 
 def _faded(found: Weight, gone: float, least: float) -> Weight | None:
