@@ -39,6 +39,7 @@ from rich.table import Table
 
 from bench.common import ROOT, print_json
 from bench.partitions import attack, mutual
+from config.catalogue import Catalogue
 from config.settings import Correlate, Settings
 from config.suppression import Flap
 from correlator.domain import DomainCore
@@ -71,7 +72,7 @@ class _Envelope(msgspec.Struct):
 def incidents(raised: Sequence[Raised], edges: Sequence[tuple[str, str]], flap: bool) -> list[Hashable]:
     """The incident of each raw alert, in order; a number of its own where there is none."""
     settings = Settings(correlate=Correlate(external_ttl_ms=TTL_MS, flap=Flap(enabled=flap)))
-    core = DomainCore(settings, edges)
+    core = DomainCore(settings, Catalogue(calls=edges))
     episodes: dict[str, list[tuple[int, str]]] = defaultdict(list)
     newest: dict[bytes, bytes] = {}
     speakers: dict[str, str] = {}
