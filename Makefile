@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNS := 100
 BROKER := embedded
 JOBS := 2
-BENCHES := transport throughput ingest shard detect latency memory scale quality joint rootcause logs logsignals masking suppress correlate
+BENCHES := transport throughput ingest shard detect latency memory scale quality joint logsignals masking suppress correlate topology
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kafka fuzz chaos check lock bench clean

@@ -35,6 +35,7 @@ import msgspec
 
 from bench.common import print_json
 from bench.storm import T0, alerts, estate, log
+from config.catalogue import Catalogue
 from config.settings import Correlate, Settings
 from config.suppression import Flap
 from correlator.domain import DomainCore
@@ -61,7 +62,7 @@ def run(core: DomainCore, records: list[Record]) -> tuple[float, int, int]:
 def storm(count: int, rate: int) -> dict[str, Any]:
     land = estate(SERVICES)
     records = list(log(alerts(land, count, rate)))
-    core = DomainCore(Settings(), land.edges)
+    core = DomainCore(Settings(), Catalogue(calls=land.edges))
     spent, versions, size = run(core, records)
     begun = time.process_time()
     for record in records:
@@ -91,7 +92,7 @@ def with_open(open_incidents: int, count: int = 10_000) -> float:
     first = [one(f"service-{i}", "panic", T0 + i // 10, i) for i in range(open_incidents)]
     hit = [one(f"service-{i % 10}", f"m{i % 200}", T0 + 60_000 + i, i) for i in range(count)]
     correlate = Correlate(max_open=20_000, flap=Flap(enabled=False))  # the same series comes again and again
-    core = DomainCore(Settings(correlate=correlate), [])
+    core = DomainCore(Settings(correlate=correlate), Catalogue())
     before = list(log(first))[:-4]
     core.process([*before, *list(log([], first=len(before)))])
     assert len(core.engine.groups) == open_incidents

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from config.catalogue import Catalogue
 from config.settings import Correlate, Settings
 from config.suppression import Flap, Inhibit, Silence
 from correlator.domain import DomainCore
@@ -68,7 +69,7 @@ def main() -> None:
     records, best = log(), dict.fromkeys(cases(), float("inf"))
     for _ in range(ROUNDS):
         for name, correlate in cases().items():
-            core = DomainCore(Settings(correlate=correlate), ())
+            core = DomainCore(Settings(correlate=correlate), Catalogue())
             began = time.process_time()
             core.process(records)
             best[name] = min(best[name], time.process_time() - began)

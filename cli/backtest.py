@@ -10,11 +10,13 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.catalogue import catalogue_from
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from, stderr
 from cli.dataset import DataSet, load
 from cli.errors import CliError
-from cli.timeline import Timeline, control
+from cli.timeline import Timeline, ahead, control
 from config.settings import Settings
+from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
 from detectors.alert import Alert
 from streams.agents.local import LocalPipeline
@@ -29,6 +31,7 @@ class Findings:
         self._alert = msgspec.json.Decoder(Alert)
         self.alerts: dict[str, Alert] = {}
         self.incidents: dict[str, Incident] = {}
+        self.services: dict[str, ServiceSeen] = {}
         self.dead_letters = 0
 
     def take(self, output: Output) -> None:
@@ -43,8 +46,21 @@ class Findings:
             known_incident = self.incidents.get(incident.id)
             if known_incident is None or incident.version >= known_incident.version:
                 self.incidents[incident.id] = incident
+        elif output.topic == self._topics.topology and output.value:
+            service = msgspec.json.decode(output.value, type=ServiceSeen)
+            self.services[service.service] = service
         elif output.topic == self._topics.deadletters:
             self.dead_letters += 1
+
+    def forget_before(self, at_ms: int) -> None:
+        """Leave out what was over by then: the history is there to be learned from."""
+        gone = {id for id, a in self.alerts.items() if a.resolved_at is not None and a.resolved_at < at_ms}
+        over = {id for id, i in self.incidents.items() if i.resolved_at is not None and i.resolved_at < at_ms}
+        for id in over:
+            del self.incidents[id]
+        told = {id for incident in self.incidents.values() for id in incident.alerts}
+        for id in gone - told:
+            del self.alerts[id]
 
 
 class _Envelope(msgspec.Struct):
@@ -72,20 +88,32 @@ def inputs_of(settings: Settings) -> tuple[str, str]:
     return lines, by_format["changes"]
 
 
-def records_of(data: DataSet, run: str, settings: Settings, page: int) -> Iterator[tuple[list[Record], int]]:
-    """The run as input records, chunk by chunk, each with the number of rows in it."""
+def records_of(
+    data: DataSet, run: str, settings: Settings, page: int, history: str = ""
+) -> Iterator[tuple[list[Record], int]]:
+    """The run as input records, chunk by chunk, each with the number of rows in it; `history` before it."""
     lines, changes = inputs_of(settings)
     for offset, change in enumerate(data.changes(run)):
         yield [Record(changes, 0, offset, change.ts, None, msgspec.json.encode(change))], 0
-    timeline = Timeline(data, run)
-    begin = timeline.span.begin_ms
+    timelines = timelines_of(data, run, history)
+    begin = timelines[0].span.begin_ms
     epoch = f"backtest-{run}"
     yield [Record(lines, 0, 0, begin, None, None, control("begin", epoch, begin))], 0
     offset = 1
-    for record in timeline.records(partitions=1, page=page):
-        yield [Record(lines, 0, offset, record.ts_ms, None, record.value, record.headers)], record.rows
-        offset += 1
-    yield [Record(lines, 0, offset, timeline.span.end_ms, None, None, control("end", epoch, begin))], 0
+    for timeline in timelines:
+        for record in timeline.records(partitions=1, page=page):
+            yield [Record(lines, 0, offset, record.ts_ms, None, record.value, record.headers)], record.rows
+            offset += 1
+    end = timelines[-1].span.end_ms
+    yield [Record(lines, 0, offset, end, None, None, control("end", epoch, begin))], 0
+
+
+def timelines_of(data: DataSet, run: str, history: str = "") -> list[Timeline]:
+    """The run, and before it the run that is its history, moved to end where it begins."""
+    own = Timeline(data, run)
+    if not history:
+        return [own]
+    return [Timeline(data, history, ahead(Timeline(data, history).span, own.span.begin_ms)), own]
 
 
 def run_backtest(
@@ -95,16 +123,20 @@ def run_backtest(
     page: int,
     progress: Progress | None = None,
     findings: Findings | None = None,
+    history: str = "",
 ) -> Findings:
-    """One run through fresh stages, whose outputs `findings` takes."""
+    """One run, after its history, through fresh stages, whose outputs `findings` takes."""
     lines, changes = inputs_of(settings)
     findings = Findings(settings) if findings is None else findings
     pipeline = LocalPipeline(settings, [(lines, 0), (changes, 0)], findings.take, data.edges(run))
-    task = progress.add_task(run or "rows", total=Timeline(data, run).span.rows) if progress else None
-    for chunk, rows in records_of(data, run, settings, page):
+    total = sum(timeline.span.rows for timeline in timelines_of(data, run, history)) if progress else 0
+    task = progress.add_task(run or "rows", total=total) if progress else None
+    for chunk, rows in records_of(data, run, settings, page, history):
         pipeline.feed(chunk)
         if progress and task is not None:
             progress.advance(task, rows)
+    if history:
+        findings.forget_before(Timeline(data, run).span.begin_ms)
     return findings
 
 
@@ -112,8 +144,13 @@ def backtest(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder with metrics.parquet and/or logs.parquet.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for alerts.jsonl and incidents.jsonl.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for alerts, incidents and topology (.jsonl).")
+    ],
     run: Annotated[list[str] | None, typer.Option("--run", help="Only this run (may be repeated).")] = None,
+    history: Annotated[
+        str, typer.Option(metavar="RUN", help="A run of quiet times, to be seen before each of the others.")
+    ] = "",
     page: Annotated[
         int, typer.Option(min=1, help="Rows a record. Changes the speed, never the result.")
     ] = 10_000,
@@ -124,18 +161,26 @@ def backtest(
 
     The same code as the live worker, without Kafka: equal input gives equal incidents.
 
+    A run is short where detectors need time to learn what is normal. --history names a run of the same
+    folder that is fed first, as if it had happened right before: moved by whole days, or, if it is too short
+    for that, to end where the run begins. What it shows by itself is not written.
+
     Examples:
 
       tocsin backtest data/shop -o out
 
       tocsin backtest data/shop -o out --run monday --page 100 --json
+
+      tocsin backtest data/shop -o out --run issue_7 --history quiet_week
     """
     settings = settings_from(config)
+    catalogue_from(settings)
     data = load(folder)
-    unknown = sorted(set(run or ()) - set(data.runs))
+    named = {*(run or ()), history} - {""}
+    unknown = sorted(named - set(data.runs))
     if unknown:
         raise CliError(f"{folder} has no run {unknown[0]!r}", f"it has: {', '.join(data.runs[:10])}")
-    runs = tuple(run) if run else data.runs
+    runs = tuple(run) if run else tuple(name for name in data.runs if not history or name != history)
     out.mkdir(parents=True, exist_ok=True)
     summary = []
     rows: list[tuple[str, Incident]] = []
@@ -143,15 +188,19 @@ def backtest(
     with (
         (out / "alerts.jsonl").open("wb") as alerts_file,
         (out / "incidents.jsonl").open("wb") as incidents_file,
+        (out / "topology.jsonl").open("wb") as topology_file,
         Progress(*columns, console=stderr, transient=True) as progress,
     ):
         for name in runs:
-            found = run_backtest(data, name, settings, page, progress)
+            found = run_backtest(data, name, settings, page, progress, history=history)
             for alert in sorted(found.alerts.values(), key=lambda a: (a.started_at, a.id)):
                 alerts_file.write(msgspec.json.encode({"run": name, **msgspec.to_builtins(alert)}) + b"\n")
             incidents = sorted(found.incidents.values(), key=lambda i: (i.started_at, i.id))
             for incident in incidents:
                 incidents_file.write(msgspec.json.encode(incident_object(name, incident)) + b"\n")
+            for service in sorted(found.services.values(), key=lambda s: s.service):
+                line = {"run": name, **msgspec.to_builtins(service)}
+                topology_file.write(msgspec.json.encode(line) + b"\n")
             rows += [(name, incident) for incident in incidents]
             summary.append(
                 {

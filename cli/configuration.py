@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from cli.catalogue import catalogue_from
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import plain, some, table
@@ -45,10 +46,12 @@ def check(config: ConfigFile = None) -> None:
       tocsin config check -c tocsin.yaml
     """
     settings = settings_from(config)
+    catalogue = catalogue_from(settings)
     detect = settings.detect
     console.print(
         f"{config or 'defaults'}: fine ({some(len(settings.topics.inputs), 'input')}, "
-        f"{some(len(detect.rules), 'rule')}, {some(len(detect.slos), 'objective')}{_suppression(settings)})"
+        f"{some(len(detect.rules), 'rule')}, {some(len(detect.slos), 'objective')}"
+        f"{', ' + some(len(catalogue.services), 'service') if catalogue else ''}{_suppression(settings)})"
     )
 
 

@@ -19,6 +19,8 @@ from correlator.incident import Hint, Incident, Member
 from sinks.past import KnowledgeRow, known_of
 from sinks.reader import Timing
 
+MOST_SERVICES = 50
+
 
 def explain(
     incident: Annotated[str, typer.Argument(help="Incident id, or its first digits.")],
@@ -82,6 +84,7 @@ def _show(incident: Incident, timing: Timing | None, known: KnowledgeRow | None)
         fixed = f"; fixed by: {known.fix}" if known.fix else ""
         console.print(plain(f"Recorded by {known.actor}: {cause}{fixed} {known.runbook}".rstrip()))
     _hints(incident.hints)
+    _services(incident)
     if incident.similar:
         _heading("Like it before")
         show_similar(incident)
@@ -115,6 +118,22 @@ def _hints(hints: tuple[Hint, ...]) -> None:
         for fact in hint.evidence:
             evidence.add_row(fact.kind, f"{fact.weight:.2f}", utc(fact.at_ms, date=False), plain(fact.text))
         console.print(Padding(evidence, (0, 0, 0, 3)))
+
+
+def _services(incident: Incident) -> None:
+    """What the catalogue says of them, if it says anything."""
+    if not any(role.owner or role.tier or role.runbook for role in incident.services):
+        return
+    _heading("Services")
+    shown = table("service", "role", "owner", "tier", "runbook")
+    for role in incident.services[:MOST_SERVICES]:
+        tier = str(role.tier) if role.tier else NONE
+        shown.add_row(
+            plain(role.service), role.role, plain(role.owner or NONE), tier, plain(role.runbook or NONE)
+        )
+    console.print(shown)
+    if len(incident.services) > MOST_SERVICES:
+        console.print(f"… and {len(incident.services) - MOST_SERVICES} more", style="dim")
 
 
 def _members(incident: Incident) -> None:

@@ -82,7 +82,9 @@ def _show(found: list[Summary], now_ms: int) -> None:
         if one.cause:
             cause.append(f" {percent(one.confidence)}", style="dim")
         title = plain(one.title)
-        title.append(f"\n{some(one.alerts, 'alert')} in {some(len(one.services), 'service')}", style="dim")
+        owner = f", owner {plain(one.owner).plain}" if one.owner else ""
+        size = f"{some(one.alerts, 'alert')} in {some(len(one.services), 'service')}{owner}"
+        title.append(f"\n{size}", style="dim")
         if one.suggestion:
             title.append(f"\n{plain(one.suggestion).plain}", style="italic")
         shown.add_row(
@@ -95,4 +97,7 @@ def _show(found: list[Summary], now_ms: int) -> None:
             cause,
         )
     console.print(shown)
-    console.print("\nWhy: tocsin explain ID (the first digits will do)", style="dim")
+    console.print(
+        "\nAt a glance: tocsin incident show ID (the first digits will do); why: tocsin explain ID",
+        style="dim",
+    )

@@ -19,6 +19,7 @@ COMMANDS = {
     "top": "Watch the workers: rates, lag, delays, dead letters.",
     "receive": "Receive alerts of other systems by HTTP.",
     "incidents": "List incidents.",
+    "incident": "One incident: its picture, from symptom to cause.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
     "similar": "Past incidents like this one, and what was found out about them.",
     "problems": "Incidents that keep coming back: list, show, workaround, resolve, close.",
@@ -30,6 +31,8 @@ COMMANDS = {
     "merge": "Make several incidents one.",
     "split": "Take alerts out of an incident into one of their own.",
     "undo": "Undo a merge.",
+    "topology": "Who calls whom, declared and learned, and where the two disagree.",
+    "catalogue": "Check the service catalogue.",
     "silence": "Keep alerts one knows about from becoming incidents: add, list, expire, test.",
     "suppressions": "Alerts that were held back, by what, and what became of them.",
     "rules": "Try rules that hold alerts back on alerts of the past.",
@@ -52,7 +55,7 @@ MODULES = {
     "config": "cli.configuration",
 }
 
-GROUPS = ("problems", "silence", "rules", "config", "dev")
+GROUPS = ("incident", "problems", "topology", "catalogue", "silence", "rules", "config", "dev")
 """commands with commands of their own"""
 
 

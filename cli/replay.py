@@ -104,7 +104,7 @@ def replay(
     """Publish a data set into Kafka, as its producers would have, N times as fast.
 
     A running worker turns it into incidents; they equal those of tocsin backtest. Dependencies
-    come from the worker's own topology (correlate.topology), not from the files replayed.
+    come from the worker's own topology (topology.catalogue), not from the files replayed.
 
     Examples:
 

@@ -6,14 +6,16 @@ Back-test and replay share this, so that they feed the pipeline the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from cli.dataset import DataSet
+from cli.dataset import DataSet, Metrics
 from streams.records.digest import shard_of
 
+DAY_MS = 86_400_000
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -41,6 +43,30 @@ class Span:
     rows: int
 
 
+class Moved(NamedTuple):
+    """A run that is put before another one."""
+
+    by_ms: int
+    before_ms: int
+    """rows from here on, after moving, are left out"""
+
+
+STAYS = Moved(0, 2**62)
+
+
+def ahead(history: Span, begin_ms: int) -> Moved:
+    """How a run is moved to be the history of one that begins at `begin_ms`.
+
+    By whole days, so that it goes up to that moment and has the same time of day; where it is too short
+    for that, so that it ends right there.
+    """
+    days = (begin_ms - history.end_ms) // DAY_MS + 1
+    by_ms = days * DAY_MS
+    if history.begin_ms + by_ms >= begin_ms:
+        by_ms = begin_ms - history.end_ms - 1
+    return Moved(by_ms, begin_ms)
+
+
 def control(what: str, epoch: str, begin_ms: int) -> Headers:
     """Headers of the record that opens (`begin`) or closes (`end`) a bounded replay on a partition."""
     return (
@@ -53,10 +79,16 @@ def control(what: str, epoch: str, begin_ms: int) -> Headers:
 class Timeline:
     """Rows of one run, metrics and logs merged by time."""
 
-    def __init__(self, data: DataSet, run: str) -> None:
-        self._metrics = data.metrics(run)
-        self._logs = data.logs(run)
-        metrics, logs = self._metrics, self._logs
+    def __init__(self, data: DataSet, run: str, moved: Moved = STAYS) -> None:
+        self._metrics = metrics = data.metrics(run)
+        self._logs = logs = data.logs(run)
+        if moved is not STAYS:
+            keep = metrics.ts + moved.by_ms < moved.before_ms
+            rows = metrics.index[keep], metrics.ts[keep] + moved.by_ms, metrics.value[keep]
+            self._metrics = metrics = Metrics(metrics.series, *rows)
+            kept = int(np.searchsorted(logs.ts + moved.by_ms, moved.before_ms))
+            times = logs.ts[:kept] + moved.by_ms
+            self._logs = logs = replace(logs, origin=logs.origin[:kept], ts=times)
         ts = np.concatenate([metrics.ts, logs.ts])
         # Stable: at equal times metrics come before logs, each in its own order.
         self._order = np.argsort(ts, kind="stable")

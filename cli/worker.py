@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from cli.catalogue import catalogue_from
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
 from cli.receive import address, token
@@ -103,6 +104,8 @@ def worker(
         raise CliError(f"--log-format is {log_format!r}", f"use one of {', '.join(logs.FORMATS)}")
     say = _teller(logs.set_up(log_level, log_format))
     settings = settings_from(config, kafka, clickhouse)
+    if "correlate" in chosen:
+        catalogue_from(settings)  # before anything is started: what is wrong with it stops the start
     alerts = None if receive is None else (*address(receive, "--receive"), token())
     try:
         use_fast_loop()

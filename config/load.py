@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from config import control, logs
-from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings
+from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings, TopologySettings
 from config.suppression import problems as suppression_problems
 
 ENVIRONMENT = {
@@ -67,6 +67,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error, raw)}") from None
     _check(settings, source)
+    if path is not None and settings.topology.catalogue:
+        beside = tuple(str(path.parent / name) for name in settings.topology.catalogue)
+        settings = msgspec.structs.replace(settings, topology=TopologySettings(catalogue=beside))
     return settings
 
 
@@ -137,7 +140,7 @@ def _check(settings: Settings, source: str) -> None:
     names = [topic.name for topic in settings.topics.inputs]
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
-    names += [topics.problems, topics.action_results, topics.deadletters]
+    names += [topics.problems, topics.topology, topics.action_results, topics.deadletters]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")

@@ -99,6 +99,7 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     alerts: str = "tocsin.alerts"
     incidents: str = "tocsin.incidents"
     suppressions: str = "tocsin.suppressions"
+    topology: str = "tocsin.topology"
     problems: str = "tocsin.problems"
     action_results: str = "tocsin.action-results"
     deadletters: str = "tocsin.deadletters"
@@ -209,12 +210,19 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """so many incidents of one kind within `problem_window_ms` open a problem"""
     problem_window_ms: Annotated[int, Meta(ge=60_000)] = 30 * 86_400_000
     topology: str = ""
-    """file of declared dependencies: JSON list of {caller, callee}, or empty"""
+    """one more file of the catalogue (a list of {caller, callee} will do); the former key"""
     silences: tuple[Silence, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     inhibit: tuple[Inhibit, ...] = ()
     dedup: tuple[Dedup, ...] = ()
     flap: Flap = Flap()
+
+
+class TopologySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who depends on whom, as far as it is written down."""
+
+    catalogue: tuple[str, ...] = ()
+    """files and folders of the service catalogue, from the settings file's folder; see docs/catalogue.md"""
 
 
 class Receive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -254,9 +262,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     detect: Detect = Detect()
     logs: LogRules = LogRules()
     correlate: Correlate = Correlate()
+    topology: TopologySettings = TopologySettings()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()
     telemetry: Telemetry = Telemetry()
+
+    @property
+    def catalogue_files(self) -> tuple[str, ...]:
+        """All files and folders of the service catalogue."""
+        former = self.correlate.topology
+        return (*self.topology.catalogue, *([former] if former else ()))
 
     @property
     def inputs(self) -> tuple[InputTopic, ...]:

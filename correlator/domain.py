@@ -13,8 +13,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from config.catalogue import Catalogue
+from config.catalogue_files import load_catalogue
 from config.settings import Settings
 from correlator import render
+from correlator.atlas import Atlas
 from correlator.engine import Engine, Version
 from correlator.external import KIND as EXTERNAL_KIND
 from correlator.external import External
@@ -22,7 +25,6 @@ from correlator.inbox import Inbox, ShardClock
 from correlator.snapshot import Parts, dump, load
 from correlator.snapshot import telemetry as telemetry_of
 from correlator.suppress import Suppressor
-from correlator.topology import declared_edges
 from correlator.way import EngineWay
 from detectors.alert import Alert
 from streams.records.messages import (
@@ -51,16 +53,16 @@ _encoder = msgspec.json.Encoder()
 
 
 def domain_factory(
-    settings: Settings, edges: Sequence[tuple[str, str]] | None = None
+    settings: Settings, catalogue: Catalogue | None = None
 ) -> Callable[[str, int], PartitionCore]:
-    """Cores of the correlate stage. `edges`: declared calls, read from the settings' file by default.
+    """Cores of the correlate stage. `catalogue`: by default that which the settings name.
 
-    Raises `OSError` or `ValueError` when that file cannot be read.
+    Raises `ConfigError` when its files are not as they should be.
     """
-    declared = declared_edges(settings.correlate.topology) if edges is None else list(edges)
+    known = load_catalogue(settings) if catalogue is None else catalogue
 
     def core(topic: str, partition: int) -> PartitionCore:
-        return DomainCore(settings, declared, partition)
+        return DomainCore(settings, known, partition)
 
     return core
 
@@ -68,14 +70,16 @@ def domain_factory(
 class DomainCore:
     """State is a function of the partition's log alone (see docs/determinism.md)."""
 
-    def __init__(self, settings: Settings, declared: Sequence[tuple[str, str]], partition: int = 0) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, partition: int = 0) -> None:
         self._settings = settings
-        self._declared = declared
+        self._catalogue = catalogue
         self._partition = partition
         self._begin()
 
     def _begin(self) -> None:
-        self.engine = Engine(self._settings.correlate, self._declared, self._settings.detect.step_ms)
+        self.engine = Engine(self._settings.correlate, self._catalogue, self._settings.detect.step_ms)
+        self.directory = self.engine.state.directory
+        self.atlas = Atlas(self.engine.state.topology, speaks=self._partition == 0)
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
         self._tally = Tally()
@@ -126,7 +130,9 @@ class DomainCore:
         return CoreTelemetry({**self._tally, **totals}, levels, {}, None if mark == NO_WATERMARK else mark)
 
     def _parts(self) -> Parts:
-        return Parts(self.engine, self.clock, self.inbox, self.external, self.outside, self.suppressor)
+        return Parts(
+            self.engine, self.clock, self.inbox, self.external, self.outside, self.suppressor, self.atlas
+        )
 
     def _record(self, record: Record, value: bytes, again: bool) -> Sequence[Output]:
         try:
@@ -157,7 +163,8 @@ class DomainCore:
                 self.external.still_from = NO_WATERMARK
             return self._advance(self.clock.watermark)
         if isinstance(message, Change):
-            return [self._incident(v) for v in self.engine.change(message, self.inbox.released_ms)]
+            change = self.directory.change(message)
+            return [self._incident(v) for v in self.engine.change(change, self.inbox.released_ms)]
         versions: list[Version] = []
         if isinstance(message, SilenceAction):
             answer = self.suppressor.action(message, self._now())
@@ -191,6 +198,7 @@ class DomainCore:
                         (engine.next_due(), timers_to),
                         (self.external.next_due(), timers_to),
                         (self.suppressor.next_due(), timers_to),
+                        (self.atlas.next_due(), timers_to),
                     )
                 )
                 if at is not None and at <= limit
@@ -209,8 +217,10 @@ class DomainCore:
                 out += map(self._incident, engine.tick(at_ms))
             elif rank == 3:
                 out += self._outside([self.external.expire()], at_ms)
-            else:
+            elif rank == 4:
                 self.suppressor.fire()
+            else:
+                out += self._topology()
             out += self.way.take(self.suppressor.holding)
         inbox.released_ms = max(inbox.released_ms, watermark)
         return out
@@ -231,12 +241,14 @@ class DomainCore:
                 key, fact = inbox.pop()
                 if not isinstance(fact, Alert):
                     if isinstance(fact, Edges):
-                        engine.edges(fact)
-                elif idle:
+                        out += self._edges(fact)
+                    continue
+                alert = self.directory.alert(fact)
+                if idle:
                     suppressor.at_ms = max(suppressor.at_ms, key.at_ms)
-                    out += map(self._incident, engine.observe(fact, key.at_ms))
+                    out += map(self._incident, engine.observe(alert, key.at_ms))
                 else:
-                    suppressor.observe(fact, key.at_ms)
+                    suppressor.observe(alert, key.at_ms)
             out += self.way.take(suppressor.holding)
 
     def _outside(self, alerts: Sequence[Alert], now_ms: int) -> list[Output]:
@@ -245,9 +257,23 @@ class DomainCore:
         for alert in alerts:
             value, key = _encoder.encode(alert), alert.fingerprint.encode()
             out.append(Output(self._settings.topics.alerts, value, key, self._partition))
-            self.suppressor.observe(alert, now_ms)
+            self.suppressor.observe(self.directory.alert(alert), now_ms)
             out += self.way.take(self.suppressor.holding)
         return out
+
+    def _edges(self, edges: Edges) -> list[Output]:
+        """Calls that were seen; first what was to be told before them."""
+        due = self.atlas.next_due()
+        out = self._topology() if due is not None and due < edges.at_ms else []
+        known = self.directory.edges(edges)
+        self.engine.edges(known)
+        self.atlas.follow(known)
+        return out
+
+    def _topology(self) -> list[Output]:
+        """What readers are to be told of the topology."""
+        topic = self._settings.topics.topology
+        return [Output(topic, _encoder.encode(one), one.service.encode()) for one in self.atlas.tell()]
 
     def _now(self) -> int:
         """Event time reached, for what is applied where it stands in the log."""

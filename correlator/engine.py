@@ -6,8 +6,7 @@ actions arrive whenever they stand in the log. Nothing here reads a clock or sca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from config.catalogue import Catalogue
 from config.settings import Correlate
 from correlator import candidates, lifecycle, membership, opening
 from correlator.group import Group
@@ -29,12 +28,10 @@ AGAIN = (Reason("series", 1.0, "the series that had recovered"),)
 class Engine:
     """All groups of one alerts partition. Mutable; see `correlator.snapshot` for its memory."""
 
-    def __init__(
-        self, settings: Correlate, declared: Sequence[tuple[str, str]], step_ms: int = 1_000
-    ) -> None:
+    def __init__(self, settings: Correlate, catalogue: Catalogue, step_ms: int = 1_000) -> None:
         """`step_ms`: updates of an incident within one such step of event time are told together."""
         self.settings = settings
-        self.state = State(settings, declared)
+        self.state = State(settings, catalogue)
         self.groups = self.state.groups
         self.home = self.state.home
         self.counters = self.state.counters
@@ -46,8 +43,9 @@ class Engine:
     # -- facts in event time ------------------------------------------------------------------
 
     def edges(self, edges: Edges) -> None:
-        """Calls one shard saw."""
-        self.state.topology.observe(edges.edges, edges.at_ms)
+        """Calls and services one shard saw."""
+        self.state.topology.meet(edges.services, edges.at_ms)
+        self.state.topology.observe(edges.edges, edges.at_ms, edges.source)
 
     def observe(self, alert: Alert, now_ms: int) -> list[Version]:
         """A version of an alert, at its place in event time: a new one, or news of a known one."""
@@ -148,8 +146,8 @@ class Engine:
             if new_service:
                 for name in state.outlook.widen(group, alert.service):
                     state.index.by_reach.add(name, group)
-            if was_calm:
-                state.timers.set(group.id, "calm", None)
+            if was_calm or group.calm_since is not None:
+                state.calm(group, now_ms)
             if group.opened_at is None:
                 self._await_settling(group, alert, now_ms)
         state.wake(group, now_ms)
@@ -175,6 +173,7 @@ class Engine:
     def _reopen(self, group: Group, alert: Alert, why: tuple[Reason, ...], now_ms: int) -> None:
         lifecycle.apply(group, "reopen", alert.started_at)
         membership.note(group, now_ms, "state", "reopened: the same series deviates again", alert.id)
+        membership.begin_episode(group, now_ms)
         group.facts += 1
         self._join(group, alert, why, now_ms)
         group.stale = True
@@ -186,7 +185,7 @@ class Engine:
         fitting = [best]
         size = len(best.held)
         for group, weight in also:
-            if group is best or weight.score < enough or fading(group) >= MERGE_FADING:
+            if group is best or weight.score < enough or fading(group, alert.started_at) >= MERGE_FADING:
                 continue
             apart = any(group.id in g.apart or self.state.index.strangers(group.id, g.id) for g in fitting)
             size += len(group.held)
@@ -211,7 +210,10 @@ class Engine:
             self.counters["repeated_alerts"] += 1
             return
         if group.calm_since is not None and (group.live or group.opened_at is None):
-            self.state.timers.set(group.id, "calm", now_ms + self.settings.resolve_after_ms)
+            if group.active:
+                self.state.calm(group, now_ms)
+            else:
+                self.state.timers.set(group.id, "calm", now_ms + self.settings.resolve_after_ms)
         if self._telling.open_if_due(group, now_ms):
             return
         if group.opened_at is None:
@@ -220,7 +222,7 @@ class Engine:
 
     def _await_settling(self, group: Group, alert: Alert, now_ms: int) -> None:
         """An alert that keeps firing will open the group on its own."""
-        if alert.resolved_at is None and opening.is_grave(alert):
+        if alert.resolved_at is None and opening.may_settle(alert):
             due = max(now_ms, alert.detected_at + opening.settle_ms(alert))
             set_to = self.state.timers.at(group.id, "settle")
             if set_to is None or due < set_to:
@@ -243,7 +245,10 @@ class Engine:
             self._drop(group, now_ms)
         elif step == "calm":
             since = group.calm_since if group.calm_since is not None else now_ms
-            self._resolve(group, since, now_ms, "all alerts have resolved and stayed so")
+            why = "all alerts have resolved and stayed so"
+            if group.active:
+                why = f"nothing that is felt fires any more; {len(group.active)} alerts still do"
+            self._resolve(group, since, now_ms, why)
         else:
             left = len(group.active)
             self._resolve(group, now_ms, now_ms, f"longest life reached with {left} alerts still firing")

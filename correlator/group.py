@@ -138,12 +138,24 @@ class Group(msgspec.Struct):
     born_at: int = 0
     last_joined_at: int = 0
     last_resolved: int = 0
+    felt: int = 0
+    """members that somebody feels (`correlator.opening`) and that joined since `episode_at`"""
+    hurting: int = 0
+    """of these, those that still fire"""
+    ended: list[int] = []
+    """when the others were over, sorted; of lines in a log that is some time after the last one"""
+    eased_at: int = 0
+    """newest resolve of those"""
+    episode_at: int = 0
+    """when it was reopened last"""
     calm_since: int | None = None
-    """newest resolve once no alert is firing"""
+    """newest resolve once no alert is firing, or none that anybody feels"""
     reach: dict[str, int] = {}
     """services whose changes matter to it: members and what they call, ever"""
     calls: tuple[Call, ...] = ()
     """the dependency graph around it at the last alert"""
+    drawn_calls: tuple[Call, ...] = ()
+    """of these, what an incident shows"""
     changes: list[str] = []
     hints: tuple[Hint, ...] = ()
     timeline: list[TimelineEntry] = []

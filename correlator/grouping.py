@@ -19,6 +19,7 @@ Weighing is numbers only; the reasons are put into words for the group that is c
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -43,6 +44,8 @@ TEXT = 0.20
 TOGETHER = 0.30
 MERGE_MARGIN = 0.10
 """what an alert must score above the joining threshold for two groups to be one"""
+VAGUE = 0.10
+"""what an alert must score above the joining threshold for a group in which nothing is felt yet"""
 MERGE_FADING = 0.5
 """share of resolved alerts from which on a group is not merged any more"""
 LABEL_WEIGHTS = {
@@ -99,9 +102,17 @@ class Weight(NamedTuple):
     together: float = 0.0
 
 
-def fading(group: Group) -> float:
-    """Share of its alerts that have resolved."""
-    return 1.0 - len(group.active) / len(group.held)
+def over(group: Group, at_ms: int) -> tuple[int, int]:
+    """How many of its alerts had resolved at a time, and of how many: of those that are felt, if any is."""
+    if group.felt:
+        return bisect_right(group.ended, at_ms), group.felt
+    return len(group.held) - len(group.active), len(group.held)
+
+
+def fading(group: Group, at_ms: int) -> float:
+    """Share of its alerts that had resolved."""
+    gone, of = over(group, at_ms)
+    return gone / of
 
 
 def gap_ms(started_at: int, span: Span) -> int:
@@ -115,21 +126,17 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
     `foreign`: the group belongs to another part of the dependency graph: only people tie them.
     """
     alert = sight.alert
-    gone = fading(group)
+    gone = fading(group, alert.started_at)
     least = settings.join_threshold - FADING * gone
+    if not group.grave:
+        least += VAGUE
     if foreign:
         found = _loose(sight, group, settings, taught_only=True)
         return found and _faded(found, gone, least)
-    index = group.series.get(alert.fingerprint)
-    if index is not None:
-        known = group.held[index].alert
-        gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
-        close = _closeness(alert, gap, known.detected_at - known.started_at, settings)
-        if close is None:
-            return None
-        found = Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
-        return _faded(found, gone, least)
-    best = _tied(sight, group, settings)
+    best = _recurring(alert, group, settings)
+    if best is None or best.closeness < 1.0:
+        other = _tied(sight, group, settings)
+        best = other if best is None or (other is not None and other.score > best.score) else best
     if sight.labels and (best is None or best.service != alert.service):
         shared = sum(weight for label, weight in sight.labels if label in group.labels)
         if shared > 0.0:
@@ -138,6 +145,19 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
         return _faded(best, gone, least)
     loose = _loose(sight, group, settings, best=best)
     return loose and _faded(loose, gone, least)
+
+
+def _recurring(alert: Alert, group: Group, settings: Correlate) -> Weight | None:
+    """The series was in the group before, and not long ago."""
+    index = group.series.get(alert.fingerprint)
+    if index is None:
+        return None
+    known = group.held[index].alert
+    gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
+    close = _closeness(alert, gap, known.detected_at - known.started_at, settings)
+    if close is None:
+        return None
+    return Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
 
 
 def _faded(found: Weight, gone: float, least: float) -> Weight | None:
@@ -154,7 +174,7 @@ def _closeness(alert: Alert, gap: int, coarse: int, settings: Correlate) -> floa
     furthest = max(settings.window_ms, 3 * coarse)
     if gap > furthest:
         return None
-    reach = max(1.0, min(settings.window_ms / 4 + 3 * coarse, furthest))
+    reach = max(1.0, min(settings.window_ms / 2 + 3 * coarse, furthest))
     return max(0.0, 1.0 - gap / reach)
 
 
@@ -251,10 +271,10 @@ def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
     if found.together:
         said.append(Reason("together", found.together, _companions(sight, group)))
     said.append(Reason("time", round(TIME * found.closeness, 4), f"onset {found.gap / 1000:.0f} s from {of}"))
-    gone = fading(group)
-    if gone > 0.0:
-        text = f"{len(group.held) - len(group.active)} of its {len(group.held)} alerts had resolved"
-        said.append(Reason("fading", round(FADING * gone, 4), text))
+    gone, of = over(group, alert.started_at)
+    if gone:
+        text = f"{gone} of its {of} alerts had resolved"
+        said.append(Reason("fading", round(FADING * gone / of, 4), text))
     return tuple(said)
 
 

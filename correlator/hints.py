@@ -10,6 +10,7 @@ evidence is thin, most of it goes to "unknown". `correlator.confidence` makes a 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,12 +22,16 @@ import msgspec
 from correlator import confidence
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, USED, Signal, read
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, lost, read
 from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
 
 STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
-POINTED, GONE, NEW_LOG, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.35, 0.10
+POINTED, GONE, NEW_LOG, STOPPED, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.20, 0.35, 0.10
+BRIEF = 0.1
+"""share of the longest delay of the incident from which on a delay counts in full"""
+SOLID = 0.15
+"""what a service's own signals must weigh for its onset and its place in the graph to count in full"""
 EXPLAINED = 0.45
 """what remains of a service's slowness and failures when a callee in trouble explains them"""
 LATER_MS = 5_000
@@ -64,10 +69,19 @@ class _Suspect(msgspec.Struct):
     signals: list[Signal] = []
     evidence: list[Evidence] = []
     cause: str = ""
+    lost: float = 0.0
+    """longest time that its answers take more than usual, in seconds if their unit is known"""
     kept: float = 0.0
     """the part of the score no callee can explain: its own resources, its silence"""
+    standing: float = 0.0
+    """[0, 1]: how much its own signals say; when it began and who depends on it counts by that"""
     coarse: int = 0
     """longest detection delay of its signals, ms: how exactly its onset is known"""
+
+    @property
+    def hearsay(self) -> bool:
+        """Whether only logs of its callers name it: nothing that was measured, nothing of its own."""
+        return all(s.role == POINTING and s.alert.kind == "log" for s in self.signals if s.telling)
 
     @property
     def score(self) -> float:
@@ -90,8 +104,9 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     first = min(
         (a for a in scene.alerts if a.kind != "log"), key=lambda a: (a.started_at, a.id), default=None
     )
+    longest = max((lost(a) for a in scene.alerts), default=0.0)
     for suspect in ordered:
-        _signals(suspect, first)
+        _signals(suspect, first, longest)
     _changes(ordered, scene)
     _known(suspects, scene)
     if len(ordered) > MOST_SUSPECTS:
@@ -149,14 +164,26 @@ def _way(ways: Ways, start: str, goal: str) -> list[str]:
 
 
 def _onset(suspect: _Suspect) -> int | None:
-    """First sign of trouble that speaks of this service (starvation does not)."""
-    return min((s.alert.started_at for s in suspect.signals if s.role != STARVED), default=None)
+    """First sign of trouble that speaks of this service (starvation and what is circumstantial do not)."""
+    return min((s.alert.started_at for s in suspect.signals if s.telling), default=None)
 
 
-def _signals(suspect: _Suspect, first: Alert | None) -> None:
-    """The strongest signal of each role; `first` is the earliest alert that is not from a log."""
-    weights = {OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
-    kinds = {LOG: "log", POINTING: "path", ABSENT: "absent"}
+def _signals(suspect: _Suspect, first: Alert | None, longest: float) -> None:
+    """The strongest signal of each role; `first` is the earliest alert that is not from a log.
+
+    Slowness counts by the time that is lost, beside the `longest` of the incident: a few milliseconds more do
+    not make a caller wait for half a second.
+    """
+    if any(s.role == STARVED and s.alert.kind == "absent" for s in suspect.signals):
+        # Who is not called any more has nothing to call others for.
+        suspect.signals = [s for s in suspect.signals if s.role != STEP or s.alert.kind != "absent"]
+    suspect.lost = max((lost(s.alert) for s in suspect.signals), default=0.0)
+    suspect.signals = [_by_time(s, longest) for s in suspect.signals]
+    weights = {
+        **{OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, STEP: STOPPED, POINTING: POINTED, ABSENT: GONE},
+        STARVED: 0.05,
+    }
+    kinds = {LOG: "log", STEP: "log", POINTING: "path", ABSENT: "absent"}
     suspect.coarse = max((s.alert.detected_at - s.alert.started_at for s in suspect.signals), default=0)
     by_role: dict[str, list[Signal]] = {}
     for signal in suspect.signals:
@@ -167,7 +194,7 @@ def _signals(suspect: _Suspect, first: Alert | None) -> None:
             continue
         best = max(of_role, key=_telling)
         # Several series agreeing say more than one alone: half, then two thirds, ... of the rest.
-        agreeing = len({(s.alert.service, s.alert.metric) for s in of_role})
+        agreeing = len({(s.alert.service, s.alert.metric, s.alert.instance) for s in of_role})
         value = weight * best.force * (0.7 + 0.3 * (1 - 1 / agreeing))
         a = best.alert
         text = f"{clock(a.started_at)} {a.summary}"
@@ -176,14 +203,28 @@ def _signals(suspect: _Suspect, first: Alert | None) -> None:
         if role == POINTING:
             text = f"seen by its caller {a.service}: {text}"
         suspect.evidence.append(
-            Evidence(kinds.get(role, "strength"), text, round(value, 4), a.started_at, a.id)
+            Evidence(
+                "absent" if a.kind == "absent" else kinds.get(role, "strength"),
+                text,
+                round(value, 4),
+                a.started_at,
+                a.id,
+            )
         )
         if role in (USED, ABSENT):
             suspect.kept += value
-    named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, ABSENT)] or suspect.signals
+    suspect.standing = min(1.0, suspect.score / SOLID)
+    named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, STEP, ABSENT)] or suspect.signals
     if named:
         lead = max(named, key=_telling)
         suspect.cause = lead.alert.summary
+
+
+def _by_time(signal: Signal, longest: float) -> Signal:
+    own = lost(signal.alert)
+    if not 0.0 < own < BRIEF * longest:
+        return signal
+    return signal._replace(force=signal.force * math.sqrt(own / (BRIEF * longest)))
 
 
 def _telling(signal: Signal) -> tuple[float, int, int, str]:
@@ -210,7 +251,7 @@ def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> Non
         at = onsets.get(suspect.service)
         if at is None or last == first:
             continue
-        weight = ONSET * (1 - (at - first) / (last - first))
+        weight = ONSET * suspect.standing * (1 - (at - first) / (last - first))
         if weight > 0:
             later = bisect_right(times, at)
             named = ", ".join(f"{s} ({clock(t)})" for t, s in ordered[later : later + 3])
@@ -229,7 +270,8 @@ def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) 
         # That others depend on it accuses only who is in trouble itself, or was just changed.
         if not dependent or (suspect.service not in onsets and not suspect.evidence_of("change")):
             continue
-        weight = PATH * len(dependent) / len(others)
+        standing = 1.0 if suspect.evidence_of("change") else suspect.standing
+        weight = PATH * standing * len(dependent) / len(others)
         longest = max((_way(ways, s, suspect.service) for s in dependent), key=lambda way: (len(way), way))
         text = f"{len(dependent)} of {len(others)} other troubled services depend on it: " + " → ".join(
             longest
@@ -289,6 +331,8 @@ def _unexplained(
         calls_it = other is not suspect and suspect.service in ways[other.service]
         if other.service not in onsets or not calls_it or other.service in ways[suspect.service]:
             continue  # not beneath it, or in a cycle with it, which explains nothing
+        if other.hearsay or 0.0 < other.lost < BRIEF * suspect.lost:
+            continue
         if other.score >= 0.5 * suspect.score and not _later(other, suspect, onsets):
             return EXPLAINED
     return 1.0

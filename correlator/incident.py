@@ -59,10 +59,18 @@ class Hint(msgspec.Struct, frozen=True):
     """the leading signal, template or change in words"""
 
 
-class ServiceRole(msgspec.Struct, frozen=True):
+class ServiceRole(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A service's part in an incident, with what the catalogue says of it."""
+
     service: str
     role: str
     """suspected cause | affected"""
+    owner: str = ""
+    tier: int = 0
+    """1 .. 4, 0: not said"""
+    runbook: str = ""
+    links: tuple[tuple[str, str], ...] = ()
+    """title, address; of the suspected cause only"""
 
 
 class Similar(msgspec.Struct, frozen=True, gc=False):
@@ -131,8 +139,11 @@ class Incident(msgspec.Struct, frozen=True):
     merged_from: tuple[str, ...] = ()
     recurrence_of: str = ""
     owner: str = ""
+    """of the suspected cause, or of all services that have one"""
     truncated_members: int = 0
     """members beyond the cap, counted but not carried"""
+    calls: tuple[tuple[str, str, float], ...] = ()
+    """caller, callee, share of calls that failed: between its services, and on their ways to the cause"""
     signature: str = ""
     """the same for incidents of the same kind; see `correlator.symptoms`"""
     similar: tuple[Similar, ...] = ()

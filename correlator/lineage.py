@@ -13,7 +13,7 @@ import msgspec
 
 from correlator.group import Group, Held, Merge, Standing
 from correlator.incident import Reason
-from correlator.membership import hold, note, refill
+from correlator.membership import calm_since, hold, note, refill
 
 
 def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str = "") -> None:
@@ -42,7 +42,7 @@ def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str =
             a = held.alert
             note(survivor, a.detected_at, "alert", f"{a.service}: {a.summary}", a.id)
     survivor.truncated += other.truncated
-    survivor.calm_since = None if survivor.active else survivor.last_resolved
+    survivor.calm_since = calm_since(survivor)
     survivor.apart.update(other.apart)
     for gone in (survivor.id, other.id):
         survivor.apart.pop(gone, None)

@@ -52,6 +52,8 @@ _PEER_KEYS = (
 )
 PEERS = frozenset(_PEER_KEYS)
 """labels that may name who was called"""
+_EDGE = re.compile(r"(_|-?>|→|\||/|:)+[^\d\W]")
+"""what stands between caller and callee where an edge is one label"""
 _STATS = ("average", "mean", "avg", "", "p90", "p95", "p50", "p99")
 """preferred statistic of a latency, best first: times traffic it gives the time really spent"""
 _STAT = re.compile(r"(average|mean|avg|p\d\d)", re.I)
@@ -99,16 +101,38 @@ def meaning(service: str, metric: str, labels: Mapping[str, str], known: Collect
     return Meaning(kind, client or callee is not None, callee, _stat(metric, labels.get("stat", "")), shared)
 
 
-def kind_of(metric: str) -> str:
-    """What its name alone says that it measures."""
-    return _name(metric)[0]
-
-
 @lru_cache(maxsize=10_000)
 def _name(metric: str) -> tuple[str, bool, bool]:
     """What the name says: kind, seen from the calling side, of the machine."""
     kind = next((name for name, pattern in _KINDS if pattern.search(metric)), OTHER)
     return kind, bool(_CLIENT.search(metric)), bool(_SHARED.search(metric))
+
+
+def kind_of(metric: str) -> str:
+    """What a metric measures, by its name."""
+    return _name(metric)[0]
+
+
+def is_shared(metric: str) -> bool:
+    """Whether it is of the machine, not of the service alone."""
+    return _name(metric)[2]
+
+
+def circumstantial(service: str, metric: str, labels: Mapping[str, str]) -> bool:
+    """Whether what it shows need not hurt anybody by itself: bytes and system calls, what the machine
+    does, and waiting on the calling side for nobody knows whom (idle connections and polls are in it)."""
+    kind, client, shared = _name(metric)
+    if shared or kind == BYTES:
+        return True
+    return client and kind in (LATENCY, OTHER) and not _names_a_peer(service, labels)
+
+
+def _names_a_peer(service: str, labels: Mapping[str, str]) -> bool:
+    if any(labels.get(key) for key in _PEER_KEYS if key != "instance"):
+        return True
+    instance = labels.get("instance", "")
+    rest = instance[len(service) :] if instance.startswith(service) else ""
+    return bool(_EDGE.match(rest))
 
 
 @lru_cache(maxsize=10_000)
@@ -141,6 +165,17 @@ def _callee(service: str, labels: Mapping[str, str], known: Collection[str]) -> 
         # An edge written as one label: caller_callee, caller->callee.
         if value.startswith(service) and len(value) > len(service):
             rest = value[len(service) :].lstrip("_-> /:|→")
+            if rest in known and rest != service:
+                return rest
+    return None
+
+
+def caller(service: str, labels: Mapping[str, str], known: Collection[str]) -> str | None:
+    """Who calls, of a series about the calls of one other service: caller_callee in one label."""
+    for key in _PEER_KEYS:
+        value = labels.get(key, "")
+        if value.endswith(service) and len(value) > len(service):
+            rest = value[: -len(service)].rstrip("_-> /:|→")
             if rest in known and rest != service:
                 return rest
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 
 from correlator import opening, titles
@@ -16,6 +17,9 @@ from detectors.alert import SEVERITIES, Alert
 MOST_TIMELINE = 500
 """entries about alerts beyond this are not written down; state changes and people's actions always are"""
 
+PAUSE_MS = 120_000
+"""requests that fail may be this far apart: a log alert ends with its last line, the trouble need not"""
+
 
 def note(group: Group, at_ms: int, kind: str, text: str, ref: str = "") -> None:
     """Write into the timeline."""
@@ -27,17 +31,43 @@ def join(group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, m
     """Take `alert` in. False when the group is full: the alert is then only counted."""
     group.facts += 1
     group.updated_at = max(group.updated_at, now_ms)
-    group.started_at = min(group.started_at, alert.started_at)
-    group.detected_at = min(group.detected_at, alert.detected_at)
+    _begin(group, alert)
     group.last_joined_at = max(group.last_joined_at, now_ms)
     if len(group.held) >= most:
         group.truncated += 1
         return False
     hold(group, Held(alert, now_ms, reasons))
-    group.calm_since = None
+    group.calm_since = calm_since(group)
     if len(group.timeline) < MOST_TIMELINE:
         note(group, alert.detected_at, "alert", f"{alert.service}: {alert.summary}", alert.id)
     return True
+
+
+def _begin(group: Group, alert: Alert) -> None:
+    """When it began: with its first alert, of those that are not merely circumstantial if there are any."""
+    if opening.circumstantial(alert):
+        if group.grave:
+            return
+    elif not group.grave and opening.is_grave(alert):
+        solid = [h.alert for h in group.held if not opening.circumstantial(h.alert)]
+        group.started_at = min((a.started_at for a in solid), default=alert.started_at)
+        group.detected_at = min((a.detected_at for a in solid), default=alert.detected_at)
+    group.started_at = min(group.started_at, alert.started_at)
+    group.detected_at = min(group.detected_at, alert.detected_at)
+
+
+def calm_since(group: Group) -> int | None:
+    """Since when nothing fires any more, or nothing that anybody feels; None while something does."""
+    if not group.active:
+        return group.last_resolved
+    return group.eased_at if group.felt and not group.hurting else None
+
+
+def begin_episode(group: Group, now_ms: int) -> None:
+    """It was reopened: what resolved before does not count as over any more."""
+    group.episode_at = now_ms
+    group.felt = group.hurting = group.eased_at = 0
+    group.ended.clear()
 
 
 def hold(group: Group, held: Held) -> None:
@@ -60,6 +90,9 @@ def hold(group: Group, held: Held) -> None:
         group.last_resolved = max(group.last_resolved, alert.resolved_at)
     group.last_onset = max(group.last_onset, alert.started_at)
     group.coarse = max(group.coarse, coarse)
+    if held.joined_at >= group.episode_at and opening.is_felt(alert):
+        group.felt += 1
+        _feel(group, alert)
     for label in domain_labels(alert):
         group.labels[label] = group.labels.get(label, 0) + 1
     about = opening.signal(alert)
@@ -69,6 +102,15 @@ def hold(group: Group, held: Held) -> None:
         if not full or word in group.words:
             group.words[word] = group.words.get(word, 0) + 1
     _weigh(group, alert)
+
+
+def _feel(group: Group, alert: Alert) -> None:
+    if alert.resolved_at is None:
+        group.hurting += 1
+    else:
+        pause = PAUSE_MS if alert.kind == "log" else 0
+        insort(group.ended, alert.resolved_at + pause)
+        group.eased_at = max(group.eased_at, alert.resolved_at)
 
 
 def _weigh(group: Group, alert: Alert) -> None:
@@ -87,14 +129,16 @@ def _rate(group: Group, alert: Alert) -> None:
 def refill(group: Group, members: Iterable[Held]) -> None:
     """Other members in place of those it has; everything known by member follows."""
     members = list(members)
+    group.ended.clear()
     for known in (group.spans, group.series, group.active, group.labels, group.signals, group.words):
         known.clear()
     group.held.clear()
     group.worst = group.traits = group.grave = group.last_onset = group.coarse = group.last_resolved = 0
+    group.felt = group.hurting = group.eased_at = 0
     group.enough = ""
     for held in members:
         hold(group, held)
-    group.calm_since = None if group.active else group.last_resolved
+    group.calm_since = calm_since(group)
     group.stale = True
 
 
@@ -112,15 +156,25 @@ def renew(group: Group, alert: Alert, now_ms: int) -> bool:
         _rate(group, alert)
         group.enough = group.enough or opening.enough(alert) or ""
     group.held[index] = Held(alert, held.joined_at, held.reasons)
+    if held.joined_at >= group.episode_at:
+        _refeel(group, held.alert, alert)
     if alert.resolved_at is not None:
         del group.active[alert.id]
         group.last_resolved = max(group.last_resolved, alert.resolved_at)
         if len(group.timeline) < MOST_TIMELINE:
             text = f"{alert.service}: {alert.metric} {_ending(alert)}"
             note(group, alert.resolved_at, "resolved", text, alert.id)
-        if not group.active:
-            group.calm_since = group.last_resolved
+    group.calm_since = calm_since(group)
     return True
+
+
+def _refeel(group: Group, before: Alert, now: Alert) -> None:
+    """A member that fired has a newer version: felt only now, or no longer firing."""
+    was, felt = opening.is_felt(before), opening.is_felt(now)
+    group.hurting -= was
+    group.felt += felt - was
+    if felt:
+        _feel(group, now)
 
 
 def _ending(alert: Alert) -> str:

@@ -15,10 +15,13 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from correlator import measures
 from correlator.group import Group
 from detectors.alert import SEVERITIES, Alert
 
 SETTLE_MS = {"warning": 60_000, "error": 15_000}
+CIRCUMSTANTIAL_MS = 1_800_000
+"""what need not hurt anybody has to fire for this long to count alone"""
 OWN_SERVICE = "tocsin"
 """what the pipeline says of itself; its rules are thresholds, not statistics"""
 _WARNING = SEVERITIES.index("warning")
@@ -29,6 +32,8 @@ _FIGURE = re.compile(r"[._]?(p\d\d|avg|average|mean|max|min)(?=\W|$)", re.IGNORE
 
 def settle_ms(alert: Alert) -> int:
     """How long it must have been firing to count without support."""
+    if circumstantial(alert):
+        return CIRCUMSTANTIAL_MS
     return max(SETTLE_MS.get(alert.severity, 0), 2 * (alert.detected_at - alert.started_at))
 
 
@@ -69,18 +74,49 @@ def next_settling(group: Group) -> int | None:
 
 def _waiting(group: Group) -> Iterator[Alert]:
     alerts = (group.held[index].alert for index in group.active.values())
-    return (a for a in alerts if is_grave(a))
+    return (a for a in alerts if may_settle(a))
+
+
+def may_settle(alert: Alert) -> bool:
+    """Warning or worse: whether it can open a group alone, in time."""
+    return alert.severity != "info"
 
 
 def is_grave(alert: Alert) -> bool:
-    """Warning or worse."""
-    return alert.severity != "info"
+    """Warning or worse, and of something that hurts: whether it opens a group with support."""
+    return may_settle(alert) and not circumstantial(alert)
+
+
+def circumstantial(alert: Alert) -> bool:
+    """Whether what it shows need not hurt anybody by itself."""
+    if alert.kind != "metric" or not _circumstantial(alert.service, alert.metric, alert.labels):
+        return False
+    # A machine in a critical state is trouble, whoever runs on it.
+    return not (alert.severity == "critical" and measures.is_shared(alert.metric))
+
+
+def is_felt(alert: Alert) -> bool:
+    """Whether somebody suffers from what it shows: slowness, failures, errors, silence; not what a
+    service uses up, nor what is circumstantial or mere evidence."""
+    if alert.kind != "metric":
+        return may_settle(alert)
+    return is_grave(alert) and not _resource(alert.metric)
+
+
+@lru_cache(maxsize=10_000)
+def _resource(metric: str) -> bool:
+    return measures.kind_of(metric) == measures.RESOURCE
+
+
+@lru_cache(maxsize=20_000)
+def _circumstantial(service: str, metric: str, labels: tuple[tuple[str, str], ...]) -> bool:
+    return measures.circumstantial(service, metric, dict(labels))
 
 
 def enough(alert: Alert) -> str | None:
     """Why it is enough alone, if it is."""
     level = SEVERITIES.index(alert.severity)
-    if level < _WARNING:
+    if level < _WARNING or circumstantial(alert):
         return None
     if level >= _CRITICAL:
         return f"severity {alert.severity}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.settings import Correlate
-from correlator import hints
+from correlator import hints, paths
 from correlator.group import Group
 from correlator.knowledge import KnowledgeBase
 from correlator.memory import ChangeBook
@@ -53,6 +53,8 @@ class Outlook:
         past = self._knowledge.recall(group, alerts, changes)
         scene = hints.Scene(alerts, group.calls, changes, self._settings.change_window_ms, past)
         group.hints = hints.rank(scene)
+        suspect = group.hints[0].service if group.hints else ""
+        group.drawn_calls = paths.drawn(group.calls, group.spans, suspect)
         self._knowledge.sign(group, alerts)
 
     def window(self, group: Group) -> tuple[int, int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from correlator import lifecycle, titles
+from correlator.directory import Directory
 from correlator.group import Group, Held
-from correlator.incident import Incident, ServiceRole, TimelineEntry
+from correlator.incident import Incident, TimelineEntry
 from correlator.memory import ChangeBook
 from streams.records.messages import Change
 
@@ -92,7 +94,7 @@ def _placed(entry: TimelineEntry, number: int) -> _Placed:
     return entry.at_ms, entry.kind, entry.ref, entry.text, number, msgspec.Raw(_encode(entry))
 
 
-def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> bytes:
+def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded, directory: Directory) -> bytes:
     """One version of an opened group as a CloudEvent.
 
     `kind`: opened | updated | acknowledged | resolved | reopened | closed | merged.
@@ -125,7 +127,7 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> 
         resolved_by=group.resolved_by,
         acknowledged_by=group.acknowledged_by,
         reopened=group.reopened,
-        services=tuple(ServiceRole(service, role) for service, role in roles.items()),
+        services=tuple(directory.role(s, role, s == suspect) for s, role in roles.items()),
         alerts=[h.alert.id for h in group.held],
         members=encoded.members,
         hints=group.hints,
@@ -134,8 +136,9 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> 
         merged_into=group.merged_into,
         merged_from=tuple(group.merged_from),
         recurrence_of=group.recurrence_of,
-        owner="",
+        owner=_owner(roles, suspect, directory),
         truncated_members=group.truncated,
+        calls=group.drawn_calls,
         signature=group.signature,
         similar=group.similar,
         suggestion=group.suggestion,
@@ -154,6 +157,12 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded) -> 
             data=data,
         )
     )
+
+
+def _owner(services: Iterable[str], suspect: str, directory: Directory) -> str:
+    """Who owns the suspected cause, or all that is owned."""
+    owners = {owner for owner in map(directory.owner, services) if owner}
+    return directory.owner(suspect) or (owners.pop() if len(owners) == 1 else "")
 
 
 def _entry(change: Change) -> TimelineEntry:

@@ -13,33 +13,45 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from correlator import measures
+from correlator.opening import circumstantial
 from detectors.alert import Alert
 
 _TRUST = {measures.TRAFFIC: 0.4, measures.BYTES: 0.5}
 """metrics that follow load say less of their service"""
 _POINTING = {measures.FAILURE: 1.0, measures.SUCCESS: 1.0, measures.LATENCY: 0.8}
-WAITING = 0.35
+WAITING = 0.2
 """client-side, but nobody knows for whom"""
 SHARED = 0.3
 """of the machine, not of the service alone"""
 SAID = {"info": 0.1, "warning": 0.4, "error": 0.6, "critical": 0.8}
 """an external alert by its severity: how far off things are, its source does not say"""
+SECONDS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 FULL_STRENGTH = 50.0
 """deviation (in normal spreads) from which on stronger says no more"""
 
-OWN, USED, STARVED, POINTING, ABSENT, LOG = "own", "used", "starved", "pointing", "absent", "log"
+MENTIONED = 0.4
+"""named in a caller's log: that it could not be reached is seldom its own doing"""
+OWN, USED, STARVED, POINTING, ABSENT, LOG, STEP = (
+    *("own", "used", "starved", "pointing", "absent", "log", "step"),
+)
 
 
 class Signal(NamedTuple):
     """One alert, read."""
 
     role: str
-    """own (slow, failing) | used (its own resources) | starved | pointing | absent | log"""
+    """own (slow, failing) | used (its own resources) | starved | pointing | absent | log (errors of
+    its own) | step (lines that no longer come)"""
     about: str
     """service it speaks of"""
     force: float
     """[0, 1]"""
     alert: Alert
+
+    @property
+    def telling(self) -> bool:
+        """Whether it is trouble by itself: not less traffic, and more than circumstantial."""
+        return self.role != STARVED and not circumstantial(self.alert)
 
 
 def force(strength: float) -> float:
@@ -50,13 +62,13 @@ def force(strength: float) -> float:
 def read(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
     """Signals of an alert, given the services known around it. At least one."""
     if alert.kind == "absent":
-        # A client-side series that stops says nothing of the callee: its caller has stopped calling.
-        gone = peer(alert, known) is None
-        return (Signal(ABSENT if gone else STARVED, alert.service, 1.0 if gone else 0.3, alert),)
+        return (_silence(alert, known),)
     if alert.kind == "log":
+        if alert.strength < 0:
+            return (Signal(STEP, alert.service, 0.8, alert),)
         named = mentions(alert, known)
-        pointing = tuple(Signal(POINTING, name, 0.7, alert) for name in named)
-        return (Signal(LOG, alert.service, 0.3 if named else 0.8, alert), *pointing)
+        pointing = tuple(Signal(POINTING, name, MENTIONED, alert) for name in named)
+        return (Signal(LOG, alert.service, 0.3 if named else 1.0, alert), *pointing)
     m = measures.meaning(alert.service, alert.metric, dict(alert.labels), known)
     strong = SAID[alert.severity] if alert.kind == "external" else force(alert.strength)
     if _harmless(m.kind, alert.strength):
@@ -66,6 +78,32 @@ def read(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
     trust = SHARED if m.shared else WAITING if m.client else _TRUST.get(m.kind, 1.0)
     role = USED if m.kind == measures.RESOURCE and not m.shared else OWN
     return (Signal(role, alert.service, trust * strong, alert),)
+
+
+def _silence(alert: Alert, known: Collection[str]) -> Signal:
+    """What stopped: the service, its calls of another, or others' calls of it, which is not its doing."""
+    labels = dict(alert.labels)
+    if alert.instance:
+        labels.setdefault("instance", alert.instance)
+    m = measures.meaning(alert.service, alert.metric, labels, known)
+    if m.callee is not None:
+        return Signal(STEP, alert.service, 0.8, alert)
+    if measures.caller(alert.service, labels, known) is not None:
+        return Signal(STARVED, alert.service, 0.3, alert)
+    if alert.severity == "error":
+        return Signal(ABSENT, alert.service, 1.0, alert)
+    # Some of its series stopped while others go on: those that need requests, most often.
+    idle = alert.count > 1 or m.kind in (measures.LATENCY, measures.SUCCESS, measures.TRAFFIC)
+    return Signal(STARVED if idle else ABSENT, alert.service, 0.3 if idle else 1.0, alert)
+
+
+def lost(alert: Alert) -> float:
+    """Seconds (or what the metric counts in, if it does not say) that a slow answer takes longer than usual."""
+    if alert.kind != "metric" or alert.value is None or alert.expected is None:
+        return 0.0
+    if measures.kind_of(alert.metric) != measures.LATENCY or alert.unit in ("1", "%"):
+        return 0.0
+    return (alert.value - alert.expected) * SECONDS.get(alert.unit, 1.0)
 
 
 def _harmless(kind: str, strength: float) -> bool:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from correlator.atlas import Atlas, AtlasState
 from correlator.engine import Engine
 from correlator.external import External, Past, Standing
 from correlator.flapping import Series
@@ -35,6 +36,7 @@ class Parts(NamedTuple):
     external: External
     outside: Inbox
     suppressor: Suppressor
+    atlas: Atlas
 
 
 class Suppressed(msgspec.Struct, array_like=True):
@@ -84,6 +86,8 @@ class Memory(msgspec.Struct, array_like=True):
     frequencies: tuple[int, list[tuple[int, int]]] = (0, [])
     together: tuple[list[tuple[str, Count]], list[tuple[str, str, Count]]] = ([], [])
     suppressed: Suppressed = msgspec.field(default_factory=Suppressed)
+    met: list[tuple[str, int]] = []
+    atlas: AtlasState = msgspec.field(default_factory=AtlasState)
     past_symptoms: list[str] = []
     past_incidents: list[Entry] = []
     problems: list[Problem] = []
@@ -95,7 +99,7 @@ _decoder = msgspec.msgpack.Decoder(Memory)
 
 def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
     """Snapshot; of the inboxes only the offsets `held`, since their facts are read again."""
-    engine, clock, inbox, external, outside, suppressor = parts
+    engine, clock, inbox, external, outside, suppressor, atlas = parts
     state = engine.state
     past_symptoms, past_incidents = state.knowledge.book.entries()
     return _encoder.encode(
@@ -125,6 +129,8 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             external_counters=external.counters,
             outside=(outside.released_ms, outside.repeated, outside.forced),
             suppressed=_suppressed(suppressor),
+            met=list(state.topology.met.items()),
+            atlas=atlas.export(),
             past_symptoms=past_symptoms,
             past_incidents=past_incidents,
             problems=state.knowledge.problems.entries(),
@@ -134,12 +140,13 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
 
 def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     """Fill fresh objects; returns the next offset and the earlier offsets to hold again."""
-    engine, clock, inbox, external, outside, suppressor = parts
+    engine, clock, inbox, external, outside, suppressor, atlas = parts
     m = _decoder.decode(blob)
     clock.shards, clock.at_ms = m.shards, m.marks
     inbox.released_ms, inbox.repeated, inbox.forced = m.released_ms, m.repeated, m.forced
     state = engine.state
-    state.topology.restore(m.links)
+    state.topology.restore(m.links, m.met)
+    atlas.load(m.atlas)
     for group in m.groups:
         if not group.born_at:  # a snapshot from before these were kept
             group.born_at = group.detected_at
@@ -228,6 +235,7 @@ def telemetry(engine: Engine, inbox: Inbox, suppressor: Suppressor) -> tuple[Tal
     totals.count(EVICTED, "held_facts", inbox.forced)
     totals.count(DROPPED, "repeated_alert", engine.counters["repeated_alerts"] + inbox.repeated)
     totals.count(DROPPED, "unknown_alert", engine.counters["unknown_alerts"])
+    totals.count(DROPPED, "unnamed_call", engine.state.topology.unnamed)
     holding = suppressor.holding
     for kind, count in holding.totals.items():
         totals.count(DROPPED, f"suppressed_{kind}", count)
@@ -239,6 +247,7 @@ def telemetry(engine: Engine, inbox: Inbox, suppressor: Suppressor) -> tuple[Tal
         "groups": float(len(engine.groups)),
         "incidents": float(incidents),
         "held_facts": float(len(inbox)),
+        "services": float(len(engine.state.topology.met)),
         "suppressed_alerts": float(len(holding.alerts)),
         "silences": float(len(suppressor.silences)),
         "flapping_series": float(suppressor.flapping.flapping),

@@ -5,9 +5,9 @@ Mutable; `correlator.snapshot` carries it. Nothing here decides or publishes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from config.catalogue import Catalogue
 from config.settings import Correlate
+from correlator.directory import Directory
 from correlator.group import Group
 from correlator.index import Index, Timers
 from correlator.knowledge import KnowledgeBase
@@ -21,6 +21,8 @@ from streams.records.messages import ActionResult
 MOST_REMEMBERED = 10_000
 """actions, closed incidents and changes remembered"""
 MOST_LABEL_VALUES = 2_000
+EASED_MS = 300_000
+"""after so long without anything that is felt an incident is over, whatever else is still off"""
 STEPS = ("settle", "calm", "idle", "age", "verify", "flush")
 """timers of a group"""
 
@@ -28,9 +30,10 @@ STEPS = ("settle", "calm", "idle", "age", "verify", "flush")
 class State:
     """All groups of one alerts partition and what was learned beside them."""
 
-    def __init__(self, settings: Correlate, declared: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, settings: Correlate, catalogue: Catalogue) -> None:
         self.settings = settings
-        self.topology = Topology(declared, settings.edge_memory_ms)
+        self.directory = Directory(catalogue, settings.domain_label)
+        self.topology = Topology(catalogue.calls, settings.edge_memory_ms, known=catalogue.services)
         self.groups: dict[str, Group] = {}
         self.home: dict[str, str] = {}
         """alert id -> group id"""
@@ -81,7 +84,8 @@ class State:
     def calm(self, group: Group, now_ms: int) -> None:
         """Wait for its end when nothing fires any more, else do not."""
         since = group.calm_since
-        due = None if since is None else max(now_ms, since + self.settings.resolve_after_ms)
+        wait = EASED_MS if group.active else self.settings.resolve_after_ms
+        due = None if since is None else max(now_ms, since + wait)
         self.timers.set(group.id, "calm", due)
 
     def wake(self, group: Group, now_ms: int) -> None:

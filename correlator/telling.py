@@ -80,7 +80,7 @@ class Telling:
         group.told_at = max(group.told_at, now_ms)
         self._state.timers.set(group.id, "flush", None)
         encoded = self._encoded.get(group.id) or render.Encoded()
-        value = render.cloud_event(group, kind, self._state.changes, encoded)
+        value = render.cloud_event(group, kind, self._state.changes, encoded, self._state.directory)
         if len(group.held) > LARGE and group.id in self._state.groups and kind != "closed":
             self._encoded[group.id] = encoded
         else:

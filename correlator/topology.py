@@ -1,4 +1,8 @@
-"""Who calls whom: declared edges from a file, learned edges from traces that fade when unseen.
+"""Who calls whom: declared edges from the catalogue, learned ones that fade when unseen.
+
+Learned edges come from traces and from metrics that name both sides. Metrics count every call, traces
+perhaps a sample, so where both are seen the metrics' counts hold. An address in place of a callee's name is
+taken for a service that is known by it; nobody is learned from an address.
 
 Failures travel along call chains, so distance is the length of a directed path one way or the
 other. Two callees of one busy gateway are not neighbours; a caller and its callee's callee are.
@@ -7,20 +11,24 @@ Cycles and services nobody declared are fine.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 import msgspec
 
-from streams.records.messages import Edge
+from streams.records.messages import ADDRESSES, TRACES, Edge
+from streams.records.peers import host_names
 
 HALF_LIFE_MS = 300_000
 """call counts of a learned edge halve in this time"""
 MAX_EDGES = 50_000
 MAX_NEIGHBOURS = 500
 """a walk stops after this many services"""
+MAX_MET = 50_000
+"""services whose telemetry was seen"""
+ANNOUNCED_MS = 3_600_000
+"""a service with telemetry is announced this often"""
+IN_TRACES, IN_METRICS = 1, 2
 
 
 class Link(msgspec.Struct, array_like=True):
@@ -29,6 +37,19 @@ class Link(msgspec.Struct, array_like=True):
     calls: float
     failed: float
     at_ms: int
+    first_ms: int = 0
+    counted: float = 0.0
+    """the same, in metrics"""
+    counted_failed: float = 0.0
+    seen_in: int = IN_TRACES
+    """sum of `IN_TRACES` and `IN_METRICS`"""
+
+    def faded(self, at_ms: int) -> tuple[float, float]:
+        """Calls and failed ones as of `at_ms`, of the metrics if they count any."""
+        fade = 0.5 ** (max(0, at_ms - self.at_ms) / HALF_LIFE_MS)
+        if self.counted * fade >= 0.5:
+            return self.counted * fade, self.counted_failed * fade
+        return self.calls * fade, self.failed * fade
 
 
 class Near(NamedTuple):
@@ -44,13 +65,24 @@ class Topology:
     """Mutable. `learned()` and `restore()` carry its memory; declared edges come from the settings."""
 
     def __init__(
-        self, declared: Iterable[tuple[str, str]], memory_ms: int, max_edges: int = MAX_EDGES
+        self,
+        declared: Iterable[tuple[str, str]],
+        memory_ms: int,
+        max_edges: int = MAX_EDGES,
+        known: Container[str] = (),
     ) -> None:
-        """`memory_ms`: a learned edge unseen for this long is forgotten."""
+        """`memory_ms`: a learned edge unseen for this long is forgotten. `known`: the catalogue's names."""
         self.declared = frozenset(edge for edge in declared if edge[0] != edge[1])
         self.memory_ms = memory_ms
         self.max_edges = max_edges
         self.evicted = 0
+        self.unnamed = 0
+        """edges to an address that is no service known here"""
+        self.changed: dict[str, None] = {}
+        """callers whose learned edges have come or gone; whoever tells of them empties it"""
+        self.met: dict[str, int] = {}
+        """service -> when its telemetry was announced last, longest ago first"""
+        self._known = known
         self._links: dict[tuple[str, str], Link] = {}  # least recently seen first
         self._down: dict[str, set[str]] = {}
         self._up: dict[str, set[str]] = {}
@@ -64,30 +96,61 @@ class Topology:
         for caller, callee in self.declared:
             self._connect(caller, callee)
 
-    def observe(self, edges: Iterable[Edge], at_ms: int) -> None:
+    def observe(self, edges: Iterable[Edge], at_ms: int, source: str = TRACES) -> None:
         """Take in the calls of one bucket that ended at `at_ms`; a service calling itself is no edge."""
         for edge in sorted(edges, key=lambda e: (e.caller, e.callee)):
-            if edge.caller == edge.callee:
+            callee = edge.callee if source != ADDRESSES else self._named(edge.callee)
+            if not callee:
+                self.unnamed += 1
+            if edge.caller == callee or not callee:
                 continue
-            key = (edge.caller, edge.callee)
+            key = (edge.caller, callee)
             link = self._links.pop(key, None)
             if link is None:
-                link = Link(0.0, 0.0, at_ms)
+                link = Link(0.0, 0.0, at_ms, at_ms, seen_in=0)
                 self._connect(*key)
+                self.changed[edge.caller] = None
             # Several shards see parts of one bucket: parts of equal time simply add up.
             fade = 0.5 ** (max(0, at_ms - link.at_ms) / HALF_LIFE_MS)
-            link.calls = link.calls * fade + edge.calls
-            link.failed = link.failed * fade + edge.failed
+            traced = source == TRACES
+            link.calls = link.calls * fade + (edge.calls if traced else 0)
+            link.failed = link.failed * fade + (edge.failed if traced else 0)
+            link.counted = link.counted * fade + (0 if traced else edge.calls)
+            link.counted_failed = link.counted_failed * fade + (0 if traced else edge.failed)
+            link.seen_in |= IN_TRACES if traced else IN_METRICS
             link.at_ms = max(link.at_ms, at_ms)
             self._links[key] = link
         self._forget(at_ms)
+
+    def meet(self, services: Iterable[str], at_ms: int) -> None:
+        """Services whose telemetry was seen."""
+        for service in services:
+            self.met.pop(service, None)
+            self.met[service] = at_ms
+        before = at_ms - max(self.memory_ms, 2 * ANNOUNCED_MS)
+        while self.met:
+            oldest, seen_ms = next(iter(self.met.items()))
+            if seen_ms >= before:
+                if len(self.met) <= MAX_MET:
+                    return
+                self.evicted += 1
+            del self.met[oldest]
+            self.changed[oldest] = None
+
+    def _named(self, address: str) -> str:
+        """The service an address stands for, or nothing."""
+        for name in host_names(address):
+            if name in self._known or name in self.met or name in self._down or name in self._up:
+                return name
+        return ""
 
     def learned(self) -> list[tuple[str, str, Link]]:
         """What was learned, least recently seen first."""
         return [(caller, callee, link) for (caller, callee), link in self._links.items()]
 
-    def restore(self, learned: Iterable[tuple[str, str, Link]]) -> None:
-        """Take over what `learned` returned, into a fresh topology."""
+    def restore(self, learned: Iterable[tuple[str, str, Link]], met: Iterable[tuple[str, int]] = ()) -> None:
+        """Take over what `learned` returned, and `met`, into a fresh topology."""
+        self.met.update(met)
         for caller, callee, link in learned:
             self._links[caller, callee] = link
             self._connect(caller, callee)
@@ -161,7 +224,15 @@ class Topology:
     def failing_share(self, caller: str, callee: str) -> float:
         """Share of recent calls that failed, 0 when none were seen."""
         link = self._links.get((caller, callee))
-        return link.failed / link.calls if link is not None and link.calls > 0 else 0.0
+        if link is None:
+            return 0.0
+        calls, failed = link.faded(link.at_ms)
+        return min(1.0, failed / calls) if calls > 0 else 0.0
+
+    def links_of(self, caller: str) -> list[tuple[str, Link]]:
+        """What was learned of its calls, by callee."""
+        found = ((callee, self._links.get((caller, callee))) for callee in self.callees(caller))
+        return [(callee, link) for callee, link in found if link is not None]
 
     def _connect(self, caller: str, callee: str) -> None:
         if callee in self._down.get(caller, ()):
@@ -178,6 +249,7 @@ class Topology:
                 return
             self.evicted += full
             del self._links[key]
+            self.changed[key[0]] = None
             if key not in self.declared:
                 self.generation += 1
                 _cut(self._down, key[0], key[1])
@@ -202,19 +274,3 @@ def _walk(graph: dict[str, set[str]], start: str, hops: int) -> dict[str, int]:
                     following.append(name)
         front = following
     return found
-
-
-def declared_edges(path: str) -> list[tuple[str, str]]:
-    """Read `[{caller, callee}, ...]`; an empty path declares nothing.
-
-    Raises `OSError` when the file cannot be read and `ValueError` when it does not look like that.
-    """
-    if not path:
-        return []
-    rows = json.loads(Path(path).read_text())
-    named = isinstance(rows, list) and all(
-        isinstance(r, dict) and {"caller", "callee"} <= r.keys() for r in rows
-    )
-    if not named:
-        raise ValueError(f"{path}: expected a JSON list of {{caller, callee}}")
-    return sorted({(str(row["caller"]), str(row["callee"])) for row in rows})

@@ -64,6 +64,7 @@ class Directory(Protocol):
     def instance_at(self, slot: int) -> str: ...
     def slots_of(self, fps: Sequence[int]) -> list[int]: ...
     def members(self, service: str) -> list[int]: ...
+    def lapse(self, slots: Sequence[int], now_ms: int) -> list[Alert]: ...
 
 
 def _mark(directory: Directory, gone: list[int]) -> None:
@@ -89,8 +90,15 @@ class Absences:
         """Absences that end or begin at the end of a step."""
         alerts = self._returned(directory, now_ms)
         overdue = np.flatnonzero(directory.due[:used] <= now_ms)
+        if not len(overdue):
+            return alerts
+        may_stop = directory.slots["sparse"][overdue] != 0
+        lapsed = overdue[may_stop]
+        if len(lapsed):
+            order = np.argsort(directory.slots["fp"][lapsed])
+            alerts += directory.lapse(lapsed[order].tolist(), now_ms)
         by_service: dict[str, list[int]] = {}
-        for slot in overdue.tolist():
+        for slot in overdue[~may_stop].tolist():
             by_service.setdefault(directory.series_at(slot).service, []).append(slot)
         for service in sorted(by_service):
             alerts += self._service(directory, service, by_service[service], now_ms)
@@ -142,7 +150,10 @@ class Absences:
 
     @staticmethod
     def _regular(directory: Directory, members: Sequence[int]) -> list[int]:
-        return [s for s in members if directory.due[s] != FAR or directory.slots["absent"][s]]
+        slots = directory.slots
+        return [
+            s for s in members if slots["absent"][s] or (directory.due[s] != FAR and not slots["sparse"][s])
+        ]
 
     def _singles(
         self, directory: Directory, own: list[int], late: list[int], members: list[int], now_ms: int

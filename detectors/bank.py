@@ -20,7 +20,7 @@ from detectors.cadence import FAR
 from detectors.control import SPARSE, Control, Controls, set_up
 from detectors.evidence import WORDS as REASONS
 from detectors.excluded import Excluded
-from detectors.gate import STATES
+from detectors.gate import FIRING, OK, STATES
 from detectors.index import Index
 from detectors.metric_alerts import metric_alert
 from detectors.state import EVENT, Arrays, Records
@@ -196,7 +196,7 @@ class Bank:
         self._service[slot] = self._number_of(series.service)
         s = self.slots[slot]
         set_up(s, series, control, sparse)
-        if s["sparse"]:
+        if s["sparse"] and s["state"] != FIRING:
             self._arrays.due[slot] = FAR
 
     def seat(self, series: Sequence[Series]) -> None:
@@ -264,6 +264,15 @@ class Bank:
         self._services = {name: number for name, number in self._services.items() if number in left}
         self._index.clear(len(used))
         self._index.add(self.slots["fp"][used], used.astype(np.int64))
+
+    def lapse(self, slots: Sequence[int], now_ms: int) -> list[Alert]:
+        """End the alerts of series that may stop and did: nobody measures them any more."""
+        alerts = [
+            leaving.resolved(self, slot, now_ms) for slot in slots if self.slots["state"][slot] == FIRING
+        ]
+        self.slots["state"][slots] = OK
+        self._arrays.due[slots] = FAR
+        return alerts
 
     # rows
 

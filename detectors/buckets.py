@@ -17,6 +17,8 @@ from detectors.alert import Alert
 from detectors.logkinds import Kind as LineKind
 from detectors.logparams import status_of
 from detectors.logrates import Place, Places, Stated
+from detectors.logspans import Requests, requests_of
+from detectors.rules import SLOW_REQUESTS
 from detectors.silence import WEIGHT, Voice, hear
 from streams.records.digest import fingerprint
 from streams.records.pages import Kind, Series
@@ -50,10 +52,12 @@ class _Counts(msgspec.Struct, array_like=True):
     """the resource that rate was last described with"""
     voice: Voice = msgspec.field(default_factory=Voice)
     places: Places = msgspec.field(default_factory=Places)
+    requests: Requests | None = None
 
     def all_fps(self) -> list[int]:
         """Of everything that may be stated of the service."""
-        return [*self.fps, *(fp for place in self.places.of.values() for fp in place.fps)]
+        own = [*self.fps] if self.requests is None else [*self.fps, self.requests.fp]
+        return [*own, *(fp for place in self.places.of.values() for fp in place.fps)]
 
 
 class BucketState(msgspec.Struct, array_like=True):
@@ -101,8 +105,9 @@ class Buckets:
         is_warning: bool,
         kind: LineKind | None = None,
         body: str = "",
+        request: str = "",
     ) -> None:
-        """Count one line; lines come in order of time."""
+        """Count one line; lines come in order of time. `request`: what its request is known by."""
         bucket = (ts - 1) // self.bucket_ms
         if bucket != self._current:
             self._close_before(bucket)
@@ -118,6 +123,11 @@ class Buckets:
         if status := status_of(body):
             counts.statuses = True
             counts.failed += status >= 500
+        if request:
+            if counts.requests is None:
+                counts.requests = requests_of(service)
+                self._of[counts.requests.fp] = (service, SLOW_REQUESTS)
+            counts.requests.see(request, ts)
         if kind is not None and self.rated:
             before = len(counts.places.of)
             gone = logrates.count(counts.places, service, kind, body, self.rated)
@@ -129,6 +139,11 @@ class Buckets:
     def _forget(self, place: Place) -> None:
         for fp in place.fps:
             self._of.pop(fp, None)
+
+    @property
+    def evicted_requests(self) -> int:
+        """Requests that gave their place to later ones before they were over."""
+        return sum(counts.requests.evicted for counts in self._services.values() if counts.requests)
 
     @property
     def evicted_rates(self) -> int:
@@ -157,6 +172,8 @@ class Buckets:
             return None
         service, metric = self._of[fp]
         counts = self._services[service]
+        if metric == SLOW_REQUESTS and counts.requests is not None:
+            return counts.requests.series(service), True
         place = counts.places.of.get(metric)
         if place is not None:
             return logrates.series_of(place, service)[place.fps.index(fp)], True
@@ -183,6 +200,8 @@ class Buckets:
 
     def _index(self, service: str, counts: _Counts) -> None:
         self._of.update((fp, (service, metric)) for fp, metric in zip(counts.fps, STATED, strict=True))
+        if counts.requests is not None:
+            self._of[counts.requests.fp] = (service, SLOW_REQUESTS)
         for name, place in counts.places.of.items():
             self._of.update((fp, (service, name)) for fp in place.fps)
 
@@ -227,8 +246,10 @@ class Buckets:
                     counts.told = resource
                     self._described.append((end, self._series(counts.fps[4], name, FAILED, resource)))
                 self._rows.append((counts.fps[4], end, counts.failed / seconds))
+            out = Stated(self._rows, self._described)
+            if counts.requests is not None:
+                counts.requests.state(name, resource, end, out)
             if counts.places.of:
-                out = Stated(self._rows, self._described)
                 logrates.state(counts.places, name, resource, end, self.bucket_ms, out)
             counts.errors = counts.warnings = counts.lines = counts.failed = 0
         self._usual += WEIGHT * (total - self._usual)

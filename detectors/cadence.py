@@ -20,6 +20,10 @@ from detectors.compiled import part
 RATE = 0.05
 GAPS = 3.0
 REGULAR = 0.5
+BRIDGED = 5.0
+"""intervals without a sample after which a run of samples is another one"""
+LAPSE_MS = 180_000
+"""a series that may stop and fires is no longer measured after so long, or after `BRIDGED` intervals"""
 NEVER = -(2**62)
 FAR = 2**62
 """event time at which a series is overdue that never is"""
@@ -35,6 +39,12 @@ FIELDS = [
     ("absent", "u1"),
     ("sparse", "u1"),
 ]
+
+
+@part
+def bridged(s: Any, absent_min_ms: int) -> float:
+    """The longest gap between samples that belong together, ms."""
+    return max(float(absent_min_ms), BRIDGED * float(s["interval"]))
 
 
 @part

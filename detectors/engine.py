@@ -17,6 +17,7 @@ from config.settings import Detect
 from detectors.admission import Admission, AdmissionState
 from detectors.alert import Alert
 from detectors.bank import Bank
+from detectors.calls import Calls, CallsState, Seen
 from detectors.derive import njit
 from detectors.joint import Joint, JointState
 from detectors.lines import Line
@@ -26,7 +27,6 @@ from detectors.numbers import Numbers, NumbersState, Rows, merged
 from detectors.objectives import Objectives, ObjectivesState
 from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
-from streams.records.messages import Edge
 from streams.records.pages import I64, Series
 
 
@@ -42,17 +42,16 @@ class Due(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """One alert version, or the calls of a bucket, and the step that decided it."""
+    """One alert version, or the calls and services of a bucket, and the step that decided it."""
 
     step_end: int
-    what: Alert | tuple[int, tuple[Edge, ...]]
-    """an alert, or a bucket's end and its edges"""
+    what: Alert | Seen
 
     def order(self) -> tuple[int, int, str, int]:
         """Sort key that does not depend on where runs end."""
         if isinstance(self.what, Alert):
             return self.step_end, 0, self.what.id, self.what.version
-        return self.step_end, 1, "", self.what[0]
+        return self.step_end, 1, f"{self.what.source}/{len(self.what.services) > 0}", self.what.at_ms
 
 
 class EngineState(msgspec.Struct, array_like=True):
@@ -67,6 +66,7 @@ class EngineState(msgspec.Struct, array_like=True):
     objectives: ObjectivesState = msgspec.field(default_factory=ObjectivesState)
     joint: JointState = msgspec.field(default_factory=JointState)
     patterns: PatternsState = msgspec.field(default_factory=PatternsState)
+    calls: CallsState = msgspec.field(default_factory=CallsState)
 
 
 NO_STEP = -(2**62)
@@ -82,7 +82,8 @@ class Engine:
         self.config = config
         self.admission = Admission(max_series_per_service, config.max_series_per_shard)
         self.objectives = Objectives(config.slos)
-        self.numbers = Numbers(config.max_series_per_shard, self.objectives)
+        self.calls = Calls(config.log_bucket_ms)
+        self.numbers = Numbers(config.max_series_per_shard, self.objectives, self.calls)
         self.logs = Logs(config, log_rules)
         self.patterns = Patterns(config, log_rules)
         self.topology = Topology()
@@ -156,7 +157,14 @@ class Engine:
         histograms, more_dropped = self.admission.drop(due.histograms)
         rows, times, owners = self.numbers.run(numbers, histograms, to_ms)
         burning = self.objectives.finish(to_ms, self.numbers.common_resource)
-        self.logs.buckets.begin(self._activity(times, owners))
+        activity = self._activity(times, owners)
+        self.logs.buckets.begin(activity)
+        self.calls.active(activity)
+        size = self.config.log_bucket_ms
+        for bucket, service in {
+            ((r.ts - 1) // size, r.service) for rows in (due.lines, due.spans) for r in rows
+        }:
+            self.calls.active({bucket: (service,)})
         decided = [Decided(end, alert) for end, alert in self.logs.run(due.lines, to_ms)]
         decided += [Decided(end, alert) for end, alert in self.patterns.run(due.lines, to_ms)]
         decided += [Decided(step_ceil(end, self.config.step_ms), alert) for end, alert in burning]
@@ -171,8 +179,9 @@ class Engine:
             fps, ts, values = zip(*made_rows, strict=True)
             more = Rows(np.array(fps, np.uint64), np.array(ts, np.int64), np.array(values, np.float64))
             rows = merged([rows, more])
-        for end, edges in self.topology.run(due.spans, to_ms):
-            decided.append(Decided(step_ceil(end, self.config.step_ms), (end, edges)))
+        seen = [Seen(end, edges) for end, edges in self.topology.run(due.spans, to_ms)]
+        seen += self.calls.close(to_ms)
+        decided += [Decided(step_ceil(one.at_ms, self.config.step_ms), one) for one in seen]
         decided += self._feed(rows, made_series, to_ms)
         return decided
 
@@ -252,11 +261,13 @@ class Engine:
             **self.logs.counters,
             **self.patterns.counters,
             **self.topology.counters,
+            **self.calls.counters,
             **self.admission.counters,
             "refused_objectives": self.objectives.refused,
             "evicted_templates": self.logs.evicted_templates,
             "evicted_kinds": self.logs.evicted_kinds,
             "evicted_log_rates": self.logs.buckets.evicted_rates,
+            "evicted_log_requests": self.logs.buckets.evicted_requests,
             **{f"joint_{name}": n for name, n in self.joint.counters.items()},
             **{f"bank_{name}": n for name, n in self.bank.counters.items()},
         }
@@ -273,6 +284,7 @@ class Engine:
             self.objectives.export(),
             self.joint.export(),
             self.patterns.export(),
+            self.calls.export(),
         )
 
     def restore(self, state: EngineState) -> None:
@@ -286,6 +298,7 @@ class Engine:
         self.admission.load(state.admission)
         self.joint.load(state.joint)
         self.patterns.load(state.patterns)
+        self.calls.load(state.calls)
 
 
 @njit

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.cadence import NEVER, learn_cadence
+from detectors.cadence import LAPSE_MS, NEVER, bridged, learn_cadence
 from detectors.combine import SPOKEN, combined, speak
 from detectors.compiled import kernel, part, source_digest
 from detectors.control import band_of, is_judged, level_of, note_level, strength_beyond
@@ -22,6 +22,7 @@ from detectors.gate import (
     BY_SHAPE,
     DOWN,
     DROP,
+    FIRING,
     GATE_DOWN,
     GATE_UP,
     NOTHING,
@@ -59,6 +60,8 @@ BOUND = 1e18
 MAX_STRENGTH = 1000.0
 Q_MIN, SCALE_MIN = 1.5, 0.25
 """least quantile and mean excess of the level's tails, in spreads"""
+NEAR = 0.1
+"""share of the distance at which a run began that is no longer new"""
 UNKNOWN, REPEATED, NONFINITE = 0, 1, 2
 """places in the counts"""
 
@@ -180,6 +183,8 @@ def _build(version: int) -> Any:
                 s["anchor"] = value
                 s["previous"] = value
                 s["last_value"] = value
+            if s["state"] == PENDING and at - s["last_ts"] > bridged(s, config["absent_min_ms"]):
+                s["state"] = OK  # what was hot before the gap says nothing of now
             due[slot] = learn_cadence(s, at, warmup, config["absent_intervals"], config["absent_min_ms"])
 
             r = evidence[slot]
@@ -262,6 +267,8 @@ def _build(version: int) -> Any:
                 hot = hot or spoken
             if s["state"] == OK and hot:
                 begin_run(s, at)
+                # Of what had never moved the usual distance is nothing; a tenth of the way is near enough.
+                s["clear_limit"][NOVEL] = max(s["clear_limit"][NOVEL], NEAR * distance)
                 s["spoken_of"] = spoken
                 if spoken:  # it goes on while at least half as far out, and not clear
                     lower_limit(s, GATE_UP + side, 0.5 * u)
@@ -272,6 +279,8 @@ def _build(version: int) -> Any:
                     remember_worst(s, value, expected, lower, upper, score, strength, reason)
                 material = ruled or is_material(s, value, expected, change)
                 outcome = step_run(s, at, hot, material, clear)
+            if s["sparse"] != 0 and s["state"] == FIRING:
+                due[slot] = at + int(max(LAPSE_MS, bridged(s, config["absent_min_ms"])))
             if outcome != NOTHING and outcome != DROP:
                 event = events[n_events]
                 n_events += 1

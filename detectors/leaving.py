@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 def farewell(bank: Bank, now_ms: int) -> list[Alert]:
     """End the alerts of the series that are leaving, and forget them."""
     going = sorted(bank.leaving, key=lambda slot: int(bank.slots["fp"][slot]))
-    alerts = [_resolved(bank, slot, now_ms) for slot in going if bank.slots["state"][slot] == FIRING]
+    alerts = [resolved(bank, slot, now_ms) for slot in going if bank.slots["state"][slot] == FIRING]
     bank.forget(going)
     return alerts
 
 
-def _resolved(bank: Bank, slot: int, now_ms: int) -> Alert:
+def resolved(bank: Bank, slot: int, now_ms: int) -> Alert:
+    """The last version of the alert of a series that fires."""
     s = bank.slots[slot]
     event = np.zeros((), EVENT)
     event["kind"] = RESOLVE

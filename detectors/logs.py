@@ -30,6 +30,7 @@ from detectors.lines import ERROR, FATAL, WARN, Line, band_of, severity_of, site
 from detectors.logalerts import BURST, MISSING, Open, log_alert
 from detectors.logkinds import HABIT, Burst, Kind, Kinds, KindsState
 from detectors.logpatterns import Names
+from detectors.logspans import request_of
 from detectors.miner import Miner
 from detectors.stack import exception_of, frame_of, has_stack
 from detectors.templates import MinerState, Template, mask
@@ -175,7 +176,14 @@ class Logs:
         missing = kinds.heard(kind, line.ts, line.instance)
         is_error = severity >= ERROR
         self.buckets.line(
-            line.ts, line.service, line.resource, is_error, severity >= WARN and not is_error, kind, line.body
+            line.ts,
+            line.service,
+            line.resource,
+            is_error,
+            severity >= WARN and not is_error,
+            kind,
+            line.body,
+            request_of(line),
         )
         if missing is not None:
             self._missing(service, missing, kind, line)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from detectors.calls import Calls
 from detectors.derive import Rates, RatesState, rate_series
 from detectors.histograms import Histograms, HistogramState, instance_of
 from detectors.objectives import HISTOGRAMS, NUMBERS, Objectives
@@ -49,8 +50,9 @@ class NumbersState(msgspec.Struct, array_like=True):
 class Numbers:
     """Series table and everything derived from numeric rows."""
 
-    def __init__(self, limit: int, objectives: Objectives | None = None) -> None:
+    def __init__(self, limit: int, objectives: Objectives | None = None, calls: Calls | None = None) -> None:
         self.objectives = objectives or Objectives(())
+        self.calls = Calls() if calls is None else calls
         self.table = SeriesTable(limit)
         self.counters: dict[str, int] = dict.fromkeys(
             ("repeated_rows", "undescribed_rows", "mismatched_rows", "evicted_series"), 0
@@ -68,7 +70,12 @@ class Numbers:
         """by slot: whether what it counts has failed"""
         self._role: list[int] = []
         """by slot: what it means to the objectives"""
+        self._call: list[int] = []
+        """by slot: what it says of calls between services, or -1"""
+        self._call_of: I64 = np.empty(0, np.int64)
+        """the same as an array, as far as it has been asked for"""
         self.objectives.begin()
+        self.calls.begin()
         self._ratio_of: dict[int, tuple[Series, list[int]]] = {}
         """fingerprint of a ratio to the ratio and the series it is made of"""
 
@@ -106,6 +113,7 @@ class Numbers:
         source = (series.service, series.metric, *instance_of(series)) if ratio and not is_histogram else None
         self._rates.add(source)
         self._bad.append(failed(series))
+        self._call.append(self.calls.add(series))
         if ratio is None:
             self._ratio.append(-1)
         else:
@@ -176,9 +184,14 @@ class Numbers:
             if self.objectives:
                 amounts = np.where(kinds == Kind.GAUGE, values, delta)
                 self.objectives.count(NUMBERS, ts, self._roles(slots), amounts)
+            if self.calls:
+                self.calls.count(self._called(slots), ts, np.where(kinds == Kind.GAUGE, values, delta))
             ts, fps, values = ts[keep], fps[keep], values[keep]
-        elif self.objectives:
-            self.objectives.count(NUMBERS, ts, self._roles(slots), values)
+        else:
+            if self.objectives:
+                self.objectives.count(NUMBERS, ts, self._roles(slots), values)
+            if self.calls:
+                self.calls.count(self._called(slots), ts, values)
         return Rows(fps, ts, values), raw_slots, raw_ts, ratios
 
     def _figures(self, slices: list[Slice], to_ms: int) -> tuple[list[Rows], I64, I64]:
@@ -208,12 +221,19 @@ class Numbers:
             roles = self._roles(table_slots)
             self.objectives.count(HISTOGRAMS, ts, roles, observed)
             self._slow(ts, roles, table_slots, observed, starts, counts)
+        if self.calls:
+            self.calls.count(self._called(table_slots), ts, observed)
         if len(self._of_histograms.fps):
             rows.append(self._count(self._of_histograms, table_slots, ts, observed, to_ms))
         return rows, table_slots, ts
 
     def _roles(self, slots: I64) -> I64:
         return np.array(self._role, np.int64)[slots]
+
+    def _called(self, slots: I64) -> I64:
+        if len(self._call_of) != len(self._call):
+            self._call_of = np.array(self._call, np.int64)
+        return self._call_of[slots]
 
     def _slow(self, ts: I64, roles: I64, slots: I64, observed: F64, starts: I64, counts: F64) -> None:
         """Observations above the limits of objectives."""

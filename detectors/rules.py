@@ -1,7 +1,8 @@
 """Static thresholds: series that fire at a stated value, without learning.
 
-They are all about the pipeline itself: what it says of itself must be judged the same whatever was usual
-before, and must never be noise. A flood of dead letters is an incident of its own.
+Nearly all are about the pipeline itself: what it says of itself must be judged the same whatever was usual
+before, and must never be noise. A flood of dead letters is an incident of its own. The others are shares of
+what is unusual already.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ STALLED = "tocsin.stalled_seconds"
 LAG_NOT_SHRINKING = "tocsin.lag_not_shrinking_seconds"
 CHECKPOINT_AGE = "tocsin.checkpoint_age_seconds"
 EVICTIONS = "tocsin.evictions"
+SLOW_REQUESTS = "log.request.duration.slow_ratio"
+MANY_SLOW = 0.7
+"""see `detectors.logspans`, which says what slow is"""
 
 
 class Rule(NamedTuple):
@@ -43,6 +47,8 @@ OF_STAGES = {
 
 def rule_for(series: Series, config: Detect) -> Rule:
     """The rule for a series, `NO_RULE` for nearly all."""
+    if series.metric == SLOW_REQUESTS:
+        return Rule(MANY_SLOW, f"{series.service}: by its log, share of requests that are slow")
     if series.service != OWN_SERVICE:
         return NO_RULE
     labels = dict(series.labels)

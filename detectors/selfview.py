@@ -18,6 +18,7 @@ EVICTED = {
     "evicted_log_services": "log_services",
     "evicted_pattern_services": "pattern_services",
     "evicted_spans": "spans",
+    "evicted_services": "services",
     "joint_evicted_services": "joint_services",
     "joint_evicted_series": "joint_series",
 }
@@ -33,6 +34,7 @@ DROPPED = {
     "bank_excluded_rows": "excluded",
     "unmatched_spans": "unmatched_span",
     "refused_edges": "edge",
+    "refused_call_series": "call_series",
     "suppressed_new_templates": "new_template",
     "refused_pattern_services": "pattern_service",
 }

@@ -34,7 +34,10 @@ class SinkHandler:
     def topics(self) -> tuple[str, ...]:
         """Topics this handler reads."""
         topics = self._topics
-        return (topics.incidents, topics.alerts, topics.suppressions, topics.problems, topics.deadletters)
+        return (
+            topics.incidents, topics.alerts, topics.suppressions, topics.problems, topics.topology,
+            topics.deadletters,
+        )  # fmt: skip
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from config.settings import Topics
+from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
 from correlator.past import Knowledge, Problem
 from correlator.suppression import SilenceRecord, Suppression
@@ -14,7 +15,7 @@ from detectors.alert import Alert
 from streams.records.messages import DeadLetter
 from streams.records.stage import Record
 
-Item = Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | DeadLetter
+Item = Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter
 
 
 class Origin(NamedTuple):
@@ -69,6 +70,7 @@ _alert = msgspec.json.Decoder(Alert)
 _suppression: msgspec.json.Decoder[Suppression | SilenceRecord] = msgspec.json.Decoder(
     Suppression | SilenceRecord
 )
+_service = msgspec.json.Decoder(ServiceSeen)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
 
 
@@ -100,6 +102,8 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
             return Delivery(origin_of(record), _alert.decode(record.value))
         if record.topic == topics.suppressions:
             return Delivery(origin_of(record), _suppression.decode(record.value))
+        if record.topic == topics.topology:
+            return Delivery(origin_of(record), _service.decode(record.value))
         if record.topic == topics.deadletters:
             return Delivery(origin_of(record), _dead_letter.decode(record.value))
     except msgspec.ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from correlator.atlas import ServiceSeen
 from correlator.past import Knowledge
 from correlator.suppression import SilenceRecord, Suppression
 from sinks.inbox import Delivery, Item
@@ -59,6 +60,8 @@ def _key(item: Item) -> tuple[str, ...]:
         return ("suppression", item.alert, str(item.version))
     if isinstance(item, SilenceRecord):
         return ("silence", item.name, str(item.version))
+    if isinstance(item, ServiceSeen):
+        return ("service", item.service)
     if isinstance(item, Knowledge):
         return ("knowledge", item.incident, str(item.version))
     return (type(item).__name__, item.id, str(item.version))

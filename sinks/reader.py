@@ -52,6 +52,7 @@ class Summary(msgspec.Struct, frozen=True):
     """service of the first hint, or empty"""
     confidence: float
     """of the first hint"""
+    owner: str = ""
     suggestion: str = ""
     """cause and fix of a similar incident of the past"""
 
@@ -128,6 +129,7 @@ class Reader:
                 length(alerts) + truncated_members AS alerts,
                 JSONExtractString(hints, 1, 'service') AS cause,
                 JSONExtractFloat(hints, 1, 'confidence') AS confidence,
+                owner,
                 suggestion
             FROM incidents
             WHERE (empty({states:Array(String)}) OR has({states:Array(String)}, state))

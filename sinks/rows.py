@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from correlator.incident import Incident
+from correlator.atlas import ServiceSeen
+from correlator.incident import Incident, ServiceRole
 from correlator.past import Knowledge, Problem
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
@@ -51,8 +52,9 @@ INCIDENTS = Table(
         "started_at", "detected_at", "opened_at", "updated_at",
         "acknowledged_at", "mitigated_at", "resolved_at", "closed_at", "first_resolved_at",
         "active_ms", "resolved_by", "acknowledged_by", "reopened",
-        "services.service", "services.role", "alerts", "members", "hints", "timeline",
-        "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members",
+        "services.service", "services.role", "services.owner", "services.tier", "services.runbook",
+        "services.links", "alerts", "members", "hints", "timeline",
+        "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members", "calls",
         "signature", "similar", "suggestion", "problem",
     ),
 )  # fmt: skip
@@ -89,6 +91,14 @@ SILENCES = Table(
     ),
 )  # fmt: skip
 
+SERVICES = Table(
+    "service_records",
+    (
+        "service", "version", "at", "seen_at", "calls.callee", "calls.first_at", "calls.last_at",
+        "calls.per_minute", "calls.failed", "calls.seen_in", "truncated", "gone",
+    ),
+)  # fmt: skip
+
 PROBLEMS = Table(
     "problem_versions",
     (
@@ -107,11 +117,11 @@ KNOWLEDGE = Table(
     ),
 )  # fmt: skip
 
-TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, PROBLEMS, KNOWLEDGE, DEAD_LETTERS)
+TABLES = (INCIDENTS, ALERTS, SUPPRESSIONS, SILENCES, PROBLEMS, KNOWLEDGE, SERVICES, DEAD_LETTERS)
 
 
 def row_of(
-    item: Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | DeadLetter,
+    item: Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter,
 ) -> Row:
     """The row of one item. Raises `RowError` when a number or time does not fit its column."""
     if isinstance(item, Incident):
@@ -122,6 +132,8 @@ def row_of(
         return Row(SUPPRESSIONS, _suppression(item))
     if isinstance(item, SilenceRecord):
         return Row(SILENCES, _silence(item))
+    if isinstance(item, ServiceSeen):
+        return Row(SERVICES, _service(item))
     if isinstance(item, Problem):
         return Row(PROBLEMS, _problem(item))
     if isinstance(item, Knowledge):
@@ -140,10 +152,12 @@ def _incident(i: Incident) -> tuple[Any, ...]:
         _maybe_ms("first_resolved_at", i.first_resolved_at),
         _within("active_ms", i.active_ms, I64_MAX), i.resolved_by, i.acknowledged_by,
         _within("reopened", i.reopened, U32_MAX),
-        [s.service for s in i.services], [s.role for s in i.services], list(i.alerts),
+        [s.service for s in i.services], [s.role for s in i.services], [s.owner for s in i.services],
+        [_within("tier", s.tier, 4) for s in i.services], [s.runbook for s in i.services],
+        [dict(s.links) for s in i.services], list(i.alerts),
         _json(i.members), _json(i.hints), _json(i.timeline),
         list(i.changes), i.merged_into, list(i.merged_from), i.recurrence_of, i.owner,
-        _within("truncated_members", i.truncated_members, U32_MAX),
+        _within("truncated_members", i.truncated_members, U32_MAX), _json(i.calls),
         i.signature, _json(i.similar), i.suggestion, i.problem,
     )  # fmt: skip
 
@@ -178,6 +192,17 @@ def _silence(r: SilenceRecord) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _service(s: ServiceSeen) -> tuple[Any, ...]:
+    return (
+        _text("service", s.service), _ms("at_ms", s.at_ms), s.at_ms,
+        _maybe_ms("seen_ms", s.seen_ms if s.seen_ms >= 0 else None),
+        [c.callee for c in s.calls], [_ms("first_ms", c.first_ms) for c in s.calls],
+        [_ms("last_ms", c.last_ms) for c in s.calls], [c.per_minute for c in s.calls],
+        [c.failed for c in s.calls], [list(c.places) for c in s.calls],
+        _within("truncated", s.truncated, U32_MAX), int(s.gone),
+    )  # fmt: skip
+
+
 def _problem(p: Problem) -> tuple[Any, ...]:
     return (
         _text("id", p.id), _within("version", p.version, U32_MAX), p.domain, p.state, p.signature, p.title,
@@ -209,7 +234,8 @@ def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-_NESTED = ("members", "hints", "timeline", "similar")
+_ENCODED = ("members", "hints", "timeline", "calls", "similar")
+"""columns that hold JSON"""
 
 
 def incident_of(row: dict[str, Any]) -> Incident:
@@ -220,14 +246,15 @@ def incident_of(row: dict[str, Any]) -> Incident:
     plain = {
         name: value
         for name, value in row.items()
-        if name in Incident.__struct_fields__ and name not in ("services", *_NESTED)
+        if name in Incident.__struct_fields__ and name not in ("services", *_ENCODED)
     }
-    for name in _NESTED:
-        # Rows from before a column was there hold nothing in it.
-        plain[name] = msgspec.json.decode(row[name] or "[]")
+    for name in _ENCODED:
+        plain[name] = msgspec.json.decode(row[name] or "[]")  # empty: a row from before there was the column
+    columns = [f"services.{name}" for name in ServiceRole.__struct_fields__]
     plain["services"] = [
-        {"service": service, "role": role}
-        for service, role in zip(row["services.service"], row["services.role"], strict=True)
+        dict(zip(ServiceRole.__struct_fields__, values, strict=True))
+        | {"links": tuple(dict(values[-1]).items())}
+        for values in zip(*(row[name] for name in columns), strict=True)
     ]
     return msgspec.convert(plain, Incident)
 
@@ -241,7 +268,7 @@ def alert_of(row: dict[str, Any]) -> Alert:
     return msgspec.convert({name: row[name] for name in ALERTS.columns} | pairs, Alert)
 
 
-def _json(items: Iterable[msgspec.Struct]) -> str:
+def _json(items: Iterable[Any]) -> str:
     return msgspec.json.encode(items).decode()
 
 

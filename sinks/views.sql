@@ -61,6 +61,31 @@ LEFT JOIN
     SELECT rule, rule_version, alerts, held FROM suppression_rules WHERE kind = 'silence'
 ) AS r ON r.rule = s.name AND r.rule_version = s.rule_version;
 
+-- Services as telemetry shows them, and the calls learned of each.
+CREATE OR REPLACE VIEW services_seen AS
+SELECT *
+FROM service_records FINAL
+WHERE gone = 0;
+
+CREATE OR REPLACE VIEW calls_seen AS
+SELECT
+    service AS caller,
+    callee,
+    first_at,
+    last_at,
+    per_minute,
+    failed,
+    seen_in,
+    at
+FROM services_seen
+ARRAY JOIN
+    `calls.callee` AS callee,
+    `calls.first_at` AS first_at,
+    `calls.last_at` AS last_at,
+    `calls.per_minute` AS per_minute,
+    `calls.failed` AS failed,
+    `calls.seen_in` AS seen_in;
+
 -- Newest version of each problem.
 CREATE OR REPLACE VIEW problems AS
 SELECT *

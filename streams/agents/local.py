@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 
+from config.catalogue_files import load_catalogue
 from config.settings import Settings
 from correlator.domain import domain_factory
-from correlator.topology import declared_edges
 from detectors.shard import shard_factory
 from streams.decode.ingest import ingest_factory
 from streams.records.stage import Output, PartitionCore, Record
@@ -22,7 +22,7 @@ class LocalPipeline:
     """Ingest, detect and correlate, wired in memory.
 
     `inputs` are the input partitions as (topic, partition); `on_output` is called with every
-    record any stage produces, in order; `edges` are declared calls beside those of the settings.
+    record any stage produces, in order; `edges` are declared calls beside those of the catalogue.
     """
 
     def __init__(
@@ -36,9 +36,7 @@ class LocalPipeline:
         sources = [f"{topic}/{partition}" for topic, partition in inputs]
         ingest: Factory = ingest_factory(settings, sources)
         detect: Factory = shard_factory(settings)
-        correlate: Factory = domain_factory(
-            settings, declared_edges(settings.correlate.topology) + list(edges)
-        )
+        correlate: Factory = domain_factory(settings, load_catalogue(settings).with_calls(edges))
         self._cores: dict[tuple[str, int], PartitionCore] = {}
         for topic, partition in inputs:
             self._cores[topic, partition] = ingest(topic, partition)

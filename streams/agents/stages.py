@@ -40,7 +40,14 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
         "ingest": tuple(topic.name for topic in settings.inputs),
         "detect": (topics.pages,),
         "correlate": (topics.alerts,),
-        "sink": (topics.incidents, topics.alerts, topics.suppressions, topics.problems, topics.deadletters),
+        "sink": (
+            topics.incidents,
+            topics.alerts,
+            topics.suppressions,
+            topics.problems,
+            topics.topology,
+            topics.deadletters,
+        ),  # fmt: skip
     }[stage]
 
 
@@ -54,6 +61,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(topics.alerts, domains),
         TopicSpec(topics.incidents, domains, compacted=True),
         TopicSpec(topics.suppressions, domains, compacted=True),
+        TopicSpec(topics.topology, 1, compacted=True),
         TopicSpec(topics.problems, domains, compacted=True),
         TopicSpec(topics.action_results, 1),
         TopicSpec(topics.deadletters, 1),

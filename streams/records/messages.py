@@ -27,12 +27,20 @@ class Edge(msgspec.Struct, frozen=True, array_like=True):
     failed: int = 0
 
 
-class Edges(msgspec.Struct, frozen=True, tag="edges"):
-    """Calls one shard saw in the bucket that ends at `at_ms`."""
+TRACES, METRICS, ADDRESSES = "", "metrics", "addresses"
+"""where calls were seen: in spans, in series that name both sides, in client-side series with an address"""
+
+
+class Edges(msgspec.Struct, frozen=True, tag="edges", omit_defaults=True):
+    """Calls one shard saw in the bucket that ends at `at_ms`, in one place."""
 
     shard: int
     at_ms: int
-    edges: tuple[Edge, ...]
+    edges: tuple[Edge, ...] = ()
+    source: str = TRACES
+    """of `TRACES`, `METRICS`, `ADDRESSES`"""
+    services: tuple[str, ...] = ()
+    """services of this shard that telemetry came from; each is named once an hour"""
 
 
 class Change(msgspec.Struct, frozen=True, tag="change"):

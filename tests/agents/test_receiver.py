@@ -162,7 +162,16 @@ async def test_a_posted_alert_becomes_an_incident_without_any_telemetry(
     topic = InputTopic(name=f"{name}.external", format="alerts", partitions=1)
     names = {
         k: f"{name}.{k}"
-        for k in ("pages", "alerts", "incidents", "suppressions", "problems", "action_results", "deadletters")
+        for k in (
+            "pages",
+            "alerts",
+            "incidents",
+            "suppressions",
+            "problems",
+            "topology",
+            "action_results",
+            "deadletters",
+        )
     }
     of = Settings(
         kafka=Kafka(bootstrap=bootstrap),

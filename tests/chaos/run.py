@@ -252,6 +252,7 @@ def _raw_settings(name: str, folder: Path) -> dict[str, Any]:
             "alerts",
             "incidents",
             "suppressions",
+            "topology",
             "problems",
             "action_results",
             "deadletters",

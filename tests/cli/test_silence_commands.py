@@ -12,6 +12,7 @@ import pytest
 
 from cli import silence as commands
 from cli.main import main
+from config.catalogue import Catalogue
 from config.settings import ClickHouse, Settings
 from correlator.domain import DomainCore
 from detectors.alert import Alert
@@ -47,7 +48,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[SilenceAction]:
     """Actions sent; they go through ingest and a correlator, without a broker."""
     settings, found = Settings(), []
     ingest = ingest_factory(settings, ["tocsin.actions/0"])("tocsin.actions", 0)
-    core = DomainCore(settings, ())
+    core = DomainCore(settings, Catalogue())
 
     def answer_to(of: Settings, id: str, key: str, action: SilenceAction, timeout_s: float) -> ActionResult:
         found.append(action)

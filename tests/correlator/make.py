@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from config.catalogue import Catalogue, Service
 from config.settings import Correlate, Settings
 from correlator.domain import DomainCore
 from correlator.incident import Incident
@@ -76,8 +77,10 @@ def records(messages: Iterable[Message], first: int = 0) -> list[Record]:
     ]
 
 
-def new_core(edges: Sequence[tuple[str, str]] = EDGES, **correlate: Any) -> DomainCore:
-    return DomainCore(Settings(correlate=Correlate(**correlate)), edges)
+def new_core(
+    edges: Sequence[tuple[str, str]] = EDGES, services: Sequence[Service] = (), **correlate: Any
+) -> DomainCore:
+    return DomainCore(Settings(correlate=Correlate(**correlate)), Catalogue(services, edges))
 
 
 def versions(outputs: Iterable[Output]) -> list[tuple[str, Incident]]:

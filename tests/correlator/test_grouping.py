@@ -53,8 +53,8 @@ def test_a_host_shared_by_all_is_no_relation() -> None:
 
 def test_the_next_trouble_nearby_is_a_new_incident() -> None:
     """What begins after all alerts of a neighbour have resolved does not join it."""
-    first = firing("payment", kind="log", severity="error")
-    later = firing("checkout", at=75_000, kind="log", severity="error")
+    first = firing("payment", severity="critical")
+    later = firing("checkout", at=75_000, severity="critical")
     assert len(groups(first, resolved(first, 60_000), later)) == 2
 
 

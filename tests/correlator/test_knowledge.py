@@ -452,7 +452,7 @@ def test_what_is_mostly_alike_is_suggested_and_what_is_hardly_alike_is_not_named
 
 def test_what_is_somewhat_alike_is_named_without_a_suggestion() -> None:
     past = fault(0, "payment", "checkout", log="disk full")
-    other = [firing("payment", "http.client.duration", DAY, severity="critical"), mark(DAY + 60_000)]
+    other = [firing("payment", "rpc.duration", DAY, severity="critical"), mark(DAY + 60_000)]
     two = by_start(played(past, [record(first_id(past), HOUR, **CAUSE)], other))[1]
     (similar,) = two.similar
     assert 0.35 <= similar.similarity < 0.5

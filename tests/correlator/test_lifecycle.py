@@ -63,6 +63,20 @@ def test_the_same_trouble_inside_verification_reopens_it() -> None:
     assert incident.active_ms == incident.updated_at - incident.started_at - 240_000
 
 
+def test_once_reopened_it_takes_its_other_series_again() -> None:
+    """However long ago that one recovered: what counts is how the incident goes now."""
+    slow = firing("payment", at=0, severity="critical")
+    failing = firing("payment", "errors", at=5_000)
+    again = firing("payment", at=600_000, severity="critical")
+    too = firing("payment", "errors", at=603_000)
+    (incident,) = run(
+        [slow, failing, mark(10_000), resolved(slow, 60_000), resolved(failing, 61_000), mark(300_000),
+         again, too, mark(700_000)],
+    ).values()  # fmt: skip
+    assert incident.reopened == 1
+    assert set(incident.alerts) == {slow.id, failing.id, again.id, too.id}
+
+
 def test_the_same_trouble_after_closing_is_a_recurrence() -> None:
     """A new incident that names the old one."""
     again = firing("payment", at=1_500_000, kind="log", severity="error")

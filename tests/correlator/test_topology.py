@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from correlator.topology import Topology, declared_edges
-from streams.records.messages import Edge
+from correlator import topology as module
+from correlator.topology import IN_METRICS, IN_TRACES, Topology
+from streams.records.messages import ADDRESSES, METRICS, Edge
 
 HOUR = 3_600_000
 
@@ -59,9 +58,40 @@ def test_the_memory_is_bounded() -> None:
     assert topology.evicted == 1
 
 
-def test_a_file_that_is_no_list_of_calls_is_refused(tmp_path: Path) -> None:
-    """The message names the file and what was expected."""
-    path = tmp_path / "topology.json"
-    path.write_text('[{"from": "a"}]')
-    with pytest.raises(ValueError, match=r"topology\.json.*caller, callee"):
-        declared_edges(str(path))
+def test_metrics_count_where_both_are_seen() -> None:
+    """Traces may be a sample; what they count does not add up with the metrics."""
+    topology = Topology([], HOUR)
+    topology.observe([Edge("a", "b", 10, 5)], 1_000)
+    assert topology.failing_share("a", "b") == 0.5
+    topology.observe([Edge("a", "b", 1_000, 10)], 1_000, METRICS)
+    assert topology.failing_share("a", "b") == 0.01
+    (link,) = topology.links_of("a")
+    assert link[1].seen_in == IN_TRACES | IN_METRICS
+
+
+def test_an_address_is_taken_only_for_a_service_that_is_known() -> None:
+    """From the catalogue, its telemetry or other calls; everything else is counted and left out."""
+    topology = Topology([("x", "y")], HOUR, known={"store"})
+    topology.meet(["cart"], 0)
+    hosts = ("store.shop.svc:80", "cart", "y:443", "s3.amazonaws.com", "10.0.0.1")
+    topology.observe([Edge("a", host, 1) for host in hosts], 0, ADDRESSES)
+    assert topology.callees("a") == ("cart", "store", "y")
+    assert topology.unnamed == 2
+
+
+def test_services_met_are_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longest ago first, counted."""
+    monkeypatch.setattr(module, "MAX_MET", 2)
+    topology = Topology([], HOUR)
+    topology.meet(["a", "b", "c"], 0)
+    assert (list(topology.met), topology.evicted) == (["b", "c"], 1)
+    topology.meet(["d"], 2 * HOUR + 1)
+    assert (list(topology.met), topology.evicted) == (["d"], 1)
+
+
+def test_ten_thousand_services_in_a_cycle() -> None:
+    """A neighbourhood is a lookup, the part of the graph found without recursion."""
+    n = 10_000
+    topology = Topology([(f"s{i}", f"s{(i + 1) % n}") for i in range(n)], HOUR)
+    assert topology.near("s0").all == ("s0", "s1", "s2", "s9998", "s9999")
+    assert topology.part("s0") == topology.part("s5000")

@@ -97,6 +97,7 @@ class Pipeline:
                         ("alerts", "alerts"),
                         ("incidents", "incidents"),
                         ("suppressions", "suppressions"),
+                        ("topology", "topology"),
                         ("problems", "problems"),
                         ("action_results", "action-results"),
                         ("deadletters", "deadletters"),

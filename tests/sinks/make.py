@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from correlator.atlas import LearnedCall, ServiceSeen
 from correlator.incident import Evidence, Hint, Incident, Member, Reason, ServiceRole, TimelineEntry
 from detectors.alert import Alert
 from streams.records.messages import DeadLetter
@@ -42,7 +43,11 @@ def incident(id: str = "00000000000000aa", version: int = 1, **changes: Any) -> 
         "started_at": T0, "detected_at": T0 + MINUTE, "opened_at": T0 + MINUTE, "updated_at": T0 + MINUTE,
         "acknowledged_at": None, "mitigated_at": None, "resolved_at": None, "closed_at": None,
         "first_resolved_at": None, "active_ms": 0, "resolved_by": "", "acknowledged_by": "", "reopened": 0,
-        "services": (ServiceRole("payment", "suspected cause"), ServiceRole("checkout", "affected")),
+        "services": (
+            ServiceRole("payment", "suspected cause", "pay", 1, "https://wiki/pay", (("board", "https://b/1"),)),
+            ServiceRole("checkout", "affected"),
+        ),
+        "calls": (("checkout", "payment", 0.25),),
         "alerts": ("a1",), "members": (MEMBER,), "hints": (HINT,),
         "timeline": (TimelineEntry(T0, "alert", "latency of payment", "a1"),), "changes": ("c1",),
     }  # fmt: skip
@@ -66,6 +71,12 @@ def alert(id: str = "a1", version: int = 1, **changes: Any) -> Alert:
     return Alert(**(plain | changes))
 
 
+def service(name: str = "checkout", at: int = T0, **changes: Any) -> ServiceSeen:
+    """A service that calls payment."""
+    calls = (LearnedCall("payment", T0 - HOUR, at, 12.5, 0.25, 3),)
+    return ServiceSeen(**({"service": name, "at_ms": at, "seen_ms": at, "calls": calls} | changes))
+
+
 def dead_letter(offset: int = 3, **changes: Any) -> DeadLetter:
     plain: dict[str, Any] = {
         "topic": "otlp_metrics", "partition": 1, "offset": offset, "timestamp_ms": T0,
@@ -87,5 +98,7 @@ def record(item: Any, offset: int = 0) -> Record:
     """The record an item travels in."""
     if isinstance(item, Incident):
         return Record("tocsin.incidents", 0, offset, T0, item.id.encode(), event(item))
-    topic = "tocsin.deadletters" if isinstance(item, DeadLetter) else "tocsin.alerts"
+    topic = {DeadLetter: "tocsin.deadletters", ServiceSeen: "tocsin.topology"}.get(
+        type(item), "tocsin.alerts"
+    )
     return Record(topic, 0, offset, T0, None, msgspec.json.encode(item))

@@ -11,12 +11,14 @@ from config.settings import Topics
 from sinks.inbox import Unreadable, open_record
 from streams.records.messages import Action, Change, Edge, Edges, ShardWatermark
 from streams.records.stage import Record
-from tests.sinks.make import alert, dead_letter, event, incident, record
+from tests.sinks.make import alert, dead_letter, event, incident, record, service
 
 TOPICS = Topics()
 
 
-@pytest.mark.parametrize("item", [incident(), alert(), dead_letter()], ids=lambda item: type(item).__name__)
+@pytest.mark.parametrize(
+    "item", [incident(), alert(), service(), dead_letter()], ids=lambda item: type(item).__name__
+)
 def test_what_a_stage_wrote_is_read_back_whole(item: object) -> None:
     """Incidents, alerts and dead letters come out as they went in."""
     delivery = open_record(record(item), TOPICS)
