@@ -37,6 +37,7 @@ from bench.rootcause import sets_in, settings_home
 from bench.storm import alerts, estate, log
 from cli.backtest import Findings, run_backtest
 from cli.dataset import load
+from config.catalogue import Catalogue
 from config.settings import Settings
 from correlator.domain import DomainCore
 from correlator.incident import Incident
@@ -103,7 +104,7 @@ def in_week(said: Sequence[Message], week: int, missing: float) -> Iterator[Mess
 
 
 def played(said: Sequence[Message], edges: Sequence[tuple[str, str]], missing: float) -> list[Incident]:
-    core = DomainCore(Settings(), list(edges))
+    core = DomainCore(Settings(), Catalogue(calls=tuple(edges)))
     messages = [m for week in range(RETURNS + 1) for m in in_week(said, week, missing)]
     newest: dict[str, Incident] = {}
     for offset, message in enumerate(messages):
@@ -162,7 +163,7 @@ def cost(count: int) -> dict[str, float]:
     """Share of the CPU time of a storm's return that the past takes, without the first call's imports."""
     land = estate(2_000)
     said: list[Message] = [_decoder.decode(r.value or b"") for r in log(alerts(land, count, 4_000))]
-    core = DomainCore(Settings(), land.edges)
+    core = DomainCore(Settings(), Catalogue(calls=land.edges))
     spent = 0.0
 
     def timed(do: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ import msgspec
 
 from config.settings import Correlate
 from correlator import problems, render
+from correlator.directory import Directory
 from correlator.group import Finding, Group
 from correlator.hints import Known
 from correlator.incident import Evidence, Similar
@@ -55,8 +56,9 @@ class Said(NamedTuple):
 class KnowledgeBase:
     """Mutable: the book of past incidents, problems, and what is to be told of them."""
 
-    def __init__(self, settings: Correlate) -> None:
+    def __init__(self, settings: Correlate, directory: Directory) -> None:
         self._settings = settings
+        self._directory = directory
         self.book = PastBook()
         self.problems = ProblemBook()
         self.out: list[Said] = []
@@ -123,36 +125,51 @@ class KnowledgeBase:
         )
         self.book.add(past)
         self._looked.clear()
+        owner = self._directory.owner(group.hints[0].service) if group.hints else ""
         known = self.problems.of(past.signature)
         if known is not None:
             problem = problems.explained(problems.joined(known, past, now_ms), past)
             over = known.state not in problems.LIVE
-            self._keep(problem, "reopened" if over else "updated")
+            self._keep(problem, "reopened" if over else "updated", owner)
         else:
             since = past.started_at - self._settings.problem_window_ms
             alike = [p for p in self.book.alike(past.signature) if p.started_at >= since]
             if len(alike) < self._settings.problem_incidents:
                 return
             problem = problems.opened(alike, now_ms)
-            self._keep(problem, "opened")
+            self._keep(problem, "opened", owner)
         group.problem = problem.id
 
     # -- what people find out -------------------------------------------------------------------
 
     def found(self, group: Group, action: Action) -> None:
         """Cause and fix of an incident that has not closed."""
-        group.finding = _finding(group.finding, action)
+        group.finding = self._finding(group.finding, action)
         services = tuple(sorted(group.spans)[:MOST_SERVICES])
         self._tell(group.id, group.domain, group.title, group.started_at, services, group.finding)
 
     def found_later(self, past: Past, action: Action) -> None:
         """Cause and fix of an incident that has closed; its problem has the same."""
         self._looked.clear()
-        past.finding = finding = _finding(past.finding, action)
+        past.finding = finding = self._finding(past.finding, action)
         self._tell(past.id, past.domain, past.title, past.started_at, tuple(past.services), finding)
         problem = self.problems.of(past.signature)
         if problem is not None and past.id in problem.incidents:
             self._keep(problems.explained(problem, past), "updated")
+
+    def _finding(self, known: Finding | None, action: Action) -> Finding:
+        """What is said now, services under their own names; what is not said stays as it was."""
+        old = known or Finding("", "", "", "", "", 0, 0)
+        service = action.cause_service and self._directory.catalogue.canonical(action.cause_service)
+        return Finding(
+            cause=action.cause or old.cause,
+            cause_service=service or old.cause_service,
+            fix=action.fix or old.fix,
+            runbook=action.runbook or old.runbook,
+            by=action.actor or "somebody",
+            at_ms=action.ts,
+            version=old.version + 1,
+        )
 
     def step(self, action: Action, now_ms: int) -> ActionResult:
         """What a person does to a problem."""
@@ -172,7 +189,9 @@ class KnowledgeBase:
                 self._keep(changed, {"workaround": "updated"}.get(action.action, state_kind(changed)))
         return ActionResult(action.id, "", reason == "applied", reason, state, problem=action.problem)
 
-    def _keep(self, problem: Problem, kind: str) -> None:
+    def _keep(self, problem: Problem, kind: str, owner: str = "") -> None:
+        """`owner` of the suspected service, from the catalogue, if it names one."""
+        problem = msgspec.structs.replace(problem, owner=owner or problem.owner)
         self.problems.put(problem)
         self.out.append(_said(problem.id, f"problem.{kind}", problem.version, problem.updated_at, problem))
 
@@ -216,20 +235,6 @@ def refused(action: Action) -> Refusal | None:
     if action.action == "record" and not says_cause(action):
         return Refusal("say what the cause was, or what helped")
     return None
-
-
-def _finding(known: Finding | None, action: Action) -> Finding:
-    """What is said now; what is not said stays as it was."""
-    old = known or Finding("", "", "", "", "", 0, 0)
-    return Finding(
-        cause=action.cause or old.cause,
-        cause_service=action.cause_service or old.cause_service,
-        fix=action.fix or old.fix,
-        runbook=action.runbook or old.runbook,
-        by=action.actor or "somebody",
-        at_ms=action.ts,
-        version=old.version + 1,
-    )
 
 
 def _likely(near: Near, group: Group) -> bool:

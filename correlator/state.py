@@ -40,7 +40,7 @@ class State:
         self.index = Index(self.topology)
         self.timers = Timers()
         self.changes = ChangeBook(MOST_REMEMBERED)
-        self.knowledge = KnowledgeBase(settings)
+        self.knowledge = KnowledgeBase(settings, self.directory)
         self.outlook = Outlook(settings, self.topology, self.changes, self.knowledge)
         self.census = LabelCensus(MOST_LABEL_VALUES)
         self.frequencies = Frequencies()

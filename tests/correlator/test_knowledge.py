@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.catalogue import Service
 from correlator.domain import DomainCore
 from correlator.group import Finding
 from correlator.incident import Incident
@@ -146,6 +147,13 @@ def test_a_cause_recorded_with_the_resolve_counts_like_one_recorded_after_closin
     assert expected in entries
 
 
+def test_a_service_people_name_by_another_name_is_the_one_of_the_catalogue() -> None:
+    core = new_core(services=[Service(service="payment", aliases=("pay",))])
+    log = [*FIRST, record(first_id(FIRST), HOUR, cause="pool", cause_service="pay")]
+    (known,) = [fact for _, fact in said(list(core.process(records(log)))) if isinstance(fact, Knowledge)]
+    assert known.cause_service == "payment"
+
+
 def test_what_is_said_later_corrects_and_what_is_not_said_stays() -> None:
     id = first_id(FIRST)
     out = played(FIRST, [record(id, HOUR, **CAUSE), record(id, HOUR + 1, fix="restarted it")])
@@ -184,6 +192,13 @@ def test_the_third_in_thirty_days_opens_a_problem_with_its_incidents() -> None:
     assert problem.services == ("checkout", "payment")
     assert problem.interval_ms == 14.5 * DAY
     assert [i.problem for i in found] == ["", "", problem.id]
+
+
+def test_a_problem_has_the_owner_of_the_suspected_service() -> None:
+    core = new_core(services=[Service(service="payment", owner="team-pay")])
+    log = [m for d in range(3) for m in fault(d * DAY, "payment", "checkout")]
+    (problem,) = problems(list(core.process(records(log))))
+    assert problem.owner == "team-pay"
 
 
 def test_the_third_after_thirty_days_does_not_and_both_numbers_are_settings() -> None:
