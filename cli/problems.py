@@ -229,7 +229,7 @@ def _show(problem: Problem, incidents: list[past.Titled]) -> None:
     if problem.note:
         lines.append((f"{problem.actor} says", problem.note))
     if problem.reopened:
-        lines.append(("came back", some(problem.reopened, "time")))
+        lines.append(("reopened", some(problem.reopened, "time")))
     facts = table("what", "value")
     facts.show_header = False
     for what, value in lines:
