@@ -14,7 +14,7 @@ from cli.main import app
 from cli.picture import Picture
 from correlator.atlas import LearnedCall, ServiceSeen
 from correlator.incident import Hint, Incident, Member, ServiceRole, TimelineEntry
-from tests.sinks.make import HOUR, MINUTE, T0, incident, resolved
+from tests.sinks.make import HOUR, MINUTE, T0, alert, incident, resolved
 
 CATALOGUE = """
 - {service: web, name: Web shop, owner: shop, tier: 1, depends_on: [cart, pay], runbook: "https://wiki/web"}
@@ -224,3 +224,17 @@ def test_bad_catalogues_stop_the_start(folder: Path) -> None:
     for words in (["worker"], ["config", "check"], ["backtest", str(folder), "-o", str(folder / "out")]):
         with pytest.raises(CliError, match=r"bad catalogue: .*bad\.yaml:1: tier of 'a' is 9"):
             app([*words, "--config", str(folder / "tocsin.yaml")])
+
+
+def test_rules_are_tried_on_alerts_as_the_correlator_knows_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under their service's name, with the catalogue's labels."""
+    (folder / "alerts.jsonl").write_bytes(msgspec.json.encode(alert(service="cartservice")) + b"\n")
+    rule = "{name: shop, matchers: ['owner=\"shop\"', 'service=\"cart\"']}"
+    (folder / "tocsin.yaml").write_text(
+        f"topology: {{catalogue: [services.yaml]}}\ncorrelate: {{silences: [{rule}]}}\n"
+    )
+    words = ("rules", "dry-run", "-c", folder / "tocsin.yaml", "--alerts", folder / "alerts.jsonl", "--json")
+    (held,) = json.loads(said(capsys, *words))["suppressed"]
+    assert held["service"] == "cart"
