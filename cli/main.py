@@ -11,6 +11,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from cli.errors import CliError
+from cli.helptext import reflow_all
 
 COMMANDS = {
     "demo": "Start a small shop, break it three times, and watch the incidents come in.",
@@ -66,10 +67,13 @@ class LazyGroup(TyperGroup):
         if name in GROUPS:
             group = typer.main.get_group(module.app)
             group.name = name
+            reflow_all(group)
             return group
         single = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
         single.command(name=name)(getattr(module, name))
-        return typer.main.get_command(single)
+        command = typer.main.get_command(single)
+        reflow_all(command)
+        return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

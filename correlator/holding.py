@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -104,12 +104,16 @@ class Holding:
         return next(iter(self.alerts.values())) if len(self.alerts) > self.most else None
 
     def by_rule(self, kind: str, rule: str) -> list[Held]:
-        """In the order in which it began to hold them."""
-        return [self.alerts[id] for id in self._by_rule.get((kind, rule), {})]
+        """The one held back for longest first."""
+        return self._in_order(self._by_rule.get((kind, rule), {}))
 
     def by_alert(self, id: str) -> list[Held]:
-        """Those for whom an alert speaks."""
-        return [self.alerts[other] for other in self._by_alert.get(id, {})]
+        """Those for whom an alert speaks, the one held back for longest first."""
+        return self._in_order(self._by_alert.get(id, {}))
+
+    def _in_order(self, ids: Iterable[str]) -> list[Held]:
+        # An index is rebuilt after a restart: it cannot tell in which order it was filled.
+        return sorted((self.alerts[id] for id in ids), key=lambda held: (held.from_ms, held.alert.id))
 
     def unopened(self, alert: Alert, domain: str, since_ms: int, now_ms: int) -> None:
         """A record of an alert whose group came to nothing."""

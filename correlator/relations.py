@@ -166,10 +166,15 @@ class Relations:
     def expire(self) -> tuple[int, str]:
         """When, and the source that falls silent next; call `next_due` first."""
         at_ms, id, which = self._ends.pop()
-        source = self.sources.pop(id)
-        over = [tie for tie in source.ties if f"{tie.kind}/{tie.rule}" == which]
-        self._untie(id, over[0])
-        self.restore(id, Source(source.words, tuple(tie for tie in source.ties if tie is not over[0])))
+        source = self.sources[id]
+        over = next(tie for tie in source.ties if f"{tie.kind}/{tie.rule}" == which)
+        self._untie(id, over)
+        left = tuple(tie for tie in source.ties if tie is not over)
+        if left:
+            # At its place: what remembers the order of sources is rebuilt after a restart.
+            self.sources[id] = Source(source.words, left)
+        else:
+            del self.sources[id]
         return at_ms, id
 
     def restore(self, id: str, source: Source) -> None:

@@ -11,7 +11,7 @@ from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
 from detectors.alert import Alert
 from streams.records.messages import ShardWatermark, SilenceAction
 from streams.records.stage import Output
-from tests.correlator.make import T0, Message, final, new_core, records
+from tests.correlator.make import T0, Message, final, firing, mark, new_core, records, resolved
 from tests.correlator.test_replay import END, SHARDS, facts, interleave, shard_logs
 from tests.correlator.test_suppress import add, expire, iso, said
 
@@ -92,6 +92,30 @@ def test_restore_anywhere_changes_nothing(data: st.DataObject) -> None:
         at = needed
     outputs += core.process(log[at:])
     assert outputs == undisturbed
+
+
+def cut_everywhere(messages: list[Any], **rules: Any) -> None:
+    """A core that takes over after each record says what one says that ran on."""
+    log = records(messages)
+    undisturbed = list(new_core(**rules).process(log))
+    for cut in range(len(log) + 1):
+        core = new_core(**rules)
+        outputs = core.process(log[:cut])
+        blob, needed = core.snapshot(), core.needed_offset(cut)
+        core = new_core(**rules)
+        core.restore(blob)
+        assert [*outputs, *core.process(log[needed:])] == undisturbed, f"cut before record {cut}"
+
+
+def test_restore_keeps_the_order_in_which_alerts_go_on() -> None:
+    """The one held back for longest first, though the source took it over from a window as the last."""
+    window = Maintenance(name="m", labels={"host": "b"}, from_=iso(0), until=iso(100_000))
+    rule = Inhibit(name="up", source=('service="payment"',), target=('service="gateway"',))
+    source = firing("payment", at=10_000)
+    first = firing("gateway", at=1_000, labels=(("host", "b"),))
+    second = firing("gateway", "errors", at=20_000)
+    messages = [first, source, second, mark(30_000), mark(150_000), resolved(source, 160_000), mark(END)]
+    cut_everywhere(messages, maintenance=(window,), inhibit=(rule,))
 
 
 @settings(max_examples=40, deadline=None)
