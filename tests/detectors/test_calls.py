@@ -139,8 +139,12 @@ def test_series_that_do_not(metric: str, labels: dict[str, str]) -> None:
     ("address", "names"),
     [
         ("cart", ("cart",)),
-        ("cart:8080", ("cart",)),
-        ("http://cart.shop.svc.cluster.local:80/x", ("cart.shop.svc.cluster.local", "cart")),
+        ("cart:8080", ("cart:8080", "cart")),
+        ("team/cart", ("team/cart", "team")),
+        (
+            "cart.shop.svc.cluster.local:80",
+            ("cart.shop.svc.cluster.local:80", "cart.shop.svc.cluster.local", "cart"),
+        ),
         ("10.0.0.1:5432", ()),
         ("[::1]:80", ()),
         ("fe80::1", ()),
@@ -149,7 +153,7 @@ def test_series_that_do_not(metric: str, labels: dict[str, str]) -> None:
     ],
 )
 def test_names_of_an_address(address: str, names: tuple[str, ...]) -> None:
-    """The whole host, then its first part; numbers name nobody."""
+    """All of it, the host, the host's first part; numbers name nobody."""
     assert host_names(address) == names
 
 
