@@ -244,3 +244,20 @@ def test_cuts_and_restores_change_nothing(data: st.DataObject) -> None:
 
     cuts = sorted(data.draw(st.lists(st.integers(1, 49_999), max_size=4, unique=True)))
     assert run(cuts) == run([])
+
+
+NAMES = st.sampled_from(
+    ("client", "server", "source_app", "destination_app", "direction", "dst_service", "peer.service",
+     "server.address", "span.kind", "http.response.status_code", "code", "error.type", "reporter")
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60), st.dictionaries(NAMES, st.text(max_size=60)), st.sampled_from(list(Kind)))
+def test_whatever_the_labels_say_two_different_sides_are_named_or_none(
+    metric: str, labels: dict[str, str], kind: Kind
+) -> None:
+    """Hostile texts are no reason to stop."""
+    for name in (metric, f"{metric}.client.duration", f"traces_service_graph_{metric}_request_total"):
+        role = role_of(series(name, labels, kind))
+        assert role is None or (role.caller and role.callee and role.caller != role.callee)
