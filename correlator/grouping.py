@@ -58,6 +58,8 @@ LABEL_WEIGHTS = {
     "k8s.cluster.name": 0.15,
     "zone": 0.15,
     "cloud.availability_zone": 0.15,
+    "datacentre": 0.15,
+    "datacenter": 0.15,
 }
 """failure-domain label -> weight of sharing a rare value of it"""
 

@@ -18,7 +18,7 @@ MOST_TIMELINE = 500
 """entries about alerts beyond this are not written down; state changes and people's actions always are"""
 
 PAUSE_MS = 120_000
-"""requests that fail may be this far apart: what a log or another system says is over at once, the trouble need not"""
+"""what fails may do so this far apart: lines of a log and events of other systems are over at once"""
 
 
 def note(group: Group, at_ms: int, kind: str, text: str, ref: str = "") -> None:
