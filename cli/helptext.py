@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 
@@ -10,7 +11,9 @@ def reflow(text: str) -> str:
     """A docstring with a line for each paragraph; indented ones keep their lines and stand together."""
     parts: list[str] = []
     indented = False
-    for paragraph in inspect.cleandoc(text).split("\n\n"):
+    # Examples may follow their heading without an empty line.
+    apart = re.sub(r"^(\S.*)\n(?= )", r"\1\n\n", inspect.cleandoc(text), flags=re.MULTILINE)
+    for paragraph in apart.split("\n\n"):
         if paragraph.startswith(" "):
             if indented:
                 parts[-1] += f"\n{paragraph}"

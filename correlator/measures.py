@@ -50,7 +50,8 @@ _PEER_KEYS = (
     "destination",
     "instance",
 )
-_PEERS = frozenset(_PEER_KEYS)
+PEERS = frozenset(_PEER_KEYS)
+"""labels that may name who was called"""
 _EDGE = re.compile(r"(_|-?>|→|\||/|:)+[^\d\W]")
 """what stands between caller and callee where an edge is one label"""
 _STATS = ("average", "mean", "avg", "", "p90", "p95", "p50", "p99")
@@ -151,7 +152,7 @@ def _failed(key: str, value: str) -> bool:
 
 
 def _callee(service: str, labels: Mapping[str, str], known: Collection[str]) -> str | None:
-    if _PEERS.isdisjoint(labels):
+    if PEERS.isdisjoint(labels):
         return None
     for key in _PEER_KEYS:
         value = labels.get(key, "")

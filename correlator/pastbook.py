@@ -44,7 +44,7 @@ class Near(NamedTuple):
 
     past: Past
     similarity: float
-    shared: list[str]
+    shared: tuple[str, ...]
     """symptoms both have, those that say most first"""
 
 
@@ -186,7 +186,7 @@ def _compare(symptoms: Sequence[str], past: Past, rarity: _Rarity) -> Near:
     both = sum(map(rarity, shared))
     norm = math.sqrt(sum(map(rarity, symptoms)) * sum(map(rarity, past.symptoms)))
     shared.sort(key=lambda s: (-rarity(s), s))
-    return Near(past, round(both / norm, 2) if norm else 0.0, shared)
+    return Near(past, round(both / norm, 2) if norm else 0.0, tuple(shared))
 
 
 def _plain(one: Sequence[str], other: Sequence[str]) -> float:

@@ -90,7 +90,6 @@ class Memory(msgspec.Struct, array_like=True):
     atlas: AtlasState = msgspec.field(default_factory=AtlasState)
     past_symptoms: list[str] = []
     past_incidents: list[Entry] = []
-    past_next: int = 1
     problems: list[Problem] = []
 
 
@@ -134,7 +133,6 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             atlas=atlas.export(),
             past_symptoms=past_symptoms,
             past_incidents=past_incidents,
-            past_next=state.knowledge.book.next,
             problems=state.knowledge.problems.entries(),
         )
     )
@@ -174,7 +172,6 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
         state.answers.put(key, answer)
     state.counters.update(m.counters)
     state.knowledge.book.restore(m.past_symptoms, m.past_incidents)
-    state.knowledge.book.next = m.past_next
     for problem in m.problems:
         state.knowledge.problems.put(problem)
     outside.released_ms, outside.repeated, outside.forced = m.outside

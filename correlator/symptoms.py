@@ -66,7 +66,8 @@ def symptoms(
     """
     found = {f"{CHANGE}\0{c.service}\0{c.kind}": None for c in changes}
     for alert in alerts:
-        callee = peer(alert, known) if alert.labels and alert.kind == "metric" else None
+        names_callee = alert.kind == "metric" and any(key in measures.PEERS for key, _ in alert.labels)
+        callee = peer(alert, known) if names_callee else None
         down = alert.strength < 0
         for symptom in _of(alert.kind, alert.service, alert.metric, down, _text(alert), callee or ""):
             found[symptom] = None
@@ -80,7 +81,8 @@ def weight(symptom: str) -> float:
     return WEIGHTS[symptom[: symptom.index("\0")]]
 
 
-def in_words(shared: Sequence[str], most: int) -> str:
+@lru_cache(maxsize=2_000)
+def in_words(shared: tuple[str, ...], most: int) -> str:
     """Symptoms as a person says them: `payment latency up, payment says: connection refused`.
 
     In their order, at most `most` of them, the words of one service as one. A metric is named where

@@ -28,6 +28,12 @@ def test_sentences_are_one_line_and_examples_stand_together() -> None:
     )
 
 
+def test_examples_need_no_empty_line_before_them() -> None:
+    assert reflow("One\ntwo.\n\nExamples:\n  tocsin a\n  tocsin b") == (
+        "One two.\n\nExamples:\n\n  tocsin a\n  tocsin b"
+    )
+
+
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - set(GROUPS)))
 def test_each_command_teaches_by_example(command: str) -> None:
     """In a narrow terminal, too: an example begins with the command's name."""

@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from correlator.domain import DomainCore
+from correlator.group import Finding
+from correlator.incident import Incident
 from correlator.past import Knowledge, Past, Problem
 from correlator.pastbook import FEW, NEAR, PastBook, _plain
+from correlator.problems import joined, opened
 from correlator.symptoms import signature, symptoms
 from detectors.alert import Alert
 from streams.records.messages import Action, Change
@@ -429,3 +432,129 @@ def test_a_signature_forgets_numbers_ids_and_who_else_suffers() -> None:
     assert of(log) == of(log, slow), "what is graver decides"
     assert signature("default", "payment", [log]).words == "payment logs failures: timeout after"
     assert signature("other", "payment", [slow]).id != of(slow)
+
+
+def test_what_is_mostly_alike_is_suggested_and_what_is_hardly_alike_is_not_named() -> None:
+    """Other series of the same services, so that nothing but likeness tells."""
+    past = fault(0, "payment", "checkout", "gateway")
+
+    def after(*services: str) -> Incident:
+        now = [firing(s, "rpc.duration", DAY + 100 * n, severity="critical") for n, s in enumerate(services)]
+        log = [past, [record(first_id(past), HOUR, **CAUSE)], now, [mark(DAY + 60_000)]]
+        return by_start(played(*log))[1]
+
+    likely, hardly = after("payment", "checkout", "gateway"), after("store", "cart", "gateway")
+    assert 0.5 < likely.similar[0].similarity < 0.9
+    assert likely.suggestion
+    assert "similar" in [e.kind for h in likely.hints for e in h.evidence]
+    assert hardly.similar == ()
+
+
+def test_what_is_somewhat_alike_is_named_without_a_suggestion() -> None:
+    past = fault(0, "payment", "checkout", log="disk full")
+    other = [firing("payment", "rpc.duration", DAY, severity="critical"), mark(DAY + 60_000)]
+    two = by_start(played(past, [record(first_id(past), HOUR, **CAUSE)], other))[1]
+    (similar,) = two.similar
+    assert 0.35 <= similar.similarity < 0.5
+    assert similar.cause == CAUSE["cause"]
+    assert not two.suggestion
+    alien = [firing("checkout", "jvm.gc", DAY, severity="critical"), mark(DAY + 60_000)]
+    assert by_start(played(past, alien))[1].similar == ()
+
+
+def test_five_are_named_and_the_one_whose_cause_is_known_is_among_them() -> None:
+    """Although six newer ones are as similar."""
+    logs = [fault(d * DAY, "payment", "checkout") for d in range(8)]
+    id = first_id(logs[0])
+    last = by_start(played(logs[0], [record(id, HOUR, **CAUSE)], *logs[1:]))[-1]
+    assert len(last.similar) == 5
+    assert last.similar[-1].id == id
+    assert id in last.suggestion
+
+
+def test_a_cause_recorded_meanwhile_shows_with_the_next_version() -> None:
+    one, now = fault(0, "payment", "checkout"), fault(DAY, "payment", "checkout")
+    log = [one, [now[0], mark(DAY + 10_000)], [record(first_id(one), DAY + 10_000, **CAUSE)], now[1:]]
+    assert CAUSE["cause"] in by_start(played(*log))[1].suggestion
+
+
+def test_what_closed_after_it_opened_is_not_its_past() -> None:
+    """However often it is looked at again."""
+    long = firing("payment", "slow.duration", severity="critical")
+    short = firing("payment", "other.duration", 20 * 60_000, severity="critical")
+    over = resolved(short, 21 * 60_000)
+    end = resolved(long, 60 * 60_000)
+    log = [long, mark(1_200_000), short, mark(1_250_000), over, mark(3_500_000), end, mark(9_000_000)]
+    first, second = by_start(played(log))
+    assert (first.state, second.state) == ("closed", "closed")
+    assert first.closed_at > second.closed_at
+    assert first.similar == ()
+
+
+def test_a_split_off_incident_has_the_past_of_what_it_was_part_of() -> None:
+    past = fault(0, "payment", "checkout")
+    now = fault(DAY, "payment", "checkout")[:3]
+    out = played(past, now)
+    id = by_start(out)[1].id
+    split = Action("s", T0 + DAY + 50_000, id, "split", "ann", "", ("checkout",))
+    found = by_start(played(past, now, [split]))
+    (new,) = [i for i in found if {m.service for m in i.members} == {"checkout"}]
+    assert [s.id for s in new.similar] == [found[0].id]
+
+
+def test_a_cause_of_an_incident_outside_the_problem_is_not_the_problems() -> None:
+    """It began more than thirty days before the others."""
+    logs = [fault(d * DAY, "payment", "checkout") for d in (0, 40, 50, 60)]
+    out = played(*logs, [record(first_id(logs[0]), 61 * DAY, **CAUSE)])
+    (problem,) = problems(out)
+    assert problem.count == 3
+    assert problem.cause == ""
+
+
+def test_a_problem_names_its_newest_hundred_incidents_and_counts_all() -> None:
+    shown = _shown(("payment", "latency"))
+    problem = opened([_past(n, shown) for n in (1, 2, 3)], 3)
+    for number in range(4, 121):
+        problem = joined(problem, _past(number, shown), number)
+    assert problem.count == 120
+    assert problem.incidents == tuple(f"i{n}" for n in range(21, 121))
+    assert (problem.first_seen, problem.last_seen, problem.interval_ms) == (1, 120, 1)
+
+
+def test_of_many_alike_the_one_with_a_cause_is_compared() -> None:
+    """Also the oldest of more than are compared exactly."""
+    book, shown = PastBook(), _shown(("payment", "latency"))
+    for number in range(1, 91):
+        past = _past(number, shown)
+        past.finding = Finding("pool", "payment", "", "", "ann", 0, 1) if number == 1 else None
+        book.add(past)
+    found = [near.past.id for near in book.nearest(shown, "default", book.next)]
+    assert len(found) == 64
+    assert "i1" in found
+    assert "i90" in found
+
+
+def test_what_a_caller_measures_of_its_callee_speaks_of_the_callee() -> None:
+    """Faults of two callees that one caller sees are not alike."""
+
+    def seen(callee: str) -> tuple[str, ...]:
+        alert = firing("gateway", "rpc.client.duration.p95", labels=(("peer.service", callee),))
+        return symptoms([alert], (), {"gateway", "payment", "cart"})
+
+    assert seen("payment") == (
+        "kind\0payment\0latency up for its callers",
+        "metric\0gateway\0rpc.client.duration to payment",
+    )
+    assert not set(seen("payment")) & set(seen("cart"))
+    assert seen("nobody-known")[0] == "kind\0gateway\0latency up"
+
+
+def test_a_change_is_a_symptom_and_numbers_are_none() -> None:
+    shown = symptoms(
+        [firing("payment", "took <num> ms id42", **{"kind": "log"})], [Change("c", T0, "payment")]
+    )
+    assert shown == (
+        "change\0payment\0deployment",
+        "kind\0payment\0logs something new",
+        "word\0payment\0took",
+    )
