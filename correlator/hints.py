@@ -35,6 +35,9 @@ EXPLAINED = 0.45
 """what remains of a service's slowness and failures when a callee in trouble explains them"""
 LATER_MS = 5_000
 """a callee that began this much later, and longer than it took to notice, explains nothing"""
+SHARED_CALLEE = 0.30
+"""what all troubled services call, if it is one and they are several"""
+MOST_SHARED = 3
 UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
 LEAST_SCORE = 0.12
@@ -74,6 +77,13 @@ class _Suspect(msgspec.Struct):
         return all(s.role == POINTING and s.alert.kind == "log" for s in self.signals if s.telling)
 
     @property
+    def slow(self) -> bool:
+        """Whether it answers slowly or fails, and nothing it uses says why."""
+        return any(s.role == OWN and s.telling for s in self.signals) and not any(
+            s.role in (USED, LOG, STEP, ABSENT, POINTING) for s in self.signals
+        )
+
+    @property
     def score(self) -> float:
         return sum(e.weight for e in self.evidence)
 
@@ -101,6 +111,7 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     if len(ordered) > MOST_SUSPECTS:
         strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
         ordered = sorted(strongest, key=lambda s: s.service)
+    ordered = _shared_callees(ordered, scene.calls)
     onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
     _onset_order(ordered, onsets)
     ways = _ways(scene.calls, [s.service for s in ordered])
@@ -260,6 +271,30 @@ def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) 
             longest
         )
         suspect.evidence.append(Evidence("path", text, round(weight, 4)))
+
+
+def _shared_callees(suspects: list[_Suspect], calls: Sequence[Call]) -> list[_Suspect]:
+    """What all services call that answer slowly or fail, and by nothing of their own: it, or the way to it."""
+    slow = {s.service for s in suspects if s.slow}
+    callers: dict[str, set[str]] = {}
+    for caller, callee, _ in calls:
+        if caller in slow and callee not in slow:
+            callers.setdefault(callee, set()).add(caller)
+    shared = sorted(callee for callee, some in callers.items() if some == slow)
+    known = {s.service: s for s in suspects}
+    if not slow or not shared or len(shared) > MOST_SHARED or any(c in known for c in shared):
+        return suspects
+    alone = known[min(slow)] if len(slow) == 1 else None
+    if alone is not None and not alone.lost:
+        return suspects
+    # Of one alone nobody knows whether it waits or is slow itself: what it calls is named after it.
+    weight = (SHARED_CALLEE if alone is None else min(0.5 * SHARED_CALLEE, 0.8 * alone.score)) / len(shared)
+    names = ", ".join(sorted(slow)[:3])
+    text = f"all that are slow or fail call it: {names}" if len(slow) > 1 else f"{names}, which is slow, calls it"
+    for callee in shared:
+        suspect = known.setdefault(callee, _Suspect(callee))
+        suspect.evidence.append(Evidence("path", text, round(weight, 4)))
+    return [known[name] for name in sorted(known)]
 
 
 def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
