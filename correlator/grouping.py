@@ -142,10 +142,9 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
         known = group.held[index].alert
         gap = max(0, alert.started_at - (known.resolved_at or alert.started_at))
         close = _closeness(alert, gap, known.detected_at - known.started_at, settings)
-        if close is None:
-            return None
-        found = Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
-        return _faded(found, gone, least)
+        if close is not None:
+            found = Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
+            return _faded(found, gone, least)
     best = _tied(sight, group, settings)
     if sight.labels and (best is None or best.service != alert.service):
         shared = sum(weight for label, weight in sight.labels if label in group.labels)

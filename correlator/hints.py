@@ -21,7 +21,7 @@ import msgspec
 
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, lost, read
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, is_failing, lost, read
 from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
 
@@ -29,6 +29,8 @@ STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
 POINTED, GONE, NEW_LOG, STOPPED, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.20, 0.35, 0.10
 BRIEF = 0.1
 """share of the longest delay of the incident from which on a delay counts in full"""
+IMPATIENT_S = 1.0
+"""a callee slower by less than this, in seconds, makes nobody fail"""
 SOLID = 0.15
 """what a service's own signals must weigh for its onset and its place in the graph to count in full"""
 EXPLAINED = 0.45
@@ -75,6 +77,11 @@ class _Suspect(msgspec.Struct):
     def hearsay(self) -> bool:
         """Whether only logs of its callers name it: nothing that was measured, nothing of its own."""
         return all(s.role == POINTING and s.alert.kind == "log" for s in self.signals if s.telling)
+
+    @property
+    def fails(self) -> bool:
+        """Whether requests fail, by what was measured of it, or it is gone or says so itself."""
+        return any(s.role in (ABSENT, LOG) or (s.role == OWN and is_failing(s.alert)) for s in self.signals)
 
     @property
     def slow(self) -> bool:
@@ -343,6 +350,8 @@ def _unexplained(
             continue  # not beneath it, or in a cycle with it, which explains nothing
         if other.hearsay or 0.0 < other.lost < BRIEF * suspect.lost:
             continue
+        if suspect.fails and not other.fails and 0.0 < other.lost < IMPATIENT_S:
+            continue  # too little to run into a time-out
         if other.score >= 0.5 * suspect.score and not _later(other, suspect, onsets):
             return EXPLAINED
     return 1.0
