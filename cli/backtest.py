@@ -46,13 +46,10 @@ class Findings:
         elif output.topic == self._topics.deadletters:
             self.dead_letters += 1
 
-
     def forget_before(self, at_ms: int) -> None:
         """Leave out what was over by then: the history is there to be learned from."""
         gone = {id for id, a in self.alerts.items() if a.resolved_at is not None and a.resolved_at < at_ms}
-        over = {
-            id for id, i in self.incidents.items() if i.resolved_at is not None and i.resolved_at < at_ms
-        }
+        over = {id for id, i in self.incidents.items() if i.resolved_at is not None and i.resolved_at < at_ms}
         for id in over:
             del self.incidents[id]
         told = {id for incident in self.incidents.values() for id in incident.alerts}

@@ -289,10 +289,10 @@ def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
     if found.together:
         said.append(Reason("together", found.together, _companions(sight, group)))
     said.append(Reason("time", round(TIME * found.closeness, 4), f"onset {found.gap / 1000:.0f} s from {of}"))
-    gone, of = over(group, alert.started_at)
+    gone, held = over(group, alert.started_at)
     if gone:
-        text = f"{gone} of its {of} alerts had resolved"
-        said.append(Reason("fading", round(FADING * gone / of, 4), text))
+        text = f"{gone} of its {held} alerts had resolved"
+        said.append(Reason("fading", round(FADING * gone / held, 4), text))
     return tuple(said)
 
 

@@ -27,6 +27,8 @@ from streams.records.messages import Change
 
 STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
 POINTED, GONE, NEW_LOG, STOPPED, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.20, 0.35, 0.10
+HEARSAY = 0.5
+"""share of that for who is only named in logs of its callers"""
 BRIEF = 0.1
 """share of the longest delay of the incident from which on a delay counts in full"""
 IMPATIENT_S = 1.0
@@ -210,11 +212,17 @@ def _signals(suspect: _Suspect, first: Alert | None, longest: float) -> None:
         if role == POINTING:
             text = f"seen by its caller {a.service}: {text}"
         suspect.evidence.append(
-            Evidence("absent" if a.kind == "absent" else kinds.get(role, "strength"), text, round(value, 4), a.started_at, a.id)
+            Evidence(
+                "absent" if a.kind == "absent" else kinds.get(role, "strength"),
+                text,
+                round(value, 4),
+                a.started_at,
+                a.id,
+            )
         )
         if role in (USED, ABSENT):
             suspect.kept += value
-    suspect.standing = min(1.0, suspect.score / SOLID)
+    suspect.standing = min(1.0, suspect.score / SOLID) * (HEARSAY if suspect.hearsay else 1.0)
     named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, STEP, ABSENT)] or suspect.signals
     if named:
         lead = max(named, key=_telling)
@@ -281,7 +289,7 @@ def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) 
 
 
 def _shared_callees(suspects: list[_Suspect], calls: Sequence[Call]) -> list[_Suspect]:
-    """What all services call that answer slowly or fail, and by nothing of their own: it, or the way to it."""
+    """What all services call that are slow or fail, and by nothing of their own: it, or the way to it."""
     slow = {s.service for s in suspects if s.slow}
     callers: dict[str, set[str]] = {}
     for caller, callee, _ in calls:
@@ -297,7 +305,11 @@ def _shared_callees(suspects: list[_Suspect], calls: Sequence[Call]) -> list[_Su
     # Of one alone nobody knows whether it waits or is slow itself: what it calls is named after it.
     weight = (SHARED_CALLEE if alone is None else min(0.5 * SHARED_CALLEE, 0.8 * alone.score)) / len(shared)
     names = ", ".join(sorted(slow)[:3])
-    text = f"all that are slow or fail call it: {names}" if len(slow) > 1 else f"{names}, which is slow, calls it"
+    text = (
+        f"all that are slow or fail call it: {names}"
+        if len(slow) > 1
+        else f"{names}, which is slow, calls it"
+    )
     for callee in shared:
         suspect = known.setdefault(callee, _Suspect(callee))
         suspect.evidence.append(Evidence("path", text, round(weight, 4)))

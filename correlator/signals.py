@@ -103,7 +103,7 @@ def is_failing(alert: Alert) -> bool:
 
 
 def lost(alert: Alert) -> float:
-    """Seconds (or what the metric counts in, if it does not say) that a slow answer takes longer than usual."""
+    """Seconds (or what the metric counts in, if it does not say) that an answer takes longer than usual."""
     if alert.kind != "metric" or alert.value is None or alert.expected is None:
         return 0.0
     if measures.kind_of(alert.metric) != measures.LATENCY or alert.unit in ("1", "%"):

@@ -151,7 +151,9 @@ class Absences:
     @staticmethod
     def _regular(directory: Directory, members: Sequence[int]) -> list[int]:
         slots = directory.slots
-        return [s for s in members if slots["absent"][s] or (directory.due[s] != FAR and not slots["sparse"][s])]
+        return [
+            s for s in members if slots["absent"][s] or (directory.due[s] != FAR and not slots["sparse"][s])
+        ]
 
     def _singles(
         self, directory: Directory, own: list[int], late: list[int], members: list[int], now_ms: int

@@ -267,7 +267,9 @@ class Bank:
 
     def lapse(self, slots: Sequence[int], now_ms: int) -> list[Alert]:
         """End the alerts of series that may stop and did: nobody measures them any more."""
-        alerts = [leaving.resolved(self, slot, now_ms) for slot in slots if self.slots["state"][slot] == FIRING]
+        alerts = [
+            leaving.resolved(self, slot, now_ms) for slot in slots if self.slots["state"][slot] == FIRING
+        ]
         self.slots["state"][slots] = OK
         self._arrays.due[slots] = FAR
         return alerts
