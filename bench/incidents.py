@@ -1,26 +1,26 @@
-"""Incidents of `tocsin backtest` on public fault data: each fault told once, nothing else told, who is to blame.
+"""Incidents of `tocsin backtest` on public fault data: each fault told once, nothing else, who is to blame.
 
     python -m bench.incidents [--set nezha_ob ...] [--config FILE] [--list] [--json OUT]
 
 The live pipeline reads the raw telemetry of every run and is told nothing else; truth is read here and
 only here, after the run. A run that names a baseline (`baseline_run`) gets that as its history, as with
-`tocsin backtest --history`; what is said before the run begins is not counted. What is counted:
+`tocsin backtest --history`; what is over before the run begins is not counted. What is counted:
 
-- a fault is there from its start to its end and `GRACE_MS` more: labels are exact to about a minute, and what
-  comes a minute apart is seen in the sample after;
-- an incident is there from `started_at` (its first anomalous sample) to `resolved_at`, or to the end of the run.
-  One that was reopened has several episodes, each from the sample that reopened it to its resolve; one merged
-  into another is part of that other;
-- an episode belongs to one fault: of those it overlaps, the one whose start is nearest to its own. So an incident
-  that lasts over two faults without a pause is that of the first, and the second has none of its own; one that was
-  reopened for the second counts there, too, as people are told again;
+- a fault is there from its start to its end and `GRACE_MS` more: labels are exact to about a minute, and
+  what comes a minute apart is seen in the sample after;
+- an incident is there from `started_at` (its first anomalous sample) to `resolved_at`, or to the end of the
+  run. One that was reopened has several episodes, each from the sample that reopened it to its resolve; one
+  merged into another is part of that other;
+- an episode belongs to one fault: of those it overlaps, the one whose start is nearest to its own. So an
+  incident that lasts over two faults without a pause is that of the first, and the second has none of its
+  own; one that was reopened for the second counts there, too, as people are told again;
 - *one*, *none*, *several*: faults by the number of incidents that belong to them; *seen once*: faults that
   exactly one incident overlaps, whomever it belongs to;
-- *stray*: an incident that overlaps no fault. Faults of a run that were left out of this part of the data are not
-  known here: their incidents are strays;
-- *first hint*, *first three*: share of all faults for whose first incident (by start) the true service is the first
-  hint, or among the first three, in the last version; a fault without an incident counts as wrong;
-- *s to incident*: from the fault's start to `opened_at` of its first incident, at least 0.
+- *stray*: an incident that overlaps no fault. Faults of a run that were left out of this part of the data
+  are not known here: their incidents are strays;
+- *first hint*, *first three*: share of all faults for whose first incident (by start) the true service is
+  the first hint, or among the first three, in the last version; a fault without an incident counts as wrong;
+- *s to incident*: from the fault's start to when its first incident was opened or reopened, at least 0.
 
 A data set that is absent is skipped.
 """
@@ -235,7 +235,7 @@ def measure(
 def show(
     console: Console, run: str, told: Sequence[Told], stray: Sequence[Incident], found: Findings
 ) -> None:
-    """Every fault with its incidents, every stray, and the alerts of what is not one incident with the right hint."""
+    """Every fault with its incidents and the alerts that are in none, and every stray."""
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -266,7 +266,8 @@ def show(
             _incident(say, incident)
         for alert in outside[f.id]:
             say(
-                f"    in no incident: {alert.severity} {alert.service}: {alert.summary}, told {clock(alert.detected_at)}"
+                f"    in no incident: {alert.severity} {alert.service}: {alert.summary},"
+                f" told {clock(alert.detected_at)}"
             )
     for incident in stray:
         say("\nstray")
@@ -277,7 +278,8 @@ def _incident(say: Any, incident: Incident) -> None:
     over = "open" if incident.resolved_at is None else clock(incident.resolved_at)
     hints = ", ".join(f"{h.service} {h.confidence:.2f}" for h in incident.hints) or "no hint"
     say(
-        f"  {incident.id[:8]} {clock(incident.started_at)} to {over}, opened {clock(incident.opened_at)}: {hints}"
+        f"  {incident.id[:8]} {clock(incident.started_at)} to {over},"
+        f" opened {clock(incident.opened_at)}: {hints}"
     )
     for entry in incident.timeline:
         if entry.kind == "state":

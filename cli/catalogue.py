@@ -98,10 +98,27 @@ def _summary(reading: Reading, named: str) -> None:
 
 
 def catalogue_from(settings: Settings, named: Sequence[Path] | None = None) -> Catalogue:
-    """The catalogue of the settings, or of the files named. Raises `CliError` with the first thing wrong."""
+    """The catalogue of the settings, or of the files named. Raises `CliError`."""
+    return checked(settings, named).catalogue
+
+
+def checked(settings: Settings, named: Sequence[Path] | None = None) -> Reading:
+    """The same with its warnings. Raises `CliError` with the first thing wrong."""
     reading = read(named or settings.catalogue_files)
     if reading.errors:
         more = len(reading.errors) - 1
         rest = f" ({more} more)" if more else ""
         raise CliError(f"bad catalogue: {reading.errors[0]}{rest}", "tocsin catalogue check says all of it")
-    return reading.catalogue
+    return reading
+
+
+def in_a_line(reading: Reading) -> str:
+    """What is in it."""
+    catalogue = reading.catalogue
+    said = [
+        some(len(catalogue.services), "service"),
+        some(len(catalogue.calls), "dependency", "dependencies"),
+    ]
+    if reading.warnings:
+        said.append(some(len(reading.warnings), "warning") + " (tocsin catalogue check)")
+    return ", ".join(said)

@@ -10,12 +10,14 @@ import msgspec
 import typer
 from rich.table import Table
 
+from cli.catalogue import catalogue_from
 from cli.common import console
 from cli.errors import CliError
 from cli.output import NONE, parse_when, plain, some, styled, table, wall_ms
 from cli.store import reader_of
 from cli.when import duration, utc
 from config.settings import Correlate, Settings
+from correlator.directory import Directory
 from correlator.rehearse import Rehearsal, rehearse
 from correlator.suppression import Suppression
 from detectors.alert import Alert
@@ -38,15 +40,16 @@ _alert = msgspec.json.Decoder(Alert)
 def tried(rules: Correlate, settings: Settings, since: str, file: Path | None) -> Rehearsal:
     """What `rules` would have done to alerts of the past. Raises `CliError`."""
     now_ms = wall_ms()
+    known = Directory(catalogue_from(settings), settings.correlate.domain_label).alert
     if file is not None:
-        found = _from_file(file)
+        found = [known(alert) for alert in _from_file(file)]
         if since:
             since_ms = parse_when(since, now_ms, "--since")
             found = [a for a in found if a.resolved_at is None or a.resolved_at >= since_ms]
         return rehearse(rules, found)
     since_ms = parse_when(since or "24h", now_ms, "--since")
     with reader_of(settings.clickhouse) as reader:
-        found = alerts_of(reader, since_ms, now_ms, MOST_ALERTS)
+        found = [known(alert) for alert in alerts_of(reader, since_ms, now_ms, MOST_ALERTS)]
     if len(found) == MOST_ALERTS:
         console.print(f"only the newest {MOST_ALERTS} alerts were looked at: a later --since says more")
     return rehearse(rules, found, now_ms)

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cli.catalogue import catalogue_from
+from cli.catalogue import checked, in_a_line
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
 from cli.receive import address, token
@@ -105,7 +105,9 @@ def worker(
     say = _teller(logs.set_up(log_level, log_format))
     settings = settings_from(config, kafka, clickhouse)
     if "correlate" in chosen:
-        catalogue_from(settings)  # before anything is started: what is wrong with it stops the start
+        reading = checked(settings)  # before anything is started: what is wrong with it stops the start
+        if reading.catalogue:
+            say(f"catalogue: {in_a_line(reading)}")
     alerts = None if receive is None else (*address(receive, "--receive"), token())
     try:
         use_fast_loop()

@@ -62,6 +62,7 @@ class Reading:
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self.entries: list[Entry] = []
+        """while it is read"""
         self.calls: list[Call] = []
         self.catalogue = Catalogue()
 
@@ -95,10 +96,12 @@ def read(paths: Iterable[Path | str]) -> Reading:
         reading.wrong(entry.file, line, text)
     for name, callers in catalogue.unknown().items():
         more = f" and {len(callers) - 3} more" if len(callers) > 3 else ""
-        reading.warnings.append(f"no entry for {name!r}, which {', '.join(callers[:3])}{more} depend on")
+        depend = "depends" if len(callers) == 1 else "depend"
+        reading.warnings.append(f"no entry for {name!r}, which {', '.join(callers[:3])}{more} {depend} on")
     for group in cycles(catalogue.calls):
         more = f" and {len(group) - 6} more" if len(group) > 6 else ""
         reading.warnings.append(f"a cycle: {', '.join(group[:6])}{more} depend on each other")
+    reading.entries.clear()  # and with them the documents, which are large
     return reading
 
 

@@ -1,8 +1,8 @@
 """What readers are told of the learned topology: a small record per service, when something has changed.
 
 A service's record is written at the next full minute of event time after its calls have come or gone, and
-otherwise once an hour while it is seen. The topic is compacted, so that its records are the topology. Only
-one partition of the alerts topic tells of it: all of them see the same calls.
+otherwise every ten minutes while it is seen. The topic is compacted, so that its records are the topology.
+Only one partition of the alerts topic tells of it: all of them see the same calls.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from streams.records.messages import Edges
 from streams.records.pages import NO_WATERMARK
 
 EVERY_MS = 60_000
-AGAIN_MS = 3_600_000
+AGAIN_MS = 600_000
+BUCKET_MS = 10_000
+"""calls are stated per bucket of this size"""
 MOST_CALLEES = 500
 """of one record; the others are counted"""
 
@@ -115,7 +117,10 @@ class Atlas:
         calls = []
         for callee, link in links:
             count, failed = link.faded(at_ms)
-            rate = count * math.log(2) * 60_000 / HALF_LIFE_MS
+            # Fading calls of a steady rate add up to that rate times this.
+            lasting = at_ms - link.first_ms + BUCKET_MS
+            window_ms = HALF_LIFE_MS / math.log(2) * (1 - 0.5 ** (lasting / HALF_LIFE_MS))
+            rate = count * 60_000 / window_ms
             share = min(1.0, failed / count) if count > 0 else 0.0
             calls.append(
                 LearnedCall(callee, link.first_ms, link.at_ms, round(rate, 2), round(share, 4), link.seen_in)

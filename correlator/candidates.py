@@ -5,14 +5,18 @@ from __future__ import annotations
 import heapq
 
 from correlator.group import LIVE, Group
-from correlator.grouping import TIME, Sight, Weight, domain_labels, label_weights, weigh
-from correlator.opening import signal
+from correlator.grouping import TIME, Sight, Weight, domain_labels, label_weights, weigh, weigh_siblings
+from correlator.opening import is_felt, signal
 from correlator.state import State
 from correlator.text import words_of
 from detectors.alert import Alert
 
 MOST_CANDIDATES = 64
 """groups weighed for one alert"""
+
+
+MOST_SIBLINGS = 8
+"""callers of a service that are looked at together; what more call says nothing of any of them"""
 
 
 def domain_of(alert: Alert, label: str) -> str:
@@ -58,8 +62,31 @@ def verdicts(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weigh
             weight = weigh(sight, group, settings, foreign)
             if weight is not None:
                 found.append((group, weight))
+    if not found and is_felt(sight.alert):
+        found = _siblings(state, sight, domain)
     if len(found) > 1:
         found.sort(key=lambda pair: (-pair[1].score, pair[0].started_at, pair[0].id))
+    return found
+
+
+def _siblings(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weight]]:
+    """Groups with services that call what this one calls, where that is called by few."""
+    alert, topology = sight.alert, state.topology
+    shared: dict[str, str] = {}
+    groups: dict[str, Group] = {}
+    for callee in topology.callees(alert.service):
+        callers = topology.callers(callee)
+        if len(callers) <= MOST_SIBLINGS:
+            groups.update(state.index.near(domain, callee))
+            for caller in callers:
+                shared.setdefault(caller, callee)
+    shared.pop(alert.service, None)
+    found = []
+    for group in groups.values():
+        if group.state in LIVE and not group.sealed:
+            weight = weigh_siblings(sight, group, shared, state.settings)
+            if weight is not None:
+                found.append((group, weight))
     return found
 
 

@@ -8,10 +8,8 @@ from typing import NamedTuple
 from config.catalogue import Catalogue, cycles
 from correlator.atlas import LearnedCall, ServiceSeen
 
-UNSEEN, UNDECLARED, REVERSED, UNLISTED, SILENT, CYCLE = (
-    *("unseen", "undeclared", "reversed", "unlisted", "silent"),
-    "cycle",
-)
+REVERSED, UNDECLARED, UNSEEN = "reversed", "undeclared", "unseen"
+UNLISTED, SILENT, CYCLE = "unlisted", "silent", "cycle"
 KINDS = {
     REVERSED: "declared one way, seen only the other way",
     UNDECLARED: "seen, not declared",
@@ -21,6 +19,7 @@ KINDS = {
     CYCLE: "depend on each other",
 }
 """kind -> in words, what matters most first"""
+MOST_NAMED = 8
 
 
 class Conflict(NamedTuple):
@@ -103,7 +102,12 @@ def conflicts(graph: Graph, seen_since_ms: int) -> list[Conflict]:
     shown = {*graph.met, *(callee for _, callee in learned)}
     found += [Conflict(SILENT, name, "", KINDS[SILENT]) for name in sorted(listed.keys() - shown)]
     found += [
-        Conflict(CYCLE, group[0], ", ".join(group[1:]), f"{len(group)} {KINDS[CYCLE]}")
+        Conflict(CYCLE, group[0], _some(group[1:]), f"{len(group)} {KINDS[CYCLE]}")
         for group in cycles(graph.calls)
     ]
     return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

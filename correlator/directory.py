@@ -22,8 +22,9 @@ SAME = (
     ("cluster", "k8s.cluster.name"),
     ("zone", "cloud.availability_zone"),
     ("datacentre", "datacenter"),
+    ("environment", "env"),
 )
-"""labels that name the same kind of failure domain"""
+"""labels that name the same thing"""
 _WORDS = {word: words for words in SAME for word in words}
 MOST_REMEMBERED = 20_000
 

@@ -20,7 +20,7 @@ Weighing is numbers only; the reasons are put into words for the group that is c
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ Pairs = tuple[tuple[str, str], ...]
 SAME_SERVICE = 0.45
 HOPS = {1: 0.40, 2: 0.25}
 """calls between the services -> weight"""
+SIBLINGS = 0.25
+"""both call the same service, which few do, and both are felt"""
 MAX_HOPS = 2
 TIME = 0.35
 FADING = -0.30
@@ -58,6 +60,8 @@ LABEL_WEIGHTS = {
     "k8s.cluster.name": 0.15,
     "zone": 0.15,
     "cloud.availability_zone": 0.15,
+    "datacentre": 0.15,
+    "datacenter": 0.15,
 }
 """failure-domain label -> weight of sharing a rare value of it"""
 
@@ -91,7 +95,7 @@ class Weight(NamedTuple):
 
     score: float
     tie: str
-    """series | service | topology | labels | loose"""
+    """series | service | topology | siblings | labels | loose"""
     service: str
     """of the group, through which they are tied; empty: the group as a whole"""
     hops: int
@@ -100,6 +104,8 @@ class Weight(NamedTuple):
     gap: int
     text: float = 0.0
     together: float = 0.0
+    shared: str = ""
+    """what both services call"""
 
 
 def over(group: Group, at_ms: int) -> tuple[int, int]:
@@ -158,6 +164,25 @@ def _recurring(alert: Alert, group: Group, settings: Correlate) -> Weight | None
     if close is None:
         return None
     return Weight(SAME_SERIES + TIME * close, "series", alert.service, 0, SAME_SERIES, close, gap)
+
+
+def weigh_siblings(
+    sight: Sight, group: Group, shared: Mapping[str, str], settings: Correlate
+) -> Weight | None:
+    """Weigh an alert against a group that is felt, by services that call what its own calls."""
+    alert = sight.alert
+    best: Weight | None = None
+    for name in sorted(shared.keys() & group.spans.keys()):
+        span = group.spans[name]
+        gap = gap_ms(alert.started_at, span)
+        close = _closeness(alert, gap, span.coarse, settings)
+        if close is not None and (best is None or close > best.closeness):
+            score = SIBLINGS + TIME * close
+            best = Weight(score, "siblings", name, 2, SIBLINGS, close, gap, shared=shared[name])
+    if best is None or not group.hurting:
+        return None
+    gone = fading(group, alert.started_at)
+    return _faded(best, gone, settings.join_threshold - FADING * gone)
 
 
 def _faded(found: Weight, gone: float, least: float) -> Weight | None:
@@ -260,6 +285,9 @@ def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
         calls = "one call" if found.hops == 1 else f"{found.hops} calls"
         far = f"{alert.service} is {calls} away from {found.service}"
         said.append(Reason("topology", HOPS[found.hops], far))
+    elif found.tie == "siblings":
+        both = f"{alert.service} and {found.service} both call {found.shared}"
+        said.append(Reason("topology", SIBLINGS, both))
     if found.tie in ("topology", "labels"):
         said += [
             Reason("labels", round(weight, 4), f"shares {label}")
@@ -271,10 +299,10 @@ def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
     if found.together:
         said.append(Reason("together", found.together, _companions(sight, group)))
     said.append(Reason("time", round(TIME * found.closeness, 4), f"onset {found.gap / 1000:.0f} s from {of}"))
-    gone, of = over(group, alert.started_at)
+    gone, held = over(group, alert.started_at)
     if gone:
-        text = f"{gone} of its {of} alerts had resolved"
-        said.append(Reason("fading", round(FADING * gone / of, 4), text))
+        text = f"{gone} of its {held} alerts had resolved"
+        said.append(Reason("fading", round(FADING * gone / held, 4), text))
     return tuple(said)
 
 

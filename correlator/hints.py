@@ -22,20 +22,27 @@ import msgspec
 from correlator import confidence
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, lost, read
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, is_failing, lost, read
 from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
 
 STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
 POINTED, GONE, NEW_LOG, STOPPED, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.20, 0.35, 0.10
+HEARSAY = 0.5
+"""share of that for who is only named in logs of its callers"""
 BRIEF = 0.1
 """share of the longest delay of the incident from which on a delay counts in full"""
+IMPATIENT_S = 1.0
+"""a callee slower by less than this, in seconds, makes nobody fail"""
 SOLID = 0.15
 """what a service's own signals must weigh for its onset and its place in the graph to count in full"""
 EXPLAINED = 0.45
 """what remains of a service's slowness and failures when a callee in trouble explains them"""
 LATER_MS = 5_000
 """a callee that began this much later, and longer than it took to notice, explains nothing"""
+SHARED_CALLEE = 0.30
+"""what all troubled services call, if it is one and they are several"""
+MOST_SHARED = 3
 UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
 LEAST_SCORE = 0.12
@@ -84,6 +91,18 @@ class _Suspect(msgspec.Struct):
         return all(s.role == POINTING and s.alert.kind == "log" for s in self.signals if s.telling)
 
     @property
+    def fails(self) -> bool:
+        """Whether requests fail, by what was measured of it, or it is gone or says so itself."""
+        return any(s.role in (ABSENT, LOG) or (s.role == OWN and is_failing(s.alert)) for s in self.signals)
+
+    @property
+    def slow(self) -> bool:
+        """Whether it answers slowly or fails, and nothing it uses says why."""
+        return any(s.role == OWN and s.telling for s in self.signals) and not any(
+            s.role in (USED, LOG, STEP, ABSENT, POINTING) for s in self.signals
+        )
+
+    @property
     def score(self) -> float:
         return sum(e.weight for e in self.evidence)
 
@@ -112,6 +131,7 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     if len(ordered) > MOST_SUSPECTS:
         strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
         ordered = sorted(strongest, key=lambda s: s.service)
+    ordered = _shared_callees(ordered, scene.calls)
     onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
     _onset_order(ordered, onsets)
     ways = _ways(scene.calls, [s.service for s in ordered])
@@ -213,7 +233,7 @@ def _signals(suspect: _Suspect, first: Alert | None, longest: float) -> None:
         )
         if role in (USED, ABSENT):
             suspect.kept += value
-    suspect.standing = min(1.0, suspect.score / SOLID)
+    suspect.standing = min(1.0, suspect.score / SOLID) * (HEARSAY if suspect.hearsay else 1.0)
     named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, STEP, ABSENT)] or suspect.signals
     if named:
         lead = max(named, key=_telling)
@@ -279,6 +299,34 @@ def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) 
         suspect.evidence.append(Evidence("path", text, round(weight, 4)))
 
 
+def _shared_callees(suspects: list[_Suspect], calls: Sequence[Call]) -> list[_Suspect]:
+    """What all services call that are slow or fail, and by nothing of their own: it, or the way to it."""
+    slow = {s.service for s in suspects if s.slow}
+    callers: dict[str, set[str]] = {}
+    for caller, callee, _ in calls:
+        if caller in slow and callee not in slow:
+            callers.setdefault(callee, set()).add(caller)
+    shared = sorted(callee for callee, some in callers.items() if some == slow)
+    known = {s.service: s for s in suspects}
+    if not slow or not shared or len(shared) > MOST_SHARED or any(c in known for c in shared):
+        return suspects
+    alone = known[min(slow)] if len(slow) == 1 else None
+    if alone is not None and not alone.lost:
+        return suspects
+    # Of one alone nobody knows whether it waits or is slow itself: what it calls is named after it.
+    weight = (SHARED_CALLEE if alone is None else min(0.5 * SHARED_CALLEE, 0.8 * alone.score)) / len(shared)
+    names = ", ".join(sorted(slow)[:3])
+    text = (
+        f"all that are slow or fail call it: {names}"
+        if len(slow) > 1
+        else f"{names}, which is slow, calls it"
+    )
+    for callee in shared:
+        suspect = known.setdefault(callee, _Suspect(callee))
+        suspect.evidence.append(Evidence("path", text, round(weight, 4)))
+    return [known[name] for name in sorted(known)]
+
+
 def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
     for suspect in suspects:
         worst = max(((f, caller) for caller, callee, f in calls if callee == suspect.service), default=None)
@@ -333,6 +381,8 @@ def _unexplained(
             continue  # not beneath it, or in a cycle with it, which explains nothing
         if other.hearsay or 0.0 < other.lost < BRIEF * suspect.lost:
             continue
+        if suspect.fails and not other.fails and 0.0 < other.lost < IMPATIENT_S:
+            continue  # too little to run into a time-out
         if other.score >= 0.5 * suspect.score and not _later(other, suspect, onsets):
             return EXPLAINED
     return 1.0

@@ -18,7 +18,7 @@ MOST_TIMELINE = 500
 """entries about alerts beyond this are not written down; state changes and people's actions always are"""
 
 PAUSE_MS = 120_000
-"""requests that fail may be this far apart: a log alert ends with its last line, the trouble need not"""
+"""what fails may do so this far apart: lines of a log and events of other systems are over at once"""
 
 
 def note(group: Group, at_ms: int, kind: str, text: str, ref: str = "") -> None:
@@ -108,7 +108,7 @@ def _feel(group: Group, alert: Alert) -> None:
     if alert.resolved_at is None:
         group.hurting += 1
     else:
-        pause = PAUSE_MS if alert.kind == "log" else 0
+        pause = PAUSE_MS if alert.kind in ("log", EXTERNAL) else 0
         insort(group.ended, alert.resolved_at + pause)
         group.eased_at = max(group.eased_at, alert.resolved_at)
 

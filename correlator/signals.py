@@ -97,8 +97,13 @@ def _silence(alert: Alert, known: Collection[str]) -> Signal:
     return Signal(STARVED if idle else ABSENT, alert.service, 0.3 if idle else 1.0, alert)
 
 
+def is_failing(alert: Alert) -> bool:
+    """Whether it counts requests that fail."""
+    return alert.kind == "metric" and measures.kind_of(alert.metric) in (measures.FAILURE, measures.SUCCESS)
+
+
 def lost(alert: Alert) -> float:
-    """Seconds (or what the metric counts in, if it does not say) that a slow answer takes longer than usual."""
+    """Seconds (or what the metric counts in, if it does not say) that an answer takes longer than usual."""
     if alert.kind != "metric" or alert.value is None or alert.expected is None:
         return 0.0
     if measures.kind_of(alert.metric) != measures.LATENCY or alert.unit in ("1", "%"):

@@ -152,6 +152,7 @@ class Topology:
         """Take over what `learned` returned, and `met`, into a fresh topology."""
         self.met.update(met)
         for caller, callee, link in learned:
+            link.first_ms = link.first_ms or link.at_ms  # of a snapshot from before it was kept
             self._links[caller, callee] = link
             self._connect(caller, callee)
 

@@ -45,7 +45,7 @@ class Role(NamedTuple):
     caller: str
     callee: str
     source: str
-    """`METRICS`, or `ADDRESSES`: the callee is the address it was called at"""
+    """`METRICS`, or `ADDRESSES`: the callee is what a client calls it, or the address it was called at"""
     counts: bool = False
     """its amounts are calls; else they only show that there are some"""
     fails: bool = False
@@ -73,7 +73,10 @@ def _graph(metric: str, labels: dict[str, str]) -> Role | None:
         return None
     failed = "failed" in metric
     total = "request_total" in metric
-    return Role(labels["client"], labels["server"], METRICS, total and not failed, failed)
+    # These have no spans of their own: the name is one of an address, or of a kind of database.
+    guessed = labels.get("connection_type") in ("database", "virtual_node")
+    source = ADDRESSES if guessed else METRICS
+    return Role(labels["client"], labels["server"], source, total and not failed, failed)
 
 
 def _mesh(metric: str, series: Series, labels: dict[str, str]) -> Role | None:
@@ -97,10 +100,9 @@ def _client(metric: str, series: Series, labels: dict[str, str]) -> Role | None:
     caller = labels.get("service_name") or series.service
     counts = _counted(metric, series.kind)
     fails = counts and _failed(labels)
-    if labels.get("peer_service"):
-        return Role(caller, labels["peer_service"], METRICS, counts, fails)
-    address = next((labels[key] for key in ADDRESS if labels.get(key)), "")
-    return Role(caller, address, ADDRESSES, counts, fails) if host_names(address) else None
+    # Everybody's own `redis` has one name: what a client calls its peer is no better than an address.
+    peer = next((labels[key] for key in ("peer_service", *ADDRESS) if labels.get(key)), "")
+    return Role(caller, peer, ADDRESSES, counts, fails) if host_names(peer) else None
 
 
 def _counted(metric: str, kind: int) -> bool:

@@ -29,6 +29,7 @@ from detectors.gate import (
     NOVEL,
     OK,
     PENDING,
+    RESOLVE,
     UP,
     WARMING,
     begin_run,
@@ -292,6 +293,7 @@ def _build(version: int) -> Any:
                 event["started_at"] = s["run_start"]
                 event["fired_at"] = s["fired_at"]
                 event["ts"] = at
+                event["over_at"] = s["clear_since"] if outcome == RESOLVE else at
                 event["value"] = s["worst_value"]
                 event["expected"] = s["worst_expected"]
                 event["lower"] = s["worst_lower"]

@@ -30,7 +30,7 @@ def resolved(bank: Bank, slot: int, now_ms: int) -> Alert:
     event["kind"] = RESOLVE
     event["version"] = s["version"] + 1
     event["started_at"] = s["run_start"]
-    event["ts"] = now_ms
+    event["ts"] = event["over_at"] = now_ms
     for name in ("reason", "severity", "fired_at"):
         event[name] = s[name]
     for name in ("value", "expected", "lower", "upper", "score", "strength"):

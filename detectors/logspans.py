@@ -4,10 +4,10 @@ Lines that carry the id of their trace, and of their span where they have one, s
 last wrote of a request. A request of which nothing was written for `QUIET_MS` is over. Slow is one that took
 longer than nine in ten of the service's requests do, and `SLOW` times as long as every other; what is usual
 is learned in a histogram of logarithms that forgets, and ten times as reluctantly while most are slow. Each
-end of a bucket in which some were over states the share of slow ones among the last `LAST`; from `MANY_SLOW` on it
-fires (`detectors.rules`): of requests as usual so many are slow once in 20,000 times. What a slow callee, a
-slow network or a busy processor does to a service shows here, where nobody measures how long its requests
-take; durations themselves spread over decades, and a mean of few of them says little.
+end of a bucket in which some were over states the share of slow ones among the last `LAST`; from `MANY_SLOW`
+on it fires (`detectors.rules`): of requests as usual so many are slow once in 40,000 times. What a slow
+callee, a slow network or a busy processor does to a service shows here, where nobody measures how long its
+requests take; durations themselves spread over decades, and a mean of few of them says little.
 
 Of requests with a single line nothing is said. Bounded: `MOST_OPEN` requests of a service at a time, the
 one begun first goes and is counted.
@@ -30,6 +30,8 @@ QUIET_MS = 10_000
 MOST_OPEN = 500
 SLOW = 2.0
 LAST = 8
+FORGOTTEN_MS = 120_000
+"""after so long without any, earlier requests say nothing of now"""
 LEAST_MS = 50.0
 """what takes less is not slow"""
 RELUCTANT = 0.1
@@ -69,6 +71,8 @@ class Requests(msgspec.Struct, array_like=True):
     """requests so far"""
     last: list[bool] = []
     """of the last ones, whether they were slow"""
+    heard: int = 0
+    """bucket end at which some were over last"""
     stated: tuple[tuple[str, str], ...] | None = None
     """the resource it was last described with"""
     evicted: int = 0
@@ -87,6 +91,9 @@ class Requests(msgspec.Struct, array_like=True):
         took = [last - first for first, last in map(self.begun.pop, over) if last > first]
         if not took:
             return
+        if end - self.heard > FORGOTTEN_MS:
+            self.last = []
+        self.heard = end
         if self.over >= LEAST:
             limit = max(SLOW * self._usually(0.5), self._usually(0.9), LEAST_MS)
             self.last = (self.last + [ms > limit for ms in took])[-LAST:]

@@ -34,7 +34,7 @@ def metric_alert(event: Any, series: Series, control: Control) -> Alert:
         started_at=started,
         detected_at=int(event["fired_at"]),
         last_seen_at=at,
-        resolved_at=at if over else None,
+        resolved_at=int(event["over_at"]) if over else None,
         summary=_summary(event, series, control),
         value=float(event["value"]),
         expected=float(event["expected"]),
@@ -70,5 +70,5 @@ def _summary(event: Any, series: Series, control: Control) -> str:
     if int(event["kind"]) == ACCEPT:
         return f"{text}, since {since}; accepted as its new normal"
     if int(event["kind"]) == RESOLVE:
-        return f"{text}, {since} to {clock(int(event['ts']))}"
+        return f"{text}, {since} to {clock(int(event['over_at']))}"
     return f"{text}, since {since}"

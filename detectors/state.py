@@ -39,6 +39,7 @@ EVENT = np.dtype(
         ("started_at", "<i8"),
         ("fired_at", "<i8"),
         ("ts", "<i8"),
+        ("over_at", "<i8"),
         ("value", "<f8"),
         ("expected", "<f8"),
         ("lower", "<f8"),

@@ -10,11 +10,12 @@ _NUMBERS = re.compile(r"[\d.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*")
 
 
 def host_names(address: str) -> tuple[str, ...]:
-    """Names a service at this address may have, best first; none for a number or this machine itself."""
+    """Names a service at this address may have, itself first; none for a number or this machine itself."""
     host = _PORT.sub("", address.strip().rpartition("//")[2].partition("/")[0]).strip("[]").rstrip(".")
     if not host or _NUMBERS.fullmatch(host):
         return ()
     first = host.partition(".")[0]
     if first.lower() in ("localhost", ""):
         return ()
-    return (host,) if first == host or first.isdigit() else (host, first)
+    names = (address, host) if first.isdigit() else (address, host, first)
+    return tuple(dict.fromkeys(names))

@@ -26,7 +26,7 @@ from embedded.stack import Stack
 from sinks.clickhouse import connect
 from sinks.schema import create_database, migrate
 from streams.records.messages import Action, ActionResult, Change
-from tests.sinks.make import DAY, MINUTE, T0, alert, incident, resolved
+from tests.sinks.make import DAY, HOUR, MINUTE, T0, alert, incident, resolved, service
 from tests.sinks.store import store
 from tests.sinks.test_past import known, problem
 
@@ -79,6 +79,7 @@ def stack() -> Iterator[Stack]:
                     *(alert(f"a{n}") for n in range(9)),
                     PROBLEM,
                     KNOWN,
+                    service(), service(at=T0 + DAY, truncated=2), service("gone", gone=True, calls=()),
                 )  # fmt: skip
             first.close()
             client.close()
@@ -547,3 +548,30 @@ def test_a_refused_step_of_a_problem_prints_the_reason_and_fails(run: Run, stack
         done = run("problems", "close", "5c1a")
     assert done.code == 1
     assert f"tocsin problems show {PROBLEM.id}" in done.err
+
+
+def test_incident_show_draws_what_clickhouse_holds(run: Run) -> None:
+    """The calls and what the catalogue said came along with the incident."""
+    out = run("incident", "show", OPEN[:4]).out
+    assert "checkout → payment" in out
+    assert "payment  25 % of calls fail  ◀ suspected cause, 80 %  pay · tier 1 · https://wiki/pay" in out
+    assert "board: https://b/1" in out
+    assert run("incident", "show", OPEN, "--json").json["path"] == ["checkout", "payment"]
+    assert run("explain", OPEN).out.count("https://wiki/pay") == 1
+
+
+def test_topology_shows_the_newest_record_of_each_service(run: Run) -> None:
+    """As the sink stored it; services that are gone are not there."""
+    found = run("topology", "--json").json
+    assert [s["service"] for s in found["services"]] == ["checkout", "payment"]
+    assert found["calls"] == [
+        {
+            "caller": "checkout", "callee": "payment", "declared": False, "seen_in": ["traces", "metrics"],
+            "per_minute": 12.5, "failed": 0.25, "first_at": T0 - HOUR, "last_at": T0 + DAY,
+        }
+    ]  # fmt: skip
+
+
+def test_topology_without_anything_says_what_to_do(run: Run) -> None:
+    """An empty database is no fault."""
+    assert "docs/catalogue.md" in run("topology", TOCSIN_CLICKHOUSE_DATABASE="empty").out

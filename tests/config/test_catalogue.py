@@ -103,7 +103,7 @@ def test_unknown_dependencies_and_cycles_are_warnings(tmp_path: Path) -> None:
     text = "- {service: a, depends_on: [b, x]}\n- {service: b, depends_on: [a]}\n"
     reading = read([written(tmp_path, text)])
     assert reading.errors == []
-    assert reading.warnings == ["no entry for 'x', which a depend on", "a cycle: a, b depend on each other"]
+    assert reading.warnings == ["no entry for 'x', which a depends on", "a cycle: a, b depend on each other"]
     assert reading.catalogue.calls == (("a", "b"), ("a", "x"), ("b", "a"))
 
 

@@ -41,8 +41,8 @@ def directory(**more: Any) -> Directory:
 
 def test_labels_the_alert_lacks_are_added() -> None:
     """And owner, tier, application and environment, for those who match by them."""
-    known = directory().alert(firing("island", resource=(("env", "x"),)))
-    assert known.resource == (("env", "x"), ("environment", "prod"), ("host", "a"), ("zone", "z1"))
+    known = directory().alert(firing("island", resource=(("app", "x"),)))
+    assert known.resource == (("app", "x"), ("environment", "prod"), ("host", "a"), ("zone", "z1"))
 
 
 @pytest.mark.parametrize("own", [("host", "b"), ("host.name", "b"), ("k8s.node.name", "b")])
@@ -157,12 +157,13 @@ def test_learned_calls_are_told_at_the_next_full_minute() -> None:
     assert records_[0].at_ms % 60_000 == 0
 
 
-def test_what_stays_the_same_is_told_once_an_hour() -> None:
-    """However often it is seen."""
+def test_what_stays_the_same_is_told_every_ten_minutes() -> None:
+    """However often it is seen; with a rate that is right from the start."""
     core = new_core((), SERVICES)
-    log: list[Message] = [edges(minute * 60_000 + 5_000, Edge("a", "b", 1)) for minute in range(150)]
-    times = [r.at_ms for r in seen([*core.process(records([*log, mark(151 * 60_000)]))])]
-    assert [(b - a) // 60_000 for a, b in pairwise(times)] == [61, 61]
+    log: list[Message] = [edges(n * 10_000, Edge("a", "b", 5)) for n in range(180)]
+    said = seen([*core.process(records([*log, mark(1_850_000)]))])
+    assert [(b.at_ms - a.at_ms) // 60_000 for a, b in pairwise(said)] == [11, 11]
+    assert [r.calls[0].per_minute for r in said] == [pytest.approx(30, rel=0.1)] * 3
 
 
 def test_a_call_that_is_forgotten_is_told_of() -> None:

@@ -121,3 +121,63 @@ def test_of_like_log_alerts_the_more_severe_is_named() -> None:
     [log] = [e for e in found[0].evidence if e.kind == "log"]
     assert (found[0].service, log.ref) == ("payment", error.id)
     assert found[0].cause == error.summary
+
+
+def test_who_stops_calling_is_to_blame_for_silence() -> None:
+    """Edges written as one label: the caller took another way, its callees have nothing to do."""
+    gone = {"kind": "absent", "severity": "error"}
+    found = hints(
+        firing("checkout", "telemetry", instance="checkout_payment", **gone),
+        firing("checkout", "telemetry", instance="checkout_mail", **gone),
+        firing("payment", "telemetry", instance="checkout_payment", **gone),
+        firing("payment", "telemetry", kind="absent", severity="warning", count=6),
+        firing("mail", "telemetry", instance="checkout_mail", **gone),
+        calls=(*CALLS, ("checkout", "mail", 0.0)),
+    )
+    assert [hint.service for hint in found] == ["checkout"]
+    assert {e.kind for e in found[0].evidence} == {"absent"}
+
+
+def test_who_is_not_called_does_not_stop_calling_by_itself() -> None:
+    """The gateway stopped, checkout is starved, whatever it calls."""
+    gone = {"kind": "absent", "severity": "error"}
+    found = hints(
+        firing("gateway", "telemetry", instance="gateway_checkout", **gone),
+        firing("gateway", "telemetry", instance="gateway_cart", **gone),
+        firing("checkout", "telemetry", instance="gateway_checkout", **gone),
+        firing("checkout", "telemetry", instance="checkout_payment", **gone),
+    )
+    assert [hint.service for hint in found] == ["gateway"]
+
+
+def test_a_callee_a_little_slower_explains_nothing() -> None:
+    """Four milliseconds more do not make a caller half a second slower."""
+    slow = {"metric": "http.server.duration", "unit": "s", "strength": 40.0}
+    found = hints(
+        firing("checkout", value=0.65, expected=0.2, **slow),
+        firing("payment", value=0.008, expected=0.004, **slow),
+    )
+    assert found[0].service == "checkout"
+    as_slow = firing("payment", value=0.5, expected=0.05, **slow)
+    assert hints(firing("checkout", value=0.65, expected=0.2, **slow), as_slow)[0].service == "payment"
+
+
+def test_a_name_in_a_callers_log_explains_none_of_its_own_errors() -> None:
+    """Checkout logs an error of its own, and that payment could not be reached; payment shows nothing."""
+    log = {"kind": "log", "severity": "error"}
+    found = hints(
+        firing("checkout", "order state is wrong", **log),
+        firing("checkout", "no instance", samples=("no instance of payment",), **log),
+    )
+    assert found[0].service == "checkout"
+
+
+def test_what_all_slow_services_call_is_a_suspect() -> None:
+    """Though nothing is measured of it; not when it is only called less."""
+    slow = [firing(s, "http.server.duration", unit="s", value=2.0, expected=0.1) for s in ("a", "b")]
+    calls = (("a", "shared", 0.0), ("b", "shared", 0.0), ("a", "other", 0.0))
+    found = hints(*slow, calls=calls)
+    assert found[0].service == "shared"
+    assert found[0].evidence[0].text == "all that are slow or fail call it: a, b"
+    starved = firing("shared", "http.server.request.rate", strength=-40.0)
+    assert "shared" not in {hint.service for hint in hints(*slow, starved, calls=calls)}

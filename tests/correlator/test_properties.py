@@ -78,6 +78,7 @@ def test_every_alert_is_in_one_incident_or_counted(alerts: list[Alert]) -> None:
     waiting = sum(len(g.held) for g in one.engine.groups.values() if g.opened_at is None)
     assert len(found) == len(set(found))
     counters = one.engine.counters
+    waiting += len(one.suppressor.holding.alerts)  # flapping
     assert len(found) + counters["unopened_alerts"] + waiting == len({a.id for a in alerts})
     assert counters["unknown_alerts"] <= counters["unopened_alerts"]
 

@@ -189,3 +189,39 @@ def test_what_the_score_has_said_fires_when_it_lasts(seed: int) -> None:
     values[650:670] += 45
     (alert,) = firing(feed(Bank(Detect()), series(), values))
     assert 0 <= alert.started_at - (T0 + 650 * 60_000) <= 2 * 60_000
+
+
+def test_what_never_moved_is_clear_when_back_at_its_constant() -> None:
+    """An error rate that is always zero: the alert ends with the errors, not after an hour."""
+    bank = Bank(Detect())
+    values = np.concatenate([np.zeros(150), [0.4, 0.3, 0.4, 0.0, 0.5, 0.2, 0.1, 0.3, 0.4], np.zeros(10)])
+    alerts = feed(bank, series(metric="log.errors", unit="1/s"), values, every=10_000)
+    assert [a.state for a in alerts if a.state == "resolved"] == ["resolved"]
+
+
+def test_a_gap_ends_what_was_pending() -> None:
+    """One odd sample before a pause and one after it are no two in a row."""
+    one, bank = series(), Bank(Detect())
+    feed(bank, one, noise(60))
+    end = T0 + 60 * 60_000
+    assert not feed(bank, one, np.array([500.0]), start=end)
+    assert not feed(bank, one, np.array([500.0]), start=end + 3_600_000)
+
+
+def test_a_series_that_may_stop_and_fires_lapses() -> None:
+    """Resolved once nobody has measured it for a while, also after a restart."""
+    one, bank = series(), Bank(Detect())
+    bank.describe(one, sparse=True)
+    values = np.concatenate([noise(60), [500.0, 510.0, 505.0]])
+    ts = T0 + 10_000 * np.arange(63, dtype=np.int64)
+    alerts = bank.feed(np.full(63, one.fp, np.uint64), ts, values)
+    assert [a.state for a in alerts] == ["firing"]
+    last = T0 + 62 * 10_000
+    again = Bank(Detect())
+    again.restore(bank.snapshot())
+    for each in (bank, again):
+        assert each.next_due() == last + 180_000
+        assert not each.advance(last + 179_000)
+        (over,) = each.advance(last + 180_000)
+        assert (over.id, over.state, over.version) == (alerts[0].id, "resolved", alerts[0].version + 1)
+        assert each.next_due() is None

@@ -44,6 +44,12 @@ def series(metric: str, labels: dict[str, str], kind: int = Kind.COUNTER, servic
             Role("cart", "store", METRICS, False, True),
         ),
         (
+            "traces_service_graph_request_total",
+            {"client": "cart", "server": "redis", "connection_type": "database"},
+            Kind.COUNTER,
+            Role("cart", "redis", ADDRESSES, True, False),
+        ),
+        (
             "traces_service_graph_request_server_seconds",
             {"client": "cart", "server": "store"},
             Kind.HISTOGRAM,
@@ -83,25 +89,25 @@ def series(metric: str, labels: dict[str, str], kind: int = Kind.COUNTER, servic
             "http_client_request_duration_seconds",
             {"peer_service": "store", "server_address": "10.0.0.3"},
             Kind.HISTOGRAM,
-            Role("shop", "store", METRICS, True, False),
+            Role("shop", "store", ADDRESSES, True, False),
         ),
         (
             "rpc.client.duration",
             {"peer.service": "store", "rpc.grpc.status_code": "14"},
             Kind.HISTOGRAM,
-            Role("shop", "store", METRICS, True, True),
+            Role("shop", "store", ADDRESSES, True, True),
         ),
         (
             "traces.span.metrics.calls",
             {"service.name": "cart", "peer.service": "store", "span.kind": "SPAN_KIND_CLIENT"},
             Kind.DELTA,
-            Role("cart", "store", METRICS, True, False),
+            Role("cart", "store", ADDRESSES, True, False),
         ),
         (
             "http.client.request.body.size",
             {"peer.service": "store"},
             Kind.HISTOGRAM,
-            Role("shop", "store", METRICS),
+            Role("shop", "store", ADDRESSES),
         ),
         ("istio_rps", {"source_app": "a", "destination_app": "b"}, Kind.GAUGE, Role("a", "b", METRICS)),
     ],
@@ -133,8 +139,12 @@ def test_series_that_do_not(metric: str, labels: dict[str, str]) -> None:
     ("address", "names"),
     [
         ("cart", ("cart",)),
-        ("cart:8080", ("cart",)),
-        ("http://cart.shop.svc.cluster.local:80/x", ("cart.shop.svc.cluster.local", "cart")),
+        ("cart:8080", ("cart:8080", "cart")),
+        ("team/cart", ("team/cart", "team")),
+        (
+            "cart.shop.svc.cluster.local:80",
+            ("cart.shop.svc.cluster.local:80", "cart.shop.svc.cluster.local", "cart"),
+        ),
         ("10.0.0.1:5432", ()),
         ("[::1]:80", ()),
         ("fe80::1", ()),
@@ -143,7 +153,7 @@ def test_series_that_do_not(metric: str, labels: dict[str, str]) -> None:
     ],
 )
 def test_names_of_an_address(address: str, names: tuple[str, ...]) -> None:
-    """The whole host, then its first part; numbers name nobody."""
+    """All of it, the host, the host's first part; numbers name nobody."""
     assert host_names(address) == names
 
 
@@ -234,3 +244,20 @@ def test_cuts_and_restores_change_nothing(data: st.DataObject) -> None:
 
     cuts = sorted(data.draw(st.lists(st.integers(1, 49_999), max_size=4, unique=True)))
     assert run(cuts) == run([])
+
+
+NAMES = st.sampled_from(
+    ("client", "server", "source_app", "destination_app", "direction", "dst_service", "peer.service",
+     "server.address", "span.kind", "http.response.status_code", "code", "error.type", "reporter")
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60), st.dictionaries(NAMES, st.text(max_size=60)), st.sampled_from(list(Kind)))
+def test_whatever_the_labels_say_two_different_sides_are_named_or_none(
+    metric: str, labels: dict[str, str], kind: Kind
+) -> None:
+    """Hostile texts are no reason to stop."""
+    for name in (metric, f"{metric}.client.duration", f"traces_service_graph_{metric}_request_total"):
+        role = role_of(series(name, labels, kind))
+        assert role is None or (role.caller and role.callee and role.caller != role.callee)

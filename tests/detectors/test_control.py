@@ -201,8 +201,9 @@ def test_hold_samples_and_durations_both_have_to_pass() -> None:
 def test_an_alert_keeps_firing_for_as_long_as_it_is_told() -> None:
     """Clear samples count from the first clear one."""
     plain, kept = alerts(spike(80)), alerts(spike(80), Rule(keep_firing_for="20m"))
-    ends = [a.resolved_at for a in (*plain, *kept) if a.resolved_at]
+    ends = [a.last_seen_at for a in (*plain, *kept) if a.resolved_at]
     assert ends[1] - ends[0] == 18 * 60_000
+    assert len({a.resolved_at for a in (*plain, *kept) if a.resolved_at}) == 1
 
 
 def test_severity_is_capped() -> None:

@@ -57,12 +57,13 @@ def test_a_run_shorter_than_the_hold_raises_nothing() -> None:
 
 
 def test_it_resolves_after_the_clear_samples() -> None:
-    """The second version comes `clear_samples` after the last anomalous sample."""
+    """The second version comes `clear_samples` after the last anomalous sample; it was over with the first."""
     values = with_fault(10, 2.0)
     values[110:] = 0.2
     alerts = latency(values, config=Detect(clear_samples=7))
     assert alerts[-1].state == "resolved"
-    assert alerts[-1].resolved_at == T0 + (109 + 7) * 2_000
+    assert alerts[-1].last_seen_at == T0 + (109 + 7) * 2_000
+    assert alerts[-1].resolved_at == T0 + 110 * 2_000
 
 
 def test_versions_of_an_alert_share_id_start_and_detection() -> None:
@@ -164,7 +165,7 @@ def test_the_summary_says_it_in_words_with_units() -> None:
     assert "x its usual 0.2" in alerts[0].summary
     assert alerts[0].summary.endswith("since 22:16:40 UTC")
     assert "band" not in alerts[0].summary
-    assert alerts[-1].summary.endswith(", 22:16:40 UTC to 22:17:04 UTC")
+    assert alerts[-1].summary.endswith(", 22:16:40 UTC to 22:17:00 UTC")
 
 
 def test_an_alert_carries_labels_instance_and_resource() -> None:
