@@ -33,7 +33,7 @@ def storm(draw: st.DrawFn) -> list[Alert]:
         kind = draw(st.sampled_from(("metric", "metric", "log")))
         alert = firing(
             draw(st.sampled_from((*SHOP, *BANK, *LOOSE))),
-            draw(st.sampled_from(WORDS if kind == "log" else ("latency", "errors"))),
+            draw(st.sampled_from(WORDS if kind == "log" else ("latency", "errors", "memory", "SyscallRead"))),
             draw(st.integers(0, 96)) * 5_000,
             kind=kind,
             severity=draw(st.sampled_from(("info", "warning", "error", "critical"))),

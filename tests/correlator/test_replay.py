@@ -24,7 +24,7 @@ def facts(draw: st.DrawFn) -> list[Alert]:
     for _ in range(draw(st.integers(1, 14))):
         alert = firing(
             draw(st.sampled_from(SERVICES)),
-            draw(st.sampled_from(("latency", "errors", "cpu"))),
+            draw(st.sampled_from(("latency", "errors", "cpu", "SyscallRead"))),
             draw(st.integers(0, 120)) * 5_000,
             strength=draw(st.sampled_from((4.0, 9.0, 30.0, -15.0))),
             severity=draw(st.sampled_from(("info", "warning", "error", "critical"))),
