@@ -48,7 +48,7 @@ def join(group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, m
 
 
 def beginning(members: Sequence[Held]) -> tuple[int, int]:
-    """When it began and was noticed: as its first alerts, circumstantial ones aside once something grave is there."""
+    """When it began and was noticed: its first alerts, without circumstantial ones if any is grave."""
     alerts = [held.alert for held in members]
     if any(opening.is_grave(alert) for alert in alerts):
         alerts = [alert for alert in alerts if not opening.circumstantial(alert)]
