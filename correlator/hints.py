@@ -45,7 +45,7 @@ SHARED_CALLEE = 0.30
 MOST_SHARED = 3
 UNKNOWN = 0.20
 """score of the cause nobody has thought of"""
-LEAST_SCORE = 0.12
+LEAST_SCORE = 0.10
 LEAST_SHARE = 0.05
 MOST_SUSPECTS = 30
 """looked at more closely: their order, and who depends on whom"""

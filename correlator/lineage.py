@@ -7,13 +7,13 @@ by then; what joined since stays, and so does what people have done since.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from correlator.group import Group, Held, Merge, Standing
 from correlator.incident import Reason
-from correlator.membership import calm_since, hold, note, refill
+from correlator.membership import beginning, calm_since, hold, note, refill
 
 
 def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str = "") -> None:
@@ -42,6 +42,7 @@ def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str =
             a = held.alert
             note(survivor, a.detected_at, "alert", f"{a.service}: {a.summary}", a.id)
     survivor.truncated += other.truncated
+    _begin_with(survivor, survivor.held)
     survivor.calm_since = calm_since(survivor)
     survivor.apart.update(other.apart)
     for gone in (survivor.id, other.id):
@@ -120,7 +121,7 @@ def divide(parent: Group, ids: Collection[str], new_id: str, who: str, now_ms: i
     """Take the members with these alert ids into a group of their own; some must stay."""
     leaving = [h for h in parent.held if h.alert.id in ids]
     staying = [h for h in parent.held if h.alert.id not in ids]
-    detected_at = min(h.alert.detected_at for h in leaving)
+    started_at, detected_at = beginning(leaving)
 
     def after_detection(at_ms: int | None) -> int | None:
         return None if at_ms is None else max(at_ms, detected_at)
@@ -128,7 +129,7 @@ def divide(parent: Group, ids: Collection[str], new_id: str, who: str, now_ms: i
     group = Group(
         id=new_id,
         domain=parent.domain,
-        started_at=min(h.alert.started_at for h in leaving),
+        started_at=started_at,
         detected_at=detected_at,
         updated_at=max(now_ms, detected_at),
         state=parent.state,
@@ -154,10 +155,9 @@ def divide(parent: Group, ids: Collection[str], new_id: str, who: str, now_ms: i
     return group
 
 
-def _begin_with(group: Group, members: Collection[Held]) -> None:
+def _begin_with(group: Group, members: Sequence[Held]) -> None:
     if not group.truncated:  # else those counted only may have begun first
-        group.started_at = min(h.alert.started_at for h in members)
-        group.detected_at = min(h.alert.detected_at for h in members)
+        group.started_at, group.detected_at = beginning(members)
 
 
 def _part(survivor: Group, group: Group, now_ms: int, text: str) -> None:

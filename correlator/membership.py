@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from correlator import opening, titles
 from correlator.external import KIND as EXTERNAL
@@ -31,29 +31,34 @@ def join(group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, m
     """Take `alert` in. False when the group is full: the alert is then only counted."""
     group.facts += 1
     group.updated_at = max(group.updated_at, now_ms)
-    _begin(group, alert)
+    if not (group.grave and opening.circumstantial(alert)):
+        group.started_at = min(group.started_at, alert.started_at)
+        group.detected_at = min(group.detected_at, alert.detected_at)
     group.last_joined_at = max(group.last_joined_at, now_ms)
     if len(group.held) >= most:
         group.truncated += 1
         return False
+    was_grave = group.grave
     hold(group, Held(alert, now_ms, reasons))
+    _settle_beginning(group, was_grave)
     group.calm_since = calm_since(group)
     if len(group.timeline) < MOST_TIMELINE:
         note(group, alert.detected_at, "alert", f"{alert.service}: {alert.summary}", alert.id)
     return True
 
 
-def _begin(group: Group, alert: Alert) -> None:
-    """When it began: with its first alert, of those that are not merely circumstantial if there are any."""
-    if opening.circumstantial(alert):
-        if group.grave:
-            return
-    elif not group.grave and opening.is_grave(alert):
-        solid = [h.alert for h in group.held if not opening.circumstantial(h.alert)]
-        group.started_at = min((a.started_at for a in solid), default=alert.started_at)
-        group.detected_at = min((a.detected_at for a in solid), default=alert.detected_at)
-    group.started_at = min(group.started_at, alert.started_at)
-    group.detected_at = min(group.detected_at, alert.detected_at)
+def beginning(members: Sequence[Held]) -> tuple[int, int]:
+    """When it began and was noticed: its first alerts, without circumstantial ones if any is grave."""
+    alerts = [held.alert for held in members]
+    if any(opening.is_grave(alert) for alert in alerts):
+        alerts = [alert for alert in alerts if not opening.circumstantial(alert)]
+    return min(a.started_at for a in alerts), min(a.detected_at for a in alerts)
+
+
+def _settle_beginning(group: Group, was_grave: int) -> None:
+    """Something grave is there for the first time; people have not been told another beginning yet."""
+    if group.grave and not was_grave and group.opened_at is None:
+        group.started_at, group.detected_at = beginning(group.held)
 
 
 def calm_since(group: Group) -> int | None:
@@ -150,12 +155,14 @@ def renew(group: Group, alert: Alert, now_ms: int) -> bool:
     group.facts += 1
     group.updated_at = max(group.updated_at, now_ms)
     held = group.held[index]
+    was_grave = group.grave
     if alert.severity != held.alert.severity and not opening.is_grave(held.alert):
         _weigh(group, alert)
     else:
         _rate(group, alert)
         group.enough = group.enough or opening.enough(alert) or ""
     group.held[index] = Held(alert, held.joined_at, held.reasons)
+    _settle_beginning(group, was_grave)
     if held.joined_at >= group.episode_at:
         _refeel(group, held.alert, alert)
     if alert.resolved_at is not None:

@@ -57,7 +57,7 @@ def test_a_run_shorter_than_the_hold_raises_nothing() -> None:
 
 
 def test_it_resolves_after_the_clear_samples() -> None:
-    """The second version comes `clear_samples` after the last anomalous sample; it was over with the first."""
+    """The second version comes `clear_samples` after the last anomalous one; it was over with the first."""
     values = with_fault(10, 2.0)
     values[110:] = 0.2
     alerts = latency(values, config=Detect(clear_samples=7))
