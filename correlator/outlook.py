@@ -6,6 +6,7 @@ from config.settings import Correlate
 from correlator import hints
 from correlator.group import Group
 from correlator.memory import ChangeBook
+from correlator.signs import Signs
 from correlator.topology import Topology
 
 MOST_REACH = 300
@@ -29,7 +30,7 @@ class Outlook:
                 new.append(name)
         return new
 
-    def refresh(self, group: Group) -> None:
+    def refresh(self, group: Group, signs: Signs) -> None:
         """Calls as they are now, changes that are known now, and the hints from them."""
         group.calls = tuple(
             (caller, callee, round(self._topology.failing_share(caller, callee), 4))
@@ -40,14 +41,14 @@ class Outlook:
         known = set(group.changes)
         found = self._changes.between(sorted(group.reach), *self.window(group))
         group.changes += [c.id for c in found if c.id not in known]
-        self.think(group)
+        self.think(group, signs)
 
-    def think(self, group: Group) -> None:
+    def think(self, group: Group, signs: Signs) -> None:
         """Hints anew, from the calls of the last refresh: a late change finds what an early one did."""
         alerts = [h.alert for h in group.held]
         changes = [c for c in map(self._changes.get, group.changes) if c is not None]
         scene = hints.Scene(alerts, group.calls, changes, self._settings.change_window_ms)
-        group.hints = hints.rank(scene)
+        group.hints = hints.rank(scene, signs)
 
     def window(self, group: Group) -> tuple[int, int]:
         """When a change must have happened to matter, both ends included. It only ever grows."""

@@ -11,7 +11,7 @@ SEVERITIES = ("info", "warning", "error", "critical")
 """in rising order"""
 
 
-class Alert(msgspec.Struct, frozen=True, tag="alert"):
+class Alert(msgspec.Struct, frozen=True, tag="alert", gc=False):
     """One version of an alert. The same id is sent again, with a higher version, when it resolves."""
 
     id: str
