@@ -11,6 +11,9 @@ from correlator.text import MOST_GROUP_WORDS, words_of
 from correlator.topology import Topology
 from detectors.alert import Alert
 
+NEVER = 1 << 62
+"""later than any time"""
+
 
 class Multimap:
     """key -> groups in order of arrival; empty keys vanish."""
@@ -161,6 +164,8 @@ class Timers:
     def __init__(self) -> None:
         self._heap: list[tuple[int, str, str]] = []
         self._due: dict[tuple[str, str], int] = {}
+        self.soonest = NEVER
+        """nothing is due before; it may be that nothing is due then either"""
 
     def set(self, group_id: str, step: str, at_ms: int | None) -> None:
         """Set, move or (None) cancel the timer of a group's step."""
@@ -170,6 +175,8 @@ class Timers:
         elif self._due.get(key) != at_ms:
             self._due[key] = at_ms
             heapq.heappush(self._heap, (at_ms, group_id, step))
+            if at_ms < self.soonest:
+                self.soonest = at_ms
 
     def drop(self, group_id: str, steps: Iterable[str]) -> None:
         for step in steps:
@@ -181,9 +188,15 @@ class Timers:
 
     def next_due(self) -> int | None:
         """Time of the earliest timer."""
-        while self._heap and self._due.get(self._heap[0][1:]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        heap = self._heap
+        while heap:
+            at_ms, group_id, step = heap[0]
+            if self._due.get((group_id, step)) == at_ms:
+                self.soonest = at_ms
+                return at_ms
+            heapq.heappop(heap)
+        self.soonest = NEVER
+        return None
 
     def pop(self) -> tuple[int, str, str]:
         """The earliest timer; call `next_due` first."""
