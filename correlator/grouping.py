@@ -26,7 +26,7 @@ from typing import NamedTuple
 from config.settings import Correlate
 from correlator.group import Group, Span
 from correlator.incident import Reason
-from correlator.text import Frequencies, words_of
+from correlator.text import Frequencies
 from correlator.together import Partner
 from correlator.topology import Near
 from detectors.alert import Alert
@@ -61,12 +61,14 @@ LABEL_WEIGHTS = {
 
 def domain_labels(alert: Alert) -> tuple[str, ...]:
     """Failure-domain labels it carries as `key=value`, sorted."""
-    return _domain_labels(alert.labels, alert.resource)
+    own = [f"{k}={v}" for k, v in alert.labels if k in LABEL_WEIGHTS and v]
+    shared = _domain_labels(alert.resource)
+    return tuple(sorted({*own, *shared})) if own else shared
 
 
 @lru_cache(maxsize=20_000)
-def _domain_labels(labels: Pairs, resource: Pairs) -> tuple[str, ...]:
-    return tuple(sorted({f"{k}={v}" for k, v in (*labels, *resource) if k in LABEL_WEIGHTS and v}))
+def _domain_labels(pairs: Pairs) -> tuple[str, ...]:
+    return tuple(sorted({f"{k}={v}" for k, v in pairs if k in LABEL_WEIGHTS and v}))
 
 
 class Sight(NamedTuple):
@@ -76,6 +78,11 @@ class Sight(NamedTuple):
     near: Near
     part: str | None
     """of the dependency graph, see `Topology.part`"""
+    marks: tuple[str, ...]
+    """failure-domain labels"""
+    signal: str
+    """see `opening.signal`"""
+    words: tuple[int, ...]
     labels: tuple[tuple[str, float], ...]
     """failure-domain label -> what sharing it weighs, 0 left out"""
     partners: Sequence[Partner]
@@ -143,7 +150,7 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
 def _faded(found: Weight, gone: float, least: float) -> Weight | None:
     if found.score < least:
         return None
-    return found if gone <= 0.0 else found._replace(score=found.score + FADING * gone)
+    return found if gone <= 0.0 else Weight(found.score + FADING * gone, *found[1:])
 
 
 def _closeness(alert: Alert, gap: int, coarse: int, settings: Correlate) -> float | None:
@@ -213,7 +220,7 @@ def _loose(
     )
     text = 0.0
     if group.words and not (taught_only and not together):
-        text = sight.frequencies.likeness(words_of(sight.alert), group.words)
+        text = sight.frequencies.likeness(sight.words, group.words)
     if not text and not together:
         return None
     if best is None:
@@ -263,11 +270,3 @@ def _companions(sight: Sight, group: Group) -> str:
     service, _, metric = best.signal.partition("\0")
     who = "people put it together with" if best.taught else "it came with"
     return f"{who} {metric} of {service} before"
-
-
-@lru_cache(maxsize=20_000)
-def label_weights(labels: tuple[str, ...], rarities: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
-    """What sharing each `key=value` weighs, where it weighs anything."""
-    weights = (LABEL_WEIGHTS[label.partition("=")[0]] for label in labels)
-    found = zip(labels, weights, rarities, strict=True)
-    return tuple((label, weight * rarity) for label, weight, rarity in found if weight * rarity > 0.0)

@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from correlator.group import Group
-from correlator.opening import signal as signal_of
-from correlator.text import MOST_GROUP_WORDS, words_of
+from correlator.grouping import Sight
+from correlator.text import MOST_GROUP_WORDS
 from correlator.topology import Topology
 from detectors.alert import Alert
 
@@ -97,22 +97,21 @@ class Index:
         for service in group.reach:
             self.by_reach.add(service, group)
 
-    def enter(self, group: Group, alert: Alert, labels: Iterable[str]) -> None:
+    def enter(self, group: Group, sight: Sight) -> None:
         """A group is about to get a member: whatever is new with it."""
-        domain = group.domain
-        if alert.service not in group.spans:
+        domain, service = group.domain, sight.alert.service
+        if service not in group.spans:
             self._near_keys.setdefault(group.id, {})
-            self._surround(group, alert.service)
-        for label in labels:
+            self._surround(group, service)
+        for label in sight.marks:
             if label not in group.labels:
                 self.by_label.add(_key(domain, label), group)
         full = len(group.words) >= MOST_GROUP_WORDS
-        for word in words_of(alert):
+        for word in sight.words:
             if not full and word not in group.words:
                 self.by_word.add(_key(domain, str(word)), group)
-        signal = signal_of(alert)
-        if signal not in group.signals:
-            self.by_signal.add(_key(domain, signal), group)
+        if sight.signal not in group.signals:
+            self.by_signal.add(_key(domain, sight.signal), group)
 
     def enter_series(self, group: Group, alert: Alert) -> None:
         """The same for what finds a resolved group, too."""

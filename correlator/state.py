@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from config.settings import Correlate
 from correlator.group import Group
+from correlator.grouping import LABEL_WEIGHTS
 from correlator.index import Index, Timers
 from correlator.memory import ChangeBook, LabelCensus, Recent
 from correlator.outlook import Outlook
@@ -37,7 +38,7 @@ class State:
         self.timers = Timers()
         self.changes = ChangeBook(MOST_REMEMBERED)
         self.outlook = Outlook(settings, self.topology, self.changes)
-        self.census = LabelCensus(MOST_LABEL_VALUES)
+        self.census = LabelCensus(MOST_LABEL_VALUES, LABEL_WEIGHTS)
         self.frequencies = Frequencies()
         self.together = Together()
         self.past: Recent[str] = Recent(MOST_REMEMBERED)
