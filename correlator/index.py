@@ -16,23 +16,36 @@ NEVER = 1 << 62
 
 
 class Multimap:
-    """key -> groups in order of arrival; empty keys vanish."""
+    """key -> groups in order of arrival; empty keys vanish.
+
+    Most keys, above all the many series, have one group: it stands there itself.
+    """
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict[str, Group]] = {}
+        self._groups: dict[str, Group | dict[str, Group]] = {}
 
     def add(self, key: str, group: Group) -> None:
-        self._groups.setdefault(key, {})[group.id] = group
+        known = self._groups.get(key)
+        if known is None:
+            self._groups[key] = group
+        elif not isinstance(known, Group):
+            known[group.id] = group
+        elif known.id != group.id:
+            self._groups[key] = {known.id: known, group.id: group}
 
     def discard(self, key: str, group_id: str) -> None:
-        groups = self._groups.get(key)
-        if groups is not None:
-            groups.pop(group_id, None)
-            if not groups:
+        known = self._groups.get(key)
+        if isinstance(known, Group):
+            if known.id == group_id:
                 del self._groups[key]
+        elif known is not None:
+            known.pop(group_id, None)
+            if len(known) == 1:
+                self._groups[key] = next(iter(known.values()))
 
     def get(self, key: str) -> Mapping[str, Group]:
-        return self._groups.get(key, NOTHING)
+        known = self._groups.get(key, NOTHING)
+        return {known.id: known} if isinstance(known, Group) else known
 
 
 NOTHING: Mapping[str, Group] = {}
