@@ -24,7 +24,7 @@ from correlator.snapshot import telemetry as telemetry_of
 from correlator.suppress import Suppressor
 from correlator.topology import declared_edges
 from correlator.way import EngineWay
-from detectors.alert import Alert
+from detectors.alert import Alert, share
 from streams.records.messages import (
     Action,
     ActionResult,
@@ -109,6 +109,7 @@ class DomainCore:
                 out.append(self._dead(record, error))
                 continue
             if isinstance(message, Alert):
+                share(message)
                 # Of kind external: our own words, written here for the sinks.
                 if message.kind != EXTERNAL_KIND and inbox.put(message, value, offset):
                     out += self._advance(inbox.released_ms)

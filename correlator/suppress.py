@@ -11,7 +11,8 @@ Everything is decided at event times given from outside; the state is a function
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
+from typing import Protocol
 
 import msgspec
 
@@ -32,6 +33,10 @@ from streams.records.pages import NO_WATERMARK
 MOST_ANSWERS = 10_000
 
 
+class _Timed(Protocol):
+    def next_due(self) -> int | None: ...
+
+
 class Suppressor:
     """What holds alerts of one domain partition back. Mutable; part of the snapshot."""
 
@@ -43,6 +48,12 @@ class Suppressor:
         self.holding = Holding(way.record)
         self._timed = (self.silences, self.relations, self.flapping, self.holding)
         """in the order in which what ends at the same time ends"""
+        self._holders: tuple[tuple[Sized, _Timed], ...] = (
+            (self.silences.running, self.silences),
+            (self.relations.sources, self.relations),
+            (self.holding.alerts, self.holding),
+        )
+        """what is empty has no end"""
         self.answers: Recent[ActionResult] = Recent(MOST_ANSWERS)
         self.at_ms = NO_WATERMARK
         """event time reached"""
@@ -172,11 +183,10 @@ class Suppressor:
 
     def next_due(self) -> int | None:
         """Event time at which the next thing ends."""
-        soonest = None
-        for books in self._timed:
-            at = books.next_due()
-            if at is not None and (soonest is None or at < soonest):
-                soonest = at
+        soonest = self.flapping.next_due()
+        for held, books in self._holders:
+            if held and (at_ms := books.next_due()) is not None:
+                soonest = at_ms if soonest is None else min(soonest, at_ms)
         return soonest
 
     def fire(self) -> None:
