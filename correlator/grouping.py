@@ -61,8 +61,7 @@ LABEL_WEIGHTS = {
 
 def domain_labels(alert: Alert) -> tuple[str, ...]:
     """Failure-domain labels it carries as `key=value`, sorted."""
-    own = [f"{k}={v}" for k, v in alert.labels if k in LABEL_WEIGHTS and v]
-    shared = _domain_labels(alert.resource)
+    own, shared = _domain_labels(alert.labels), _domain_labels(alert.resource)
     return tuple(sorted({*own, *shared})) if own else shared
 
 

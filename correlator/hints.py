@@ -85,7 +85,7 @@ def rank(scene: Scene, signs: Signs | None = None) -> tuple[Hint, ...]:
         ordered = sorted(strongest, key=lambda s: s.service)
     onsets = {s.service: s.sign.onset for s in ordered if s.sign.onset is not None}
     _onset_order(ordered, onsets)
-    ways = _ways(scene.calls, [s.service for s in ordered])
+    ways = _ways(tuple(call[:2] for call in scene.calls), tuple(s.service for s in ordered))
     _paths(ordered, onsets, ways)
     _failing_calls(ordered, scene.calls)
     scores = {}
@@ -105,9 +105,11 @@ Ways = Mapping[str, Mapping[str, str]]
 """suspect -> service that depends on it -> next service on the shortest way to it"""
 
 
-def _ways(calls: Iterable[Call], goals: Iterable[str]) -> Ways:
+@lru_cache(maxsize=1_000)
+def _ways(calls: tuple[tuple[str, str], ...], goals: tuple[str, ...]) -> Ways:
+    """Looked up: a storm's incidents are drawn again and again over the same graph."""
     up: dict[str, list[str]] = {}
-    for caller, callee, _ in calls:
+    for caller, callee in calls:
         up.setdefault(callee, []).append(caller)
     return {goal: _toward(up, goal) for goal in goals}
 

@@ -1,8 +1,8 @@
 """When an incident's versions are published, and what is worked out for each: once, when it is needed.
 
 What changes an incident's state is told at once. Members that come and go are told at the end of the
-step of event time they fall into, all together; large incidents, whose versions are long, wait longer: a
-second for each `LARGE` members, at most `LONGEST_MS`. Hints and title are drawn for a version that
+step of event time they fall into, all together; large incidents, whose versions are long, wait longer:
+`MEMBER_MS` for each member, at most `LONGEST_MS`. Hints and title are drawn for a version that
 has changed since; in a large incident's updates only when a quarter of its members is new. All of that
 goes by event time and by what is known of the group, so that it is the same however the log is cut.
 """
@@ -21,6 +21,7 @@ from correlator.state import State
 
 LARGE = 50
 """members"""
+MEMBER_MS = 40
 LONGEST_MS = 30_000
 NEW_SHARE = 4
 
@@ -73,7 +74,7 @@ class Telling:
         timers = self._state.timers
         if timers.at(group.id, "flush") is None:
             size = len(group.held)
-            wait = 0 if size <= LARGE else min(LONGEST_MS, 1_000 * (size // LARGE))
+            wait = 0 if size <= LARGE else min(LONGEST_MS, MEMBER_MS * size)
             due = max(now_ms, group.told_at + wait)
             timers.set(group.id, "flush", -(-due // self._step_ms) * self._step_ms)
 
