@@ -46,14 +46,13 @@ class Suppressor:
         self.relations = Relations(settings.inhibit, settings.dedup)
         self.flapping = Flapping(settings.flap)
         self.holding = Holding(way.record)
-        self._timed = (self.silences, self.relations, self.flapping, self.holding)
-        """in the order in which what ends at the same time ends"""
-        self._holders: tuple[tuple[Sized, _Timed], ...] = (
+        self._timed: tuple[tuple[Sized, _Timed], ...] = (
             (self.silences.running, self.silences),
             (self.relations.sources, self.relations),
+            (self.flapping.series, self.flapping),
             (self.holding.alerts, self.holding),
         )
-        """what is empty has no end"""
+        """in the order in which what ends at the same time ends; where nothing is held nothing does"""
         self.answers: Recent[ActionResult] = Recent(MOST_ANSWERS)
         self.at_ms = NO_WATERMARK
         """event time reached"""
@@ -183,10 +182,12 @@ class Suppressor:
 
     def next_due(self) -> int | None:
         """Event time at which the next thing ends."""
-        soonest = self.flapping.next_due()
-        for held, books in self._holders:
-            if held and (at_ms := books.next_due()) is not None:
-                soonest = at_ms if soonest is None else min(soonest, at_ms)
+        soonest = None
+        for held, books in self._timed:
+            if held:
+                at_ms = books.next_due()
+                if at_ms is not None and (soonest is None or at_ms < soonest):
+                    soonest = at_ms
         return soonest
 
     def fire(self) -> None:
@@ -213,7 +214,7 @@ class Suppressor:
             self._again(held, at_ms)
 
     def _dues(self) -> list[tuple[int, int]]:
-        dues = (books.next_due() for books in self._timed)
+        dues = (books.next_due() for _, books in self._timed)
         return [(at, rank) for rank, at in enumerate(dues) if at is not None]
 
     # -- deciding -----------------------------------------------------------------------------
