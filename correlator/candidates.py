@@ -48,7 +48,7 @@ def verdicts(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weigh
     """Groups that would take the alert, best evidence first."""
     settings, fingerprint, part = state.settings, sight.alert.fingerprint, sight.part
     parts_of = state.index.parts
-    taught = any(partner.taught for partner in sight.partners)
+    taught = bool(sight.partners) and any(partner.taught for partner in sight.partners)
     found = []
     for group in _candidates(state, sight, domain):
         foreign = False
@@ -69,21 +69,21 @@ def verdicts(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weigh
 
 def _candidates(state: State, sight: Sight, domain: str) -> Collection[Group]:
     alert, index = sight.alert, state.index
-    found = dict(index.near(domain, alert.service))
-    own = index.by_series.get(f"{domain}\0{alert.fingerprint}")
-    if own:
-        found.update(own)
+    found: dict[str, Group] = {}
+    index.near.gather(f"{domain}\0{alert.service}", found)
+    index.by_series.gather(f"{domain}\0{alert.fingerprint}", found)
     # A label too common to carry an alert over the threshold is no way to look for groups.
     least = state.settings.join_threshold - TIME
     for label, weight in sight.labels:
         if weight >= least:
-            found.update(index.by_label.get(f"{domain}\0{label}"))
+            index.by_label.gather(f"{domain}\0{label}", found)
     for word in sight.frequencies.rare(sight.words) if sight.words else ():
-        found.update(index.by_word.get(f"{domain}\0{word}"))
+        index.by_word.gather(f"{domain}\0{word}", found)
     for partner in sight.partners:
-        found.update(index.by_signal.get(f"{domain}\0{partner.signal}"))
+        index.by_signal.gather(f"{domain}\0{partner.signal}", found)
     if len(found) <= MOST_CANDIDATES:
         return found.values()
+    own = index.by_series.get(f"{domain}\0{alert.fingerprint}")
     return heapq.nsmallest(
         MOST_CANDIDATES, found.values(), key=lambda g: (g.id not in own, -g.last_joined_at, g.id)
     )

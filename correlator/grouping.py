@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from config.settings import Correlate
 from correlator.group import Group, Span
@@ -70,7 +71,7 @@ def _domain_labels(pairs: Pairs) -> tuple[str, ...]:
     return tuple(sorted({f"{k}={v}" for k, v in pairs if k in LABEL_WEIGHTS and v}))
 
 
-class Sight(NamedTuple):
+class Sight(msgspec.Struct, frozen=True, gc=False):
     """An alert and what is known around it, gathered once."""
 
     alert: Alert
@@ -89,7 +90,7 @@ class Sight(NamedTuple):
     frequencies: Frequencies
 
 
-class Weight(NamedTuple):
+class Weight(msgspec.Struct, gc=False):
     """What an alert and a group have in common, in numbers. `score` decides."""
 
     score: float
@@ -149,7 +150,9 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
 def _faded(found: Weight, gone: float, least: float) -> Weight | None:
     if found.score < least:
         return None
-    return found if gone <= 0.0 else Weight(found.score + FADING * gone, *found[1:])
+    if gone > 0.0:
+        found.score += FADING * gone
+    return found
 
 
 def _closeness(alert: Alert, gap: int, coarse: int, settings: Correlate) -> float | None:
@@ -195,7 +198,8 @@ def _labelled(
 ) -> Weight | None:
     """Shared labels add to the tie, or tie the alert to the group as a whole."""
     if best is not None:
-        best = best._replace(score=best.score + shared, relation=best.relation + shared)
+        best.score += shared
+        best.relation += shared
         if best.closeness >= 1.0:
             return best
     gap = _gap_to(sight.alert, group)
@@ -229,7 +233,9 @@ def _loose(
             return None
         best = Weight(TIME * close, "loose", "", 0, 0.0, close, gap)
     text, together = round(TEXT * text, 4), round(TOGETHER * together, 4)
-    return best._replace(score=best.score + text + together, text=text, together=together)
+    best.score += text + together
+    best.text, best.together = text, together
+    return best
 
 
 def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
