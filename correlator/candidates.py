@@ -69,8 +69,7 @@ def verdicts(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weigh
 
 def _candidates(state: State, sight: Sight, domain: str) -> Collection[Group]:
     alert, index = sight.alert, state.index
-    found: dict[str, Group] = {}
-    index.near.gather(f"{domain}\0{alert.service}", found)
+    found = dict(index.near(domain, alert.service))
     index.by_series.gather(f"{domain}\0{alert.fingerprint}", found)
     # A label too common to carry an alert over the threshold is no way to look for groups.
     least = state.settings.join_threshold - TIME

@@ -20,9 +20,9 @@ import msgspec
 
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, USED
-from correlator.signs import Sign, Signs
-from detectors.alert import Alert
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, USED, Signal
+from correlator.signs import Signs
+from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
 
 STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
@@ -52,12 +52,13 @@ class Scene(NamedTuple):
 
 class _Suspect(msgspec.Struct):
     service: str
-    sign: Sign
-    """what alerts say of it"""
+    signals: list[Signal] = []
     evidence: list[Evidence] = []
     cause: str = ""
     kept: float = 0.0
     """the part of the score no callee can explain: its own resources, its silence"""
+    coarse: int = 0
+    """longest detection delay of its signals, ms: how exactly its onset is known"""
 
     @property
     def score(self) -> float:
@@ -70,20 +71,28 @@ class _Suspect(msgspec.Struct):
 def rank(scene: Scene, signs: Signs | None = None) -> tuple[Hint, ...]:
     """Hints, best first; empty when nothing deserves suspicion.
 
-    `signs`: of the same group at an earlier time; brought up to date.
+    `signs`: what was kept of the same group; brought up to date.
     """
     known = {a.service for a in scene.alerts} | {s for call in scene.calls for s in call[:2]}
-    signs = Signs() if signs is None else signs
-    signs.follow(scene.alerts, known)
-    suspected = signs.services.keys() | {change.service for change in scene.changes}
-    ordered = [_Suspect(name, signs.services.get(name) or Sign()) for name in sorted(suspected)]
+    suspects: dict[str, _Suspect] = {}
+    for signal in (Signs() if signs is None else signs).of(scene.alerts, known):
+        suspect = suspects.get(signal.about)
+        if suspect is None:
+            suspect = suspects[signal.about] = _Suspect(signal.about)
+        suspect.signals.append(signal)
+    for change in scene.changes:
+        suspects.setdefault(change.service, _Suspect(change.service))
+    ordered = [suspects[name] for name in sorted(suspects)]
+    first = min(
+        (a for a in scene.alerts if a.kind != "log"), key=lambda a: (a.started_at, a.id), default=None
+    )
     for suspect in ordered:
-        _signals(suspect, signs.first)
-    _changes(ordered, scene, signs.start or 0)
+        _signals(suspect, first)
+    _changes(ordered, scene)
     if len(ordered) > MOST_SUSPECTS:
         strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
         ordered = sorted(strongest, key=lambda s: s.service)
-    onsets = {s.service: s.sign.onset for s in ordered if s.sign.onset is not None}
+    onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
     _onset_order(ordered, onsets)
     ways = _ways(tuple(call[:2] for call in scene.calls), tuple(s.service for s in ordered))
     _paths(ordered, onsets, ways)
@@ -136,17 +145,26 @@ def _way(ways: Ways, start: str, goal: str) -> list[str]:
     return chain
 
 
+def _onset(suspect: _Suspect) -> int | None:
+    """First sign of trouble that speaks of this service (starvation does not)."""
+    return min((s.alert.started_at for s in suspect.signals if s.role != STARVED), default=None)
+
+
 def _signals(suspect: _Suspect, first: Alert | None) -> None:
     """The strongest signal of each role; `first` is the earliest alert that is not from a log."""
     weights = {OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, POINTING: POINTED, ABSENT: GONE, STARVED: 0.05}
     kinds = {LOG: "log", POINTING: "path", ABSENT: "absent"}
+    suspect.coarse = max((s.alert.detected_at - s.alert.started_at for s in suspect.signals), default=0)
+    by_role: dict[str, list[Signal]] = {}
+    for signal in suspect.signals:
+        by_role.setdefault(signal.role, []).append(signal)
     for role, weight in weights.items():
-        of_role = suspect.sign.roles.get(role)
-        if of_role is None:
+        of_role = by_role.get(role)
+        if not of_role:
             continue
-        best = of_role.best
+        best = max(of_role, key=_telling)
         # Several series agreeing say more than one alone: half, then two thirds, ... of the rest.
-        agreeing = len(of_role.series)
+        agreeing = len({(s.alert.service, s.alert.metric) for s in of_role})
         value = weight * best.force * (0.7 + 0.3 * (1 - 1 / agreeing))
         a = best.alert
         text = f"{clock(a.started_at)} {a.summary}"
@@ -159,9 +177,16 @@ def _signals(suspect: _Suspect, first: Alert | None) -> None:
         )
         if role in (USED, ABSENT):
             suspect.kept += value
-    lead = suspect.sign.lead
-    if lead is not None:
+    named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, ABSENT)] or suspect.signals
+    if named:
+        lead = max(named, key=_telling)
         suspect.cause = lead.alert.summary
+
+
+def _telling(signal: Signal) -> tuple[float, int, int, str]:
+    """Which of several signals to name: the strongest, then the most severe, then the first."""
+    alert = signal.alert
+    return signal.force, SEVERITIES.index(alert.severity), -alert.started_at, alert.id
 
 
 def _beside(log: Alert, first: Alert) -> str:
@@ -217,10 +242,11 @@ def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
             suspect.evidence.append(Evidence("path", text, round(CALLS * min(1.0, 2 * worst[0]), 4)))
 
 
-def _changes(suspects: Sequence[_Suspect], scene: Scene, start: int) -> None:
-    """The newest change of a service shortly before the trouble (`start`); worth most just before."""
+def _changes(suspects: Sequence[_Suspect], scene: Scene) -> None:
+    """The newest change of a service shortly before the trouble; worth most just before."""
+    start = min((a.started_at for a in scene.alerts), default=0)
     for suspect in suspects:
-        own = suspect.sign.onset
+        own = _onset(suspect)
         at = start if own is None else own
         best: Evidence | None = None
         for change in sorted(scene.changes, key=lambda c: (c.ts, c.id)):
@@ -231,12 +257,12 @@ def _changes(suspects: Sequence[_Suspect], scene: Scene, start: int) -> None:
             if change.ts > at + 60_000 or lead > scene.change_window_ms:
                 continue
             fade = 1 - lead / scene.change_window_ms
-            weight = CHANGED * fade * (1.0 if suspect.sign.roles else 0.4)
+            weight = CHANGED * fade * (1.0 if suspect.signals else 0.4)
             what = " ".join(filter(None, (change.kind, change.version, change.summary)))
             text = f"{clock(change.ts)} {what}, {lead / 1000:.0f} s before its trouble began at {clock(at)}"
             best = Evidence("change", text, round(weight, 4), change.ts, change.id)
             suspect.cause = f"{what} at {clock(change.ts)}" + (
-                f"; {suspect.cause}" if suspect.sign.roles else ""
+                f"; {suspect.cause}" if suspect.signals else ""
             )
         if best is not None:
             suspect.evidence.append(best)
@@ -262,7 +288,7 @@ def _later(suspect: _Suspect, other: _Suspect, onsets: Mapping[str, int]) -> boo
     at, before = onsets.get(suspect.service), onsets.get(other.service)
     if at is None or before is None:
         return False
-    return at > before + LATER_MS + max(suspect.sign.coarse, other.sign.coarse)
+    return at > before + LATER_MS + max(suspect.coarse, other.coarse)
 
 
 def _hints(suspects: Sequence[_Suspect], scores: Mapping[str, float]) -> tuple[Hint, ...]:

@@ -72,8 +72,7 @@ class Index:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._generation = topology.generation
-        self.near = Multimap()
-        """by the services within two calls of one of theirs"""
+        self._near = Multimap()
         self._near_keys: dict[str, dict[str, None]] = {}
         """group id -> keys it is entered under: what takes members"""
         self.parts: dict[str, dict[str, None]] = {}
@@ -86,11 +85,15 @@ class Index:
         self.by_reach = Multimap()
         """by services whose changes matter to them"""
 
+    def near(self, domain: str, service: str) -> Mapping[str, Group]:
+        """Groups that hold a service within two calls."""
+        return self._near.get(_key(domain, service))
+
     def follow(self, groups: Mapping[str, Group]) -> None:
         """Enter the groups anew if the graph has changed."""
         if self._generation != self._topology.generation:
             self._generation = self._topology.generation
-            known, self.near, self._near_keys = self._near_keys, Multimap(), {}
+            known, self._near, self._near_keys = self._near_keys, Multimap(), {}
             self.parts = {}
             for group_id in known:
                 self._near_keys[group_id] = {}
@@ -141,7 +144,7 @@ class Index:
     def seal(self, group: Group) -> None:
         """No new members by evidence; its series can still reopen it."""
         for key in self._near_keys.pop(group.id, {}):
-            self.near.discard(key, group.id)
+            self._near.discard(key, group.id)
         self.parts.pop(group.id, None)
         for label in group.labels:
             self.by_label.discard(_key(group.domain, label), group.id)
@@ -167,7 +170,7 @@ class Index:
         for name in self._topology.near(service).all:
             key = _key(group.domain, name)
             keys[key] = None
-            self.near.add(key, group)
+            self._near.add(key, group)
         part = self._topology.part(service)
         if part is not None:
             self.parts.setdefault(group.id, {})[part] = None
