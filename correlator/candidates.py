@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Collection
 
 from correlator.group import LIVE, Group
-from correlator.grouping import TIME, Sight, Weight, domain_labels, label_weights, weigh, weigh_siblings
+from correlator.grouping import TIME, Sight, Weight, domain_labels, weigh, weigh_siblings
 from correlator.opening import is_felt, signal
 from correlator.state import State
 from correlator.text import words_of
@@ -29,20 +30,20 @@ def domain_of(alert: Alert, label: str) -> str:
 def see(state: State, alert: Alert, now_ms: int) -> Sight:
     """Gather what is known around an alert, and count what it shows."""
     state.index.follow(state.groups)
-    labels = domain_labels(alert)
-    weights: tuple[tuple[str, float], ...] = ()
-    if labels:
-        weights = label_weights(labels, state.census.rarities(alert.service, labels))
+    marks = domain_labels(alert)
     words = words_of(alert)
     if words:
         state.frequencies.observe(words)
-    topology = state.topology
+    topology, about = state.topology, signal(alert)
     return Sight(
         alert,
         topology.near(alert.service),
         topology.part(alert.service),
-        weights,
-        state.together.partners(signal(alert), now_ms),
+        marks,
+        about,
+        words,
+        state.census.shares(alert.service, marks) if marks else (),
+        state.together.partners(about, now_ms),
         state.frequencies,
     )
 
@@ -51,14 +52,17 @@ def verdicts(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weigh
     """Groups that would take the alert, best evidence first."""
     settings, fingerprint, part = state.settings, sight.alert.fingerprint, sight.part
     parts_of = state.index.parts
-    taught = any(partner.taught for partner in sight.partners)
+    taught = bool(sight.partners) and any(partner.taught for partner in sight.partners)
     found = []
     for group in _candidates(state, sight, domain):
+        foreign = False
+        if part is not None:
+            parts = parts_of.get(group.id)
+            if parts and part not in parts:
+                if not taught:
+                    continue
+                foreign = True
         if group.state in LIVE and not (group.sealed and fingerprint not in group.series):
-            parts = parts_of.get(group.id, {})
-            foreign = part is not None and bool(parts) and part not in parts
-            if foreign and not taught:
-                continue
             weight = weigh(sight, group, settings, foreign)
             if weight is not None:
                 found.append((group, weight))
@@ -90,25 +94,25 @@ def _siblings(state: State, sight: Sight, domain: str) -> list[tuple[Group, Weig
     return found
 
 
-def _candidates(state: State, sight: Sight, domain: str) -> list[Group]:
+def _candidates(state: State, sight: Sight, domain: str) -> Collection[Group]:
     alert, index = sight.alert, state.index
     found = dict(index.near(domain, alert.service))
-    found.update(index.by_series.get(f"{domain}\0{alert.fingerprint}"))
+    index.by_series.gather(f"{domain}\0{alert.fingerprint}", found)
+    # A label too common to carry an alert over the threshold is no way to look for groups.
+    least = state.settings.join_threshold - TIME
     for label, weight in sight.labels:
-        # A label too common to carry an alert over the threshold is no way to look for groups.
-        if weight >= state.settings.join_threshold - TIME:
-            found.update(index.by_label.get(f"{domain}\0{label}"))
-    for word in sight.frequencies.rare(words_of(alert)):
-        found.update(index.by_word.get(f"{domain}\0{word}"))
+        if weight >= least:
+            index.by_label.gather(f"{domain}\0{label}", found)
+    for word in sight.frequencies.rare(sight.words) if sight.words else ():
+        index.by_word.gather(f"{domain}\0{word}", found)
     for partner in sight.partners:
-        found.update(index.by_signal.get(f"{domain}\0{partner.signal}"))
-    groups = list(found.values())
-    if len(groups) > MOST_CANDIDATES:
-        own = index.by_series.get(f"{domain}\0{alert.fingerprint}")
-        groups = heapq.nsmallest(
-            MOST_CANDIDATES, groups, key=lambda g: (g.id not in own, -g.last_joined_at, g.id)
-        )
-    return groups
+        index.by_signal.gather(f"{domain}\0{partner.signal}", found)
+    if len(found) <= MOST_CANDIDATES:
+        return found.values()
+    own = index.by_series.get(f"{domain}\0{alert.fingerprint}")
+    return heapq.nsmallest(
+        MOST_CANDIDATES, found.values(), key=lambda g: (g.id not in own, -g.last_joined_at, g.id)
+    )
 
 
 def reopenable(state: State, alert: Alert, domain: str) -> Group | None:

@@ -26,9 +26,10 @@ from correlator.snapshot import Parts, dump, load
 from correlator.snapshot import telemetry as telemetry_of
 from correlator.suppress import Suppressor
 from correlator.way import EngineWay
-from detectors.alert import Alert
+from detectors.alert import Alert, share
 from streams.records.messages import (
     Action,
+    ActionResult,
     Change,
     DeadLetter,
     Edges,
@@ -46,9 +47,8 @@ MOST_HELD = 1_000_000
 LONGEST_LAG_MS = 86_400_000
 """an external alert does not wait for telemetry that is this much older"""
 
-_decoder = msgspec.json.Decoder(
-    Alert | ShardWatermark | Edges | Change | Action | SilenceAction | ExternalAlert | OutsideTime
-)
+_Message = ShardWatermark | Edges | Change | Action | SilenceAction | ExternalAlert | OutsideTime
+_decoder = msgspec.json.Decoder(Alert | _Message)
 _encoder = msgspec.json.Encoder()
 
 
@@ -95,14 +95,30 @@ class DomainCore:
     def process(self, records: Sequence[Record]) -> Sequence[Output]:
         """Absorb records; returns incident versions, answers to actions and dead letters."""
         out: list[Output] = []
+        inbox = self.inbox
         for record in records:
-            again = record.offset < self._next_offset
-            if again and record.offset not in self._held_before:
+            offset, value = record.offset, record.value
+            again = offset < self._next_offset
+            if not again:
+                self._next_offset = offset + 1
+            elif offset in self._held_before:
+                self._held_before.discard(offset)
+            else:
                 continue
-            self._held_before.discard(record.offset)
-            self._next_offset = max(self._next_offset, record.offset + 1)
-            if record.value is not None:
-                out.extend(self._record(record, record.value, again))
+            if value is None:
+                continue
+            try:
+                message = _decoder.decode(value)
+            except msgspec.DecodeError as error:
+                out.append(self._dead(record, error))
+                continue
+            if isinstance(message, Alert):
+                share(message)
+                # Of kind external: our own words, written here for the sinks.
+                if message.kind != EXTERNAL_KIND and inbox.put(message, value, offset):
+                    out += self._advance(inbox.released_ms)
+            else:
+                out += self._other(message, value, offset, again)
         return out
 
     def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
@@ -134,21 +150,13 @@ class DomainCore:
             self.engine, self.clock, self.inbox, self.external, self.outside, self.suppressor, self.atlas
         )
 
-    def _record(self, record: Record, value: bytes, again: bool) -> Sequence[Output]:
-        try:
-            message = _decoder.decode(value)
-        except msgspec.DecodeError as error:
-            return [self._dead(record, error)]
-        if isinstance(message, Alert | Edges):
-            if isinstance(message, Alert) and message.kind == EXTERNAL_KIND:
-                return ()  # our own words, written here for the sinks
-            inbox = self.inbox
-            inbox.put(message, value, record.offset)
-            at_ms = inbox.next_at()
-            # Held until a watermark passes it, unless too many are held already.
-            return () if at_ms is None or at_ms > inbox.released_ms else self._advance(inbox.released_ms)
+    def _other(self, message: _Message, value: bytes, offset: int, again: bool) -> Sequence[Output]:
+        """Whatever is no alert of our own."""
+        if isinstance(message, Edges):
+            full = self.inbox.put(message, value, offset)
+            return self._advance(self.inbox.released_ms) if full else ()
         if isinstance(message, ExternalAlert):
-            self.outside.hold(message, value, record.offset)
+            self.outside.hold(message, value, offset)
             self.external.time_ms = max(self.external.time_ms, message.seen_at)
             return self._advance(self.inbox.released_ms)
         if again:
@@ -166,6 +174,7 @@ class DomainCore:
             change = self.directory.change(message)
             return [self._incident(v) for v in self.engine.change(change, self.inbox.released_ms)]
         versions: list[Version] = []
+        answer: ActionResult
         if isinstance(message, SilenceAction):
             answer = self.suppressor.action(message, self._now())
         else:
@@ -209,8 +218,8 @@ class DomainCore:
             if rank == 0:
                 self._facts(min([watermark, *(at for at, r in due if r in (1, 3))]), out)
             elif rank == 1:
-                key, fact = self.outside.pop()
-                now_ms = max(key.at_ms, inbox.released_ms)
+                said_ms, fact = self.outside.pop()
+                now_ms = max(said_ms, inbox.released_ms)
                 if isinstance(fact, ExternalAlert):
                     out += self._outside(self.external.hear(fact, now_ms), now_ms)
             elif rank == 2:
@@ -227,29 +236,37 @@ class DomainCore:
 
     def _facts(self, until_ms: int, out: list[Output]) -> None:
         """Apply held facts up to and including `until_ms`, with what else is due between them."""
-        engine, inbox, suppressor = self.engine, self.inbox, self.suppressor
+        engine, inbox, suppressor, way = self.engine, self.inbox, self.suppressor, self.way
+        directory, learned = self.directory, engine.state.knowledge.out
+        timers, unopened = engine.state.timers, engine.unopened
         idle = suppressor.idle
         while (at_ms := inbox.next_at()) is not None and at_ms <= until_ms:
-            due = engine.next_due()
             ends = None if idle else suppressor.next_due()
-            if due is not None and due < at_ms and (ends is None or due <= ends):
-                to_ms = at_ms - 1 if ends is None else min(at_ms - 1, ends)
-                out += map(self._incident, engine.tick(to_ms))
-            elif ends is not None and ends < at_ms:
-                suppressor.fire()
+            if ends is not None and ends >= at_ms:
+                ends = None
+            if timers.soonest < at_ms or ends is not None:
+                self._between(at_ms, ends, out)
             else:
-                key, fact = inbox.pop()
-                if not isinstance(fact, Alert):
-                    if isinstance(fact, Edges):
-                        out += self._edges(fact)
-                    continue
-                alert = self.directory.alert(fact)
-                if idle:
-                    suppressor.at_ms = max(suppressor.at_ms, key.at_ms)
-                    out += map(self._incident, engine.observe(alert, key.at_ms))
-                else:
-                    suppressor.observe(alert, key.at_ms)
-            out += self.way.take(suppressor.holding)
+                _, fact = inbox.pop()
+                if isinstance(fact, Alert):
+                    alert = directory.alert(fact)
+                    if idle:
+                        suppressor.at_ms = max(suppressor.at_ms, at_ms)
+                        out += map(self._incident, engine.observe(alert, at_ms))
+                    else:
+                        suppressor.observe(alert, at_ms)
+                elif isinstance(fact, Edges):
+                    out += self._edges(fact)
+            if way.out or unopened or learned:
+                out += way.take(suppressor.holding)
+
+    def _between(self, at_ms: int, ends: int | None, out: list[Output]) -> None:
+        """What is due before `at_ms`: timers of groups, or what ends then in suppression."""
+        due = self.engine.next_due()
+        if due is not None and due < at_ms and (ends is None or due <= ends):
+            out += map(self._incident, self.engine.tick(at_ms - 1 if ends is None else ends))
+        elif ends is not None:
+            self.suppressor.fire()
 
     def _outside(self, alerts: Sequence[Alert], now_ms: int) -> list[Output]:
         """Versions of external alerts: to the sinks through our own topic, and into the groups."""

@@ -10,7 +10,7 @@ from config.catalogue import Catalogue
 from config.settings import Correlate
 from correlator import candidates, lifecycle, membership, opening
 from correlator.group import Group
-from correlator.grouping import MERGE_FADING, MERGE_MARGIN, Weight, domain_labels, fading, reasons
+from correlator.grouping import MERGE_FADING, MERGE_MARGIN, Sight, Weight, fading, reasons
 from correlator.incident import Reason
 from correlator.people import People
 from correlator.state import State
@@ -123,24 +123,24 @@ class Engine:
         fitting = candidates.verdicts(state, sight, domain)
         if fitting:
             best, weight = fitting[0]
-            self._join(best, alert, (*reasons(sight, best, weight), *also), now_ms)
+            self._join(best, sight, (*reasons(sight, best, weight), *also), now_ms)
             if len(fitting) > 1:
                 best = self._merge(best, alert, fitting, now_ms)
             if not self._telling.open_if_due(best, now_ms):
                 self._telling.update(best, now_ms)
         elif (earlier := candidates.reopenable(state, alert, domain)) is not None:
-            self._reopen(earlier, alert, (*AGAIN, *also), now_ms)
+            self._reopen(earlier, sight, (*AGAIN, *also), now_ms)
         else:
-            self._begin(alert, domain, (*FIRST, *also), now_ms)
+            self._begin(sight, domain, (*FIRST, *also), now_ms)
 
-    def _join(self, group: Group, alert: Alert, why: tuple[Reason, ...], now_ms: int) -> None:
-        state = self.state
+    def _join(self, group: Group, sight: Sight, why: tuple[Reason, ...], now_ms: int) -> None:
+        state, alert = self.state, sight.alert
         new_service = alert.service not in group.spans
         was_calm = group.calm_since is not None
         if len(group.held) < self.settings.max_members:
             state.index.enter_series(group, alert)
             if not group.sealed:
-                state.index.enter(group, alert, domain_labels(alert))
+                state.index.enter(group, sight)
         if membership.join(group, alert, why, now_ms, self.settings.max_members):
             self.home[alert.id] = group.id
             if new_service:
@@ -152,8 +152,8 @@ class Engine:
                 self._await_settling(group, alert, now_ms)
         state.wake(group, now_ms)
 
-    def _begin(self, alert: Alert, domain: str, why: tuple[Reason, ...], now_ms: int) -> None:
-        state, settings = self.state, self.settings
+    def _begin(self, sight: Sight, domain: str, why: tuple[Reason, ...], now_ms: int) -> None:
+        state, settings, alert = self.state, self.settings, sight.alert
         while len(self.groups) >= settings.max_open:
             self.counters["evicted_groups"] += 1
             oldest = next(iter(self.groups.values()))
@@ -167,15 +167,16 @@ class Engine:
         self.groups[group.id] = group
         state.timers.set(group.id, "age", now_ms + settings.max_age_ms)
         state.timers.set(group.id, "idle", now_ms + settings.idle_gap_ms)
-        self._join(group, alert, why, now_ms)
+        self._join(group, sight, why, now_ms)
         self._telling.open_if_due(group, now_ms)
 
-    def _reopen(self, group: Group, alert: Alert, why: tuple[Reason, ...], now_ms: int) -> None:
+    def _reopen(self, group: Group, sight: Sight, why: tuple[Reason, ...], now_ms: int) -> None:
+        alert = sight.alert
         lifecycle.apply(group, "reopen", alert.started_at)
         membership.note(group, now_ms, "state", "reopened: the same series deviates again", alert.id)
         membership.begin_episode(group, now_ms)
         group.facts += 1
-        self._join(group, alert, why, now_ms)
+        self._join(group, sight, why, now_ms)
         group.stale = True
         self._telling.publish(group, "reopened", now_ms)
 

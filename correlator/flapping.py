@@ -7,6 +7,7 @@ window, and has calmed down once at most `calm` changes are left in it; between 
 from __future__ import annotations
 
 from bisect import insort
+from collections import OrderedDict
 
 import msgspec
 
@@ -50,7 +51,7 @@ class Flapping:
         self.transitions, self.calm = settings.transitions, settings.calm
         self.most = most
         self.evicted = 0
-        self.series: dict[str, Series] = {}
+        self.series: OrderedDict[str, Series] = OrderedDict()
         """the one that changed longest ago first"""
         self._ends = Timers()
 
@@ -61,11 +62,16 @@ class Flapping:
     def change(self, key: str, at_ms: int) -> tuple[Series, list[Series]]:
         """A fire or a resolve: the series, and those forgotten for it."""
         gone = self._forget(key, at_ms)
-        one = self.series.pop(key, None) or Series()
-        self.series[key] = one
-        insort(one.changes, at_ms)
-        del one.changes[: -(self.transitions + 1)]
-        if one.since is None and self._recent(one, at_ms) > self.transitions:
+        one = self.series.get(key)
+        if one is None:
+            one = self.series[key] = Series()
+        else:
+            self.series.move_to_end(key)
+        changes, most = one.changes, self.transitions + 1
+        insort(changes, at_ms)
+        if len(changes) > most:
+            del changes[:-most]
+        if one.since is None and len(changes) == most and changes[0] > at_ms - self.window_ms:
             one.since = at_ms
         if one.since is not None:
             self._watch(key, one)
@@ -95,9 +101,6 @@ class Flapping:
         first = one.changes[-min(self.calm + 1, len(one.changes))]
         self._ends.set(key, "calm", first + self.window_ms)
 
-    def _recent(self, one: Series, at_ms: int) -> int:
-        return sum(change > at_ms - self.window_ms for change in one.changes)
-
     def _forget(self, new: str, at_ms: int) -> list[Series]:
         """Series that have not changed within the window, and the oldest one when there are too many."""
         gone: list[Series] = []
@@ -106,11 +109,10 @@ class Flapping:
             one = self.series.get(key)
             if one is None:
                 break
-            idle = one.since is None and one.parked is None and one.changes[-1] <= at_ms - self.window_ms
-            full = len(self.series) >= self.most and new not in self.series
-            if not idle and not full:
-                break
+            idle = one.changes[-1] <= at_ms - self.window_ms and one.since is None and one.parked is None
             if not idle:
+                if len(self.series) < self.most or new in self.series:
+                    break
                 self.evicted += 1
                 gone.append(one)
             del self.series[key]

@@ -22,12 +22,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from config.settings import Correlate
 from correlator.group import Group, Span
 from correlator.incident import Reason
-from correlator.text import Frequencies, words_of
+from correlator.text import Frequencies
 from correlator.together import Partner
 from correlator.topology import Near
 from detectors.alert import Alert
@@ -68,21 +69,27 @@ LABEL_WEIGHTS = {
 
 def domain_labels(alert: Alert) -> tuple[str, ...]:
     """Failure-domain labels it carries as `key=value`, sorted."""
-    return _domain_labels(alert.labels, alert.resource)
+    own, shared = _domain_labels(alert.labels), _domain_labels(alert.resource)
+    return tuple(sorted({*own, *shared})) if own else shared
 
 
 @lru_cache(maxsize=20_000)
-def _domain_labels(labels: Pairs, resource: Pairs) -> tuple[str, ...]:
-    return tuple(sorted({f"{k}={v}" for k, v in (*labels, *resource) if k in LABEL_WEIGHTS and v}))
+def _domain_labels(pairs: Pairs) -> tuple[str, ...]:
+    return tuple(sorted({f"{k}={v}" for k, v in pairs if k in LABEL_WEIGHTS and v}))
 
 
-class Sight(NamedTuple):
+class Sight(msgspec.Struct, frozen=True, gc=False):
     """An alert and what is known around it, gathered once."""
 
     alert: Alert
     near: Near
     part: str | None
     """of the dependency graph, see `Topology.part`"""
+    marks: tuple[str, ...]
+    """failure-domain labels"""
+    signal: str
+    """see `opening.signal`"""
+    words: tuple[int, ...]
     labels: tuple[tuple[str, float], ...]
     """failure-domain label -> what sharing it weighs, 0 left out"""
     partners: Sequence[Partner]
@@ -90,7 +97,7 @@ class Sight(NamedTuple):
     frequencies: Frequencies
 
 
-class Weight(NamedTuple):
+class Weight(msgspec.Struct, gc=False):
     """What an alert and a group have in common, in numbers. `score` decides."""
 
     score: float
@@ -188,7 +195,9 @@ def weigh_siblings(
 def _faded(found: Weight, gone: float, least: float) -> Weight | None:
     if found.score < least:
         return None
-    return found if gone <= 0.0 else found._replace(score=found.score + FADING * gone)
+    if gone > 0.0:
+        found.score += FADING * gone
+    return found
 
 
 def _closeness(alert: Alert, gap: int, coarse: int, settings: Correlate) -> float | None:
@@ -234,7 +243,8 @@ def _labelled(
 ) -> Weight | None:
     """Shared labels add to the tie, or tie the alert to the group as a whole."""
     if best is not None:
-        best = best._replace(score=best.score + shared, relation=best.relation + shared)
+        best.score += shared
+        best.relation += shared
         if best.closeness >= 1.0:
             return best
     gap = _gap_to(sight.alert, group)
@@ -258,7 +268,7 @@ def _loose(
     )
     text = 0.0
     if group.words and not (taught_only and not together):
-        text = sight.frequencies.likeness(words_of(sight.alert), group.words)
+        text = sight.frequencies.likeness(sight.words, group.words)
     if not text and not together:
         return None
     if best is None:
@@ -268,7 +278,9 @@ def _loose(
             return None
         best = Weight(TIME * close, "loose", "", 0, 0.0, close, gap)
     text, together = round(TEXT * text, 4), round(TOGETHER * together, 4)
-    return best._replace(score=best.score + text + together, text=text, together=together)
+    best.score += text + together
+    best.text, best.together = text, together
+    return best
 
 
 def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
@@ -311,11 +323,3 @@ def _companions(sight: Sight, group: Group) -> str:
     service, _, metric = best.signal.partition("\0")
     who = "people put it together with" if best.taught else "it came with"
     return f"{who} {metric} of {service} before"
-
-
-@lru_cache(maxsize=20_000)
-def label_weights(labels: tuple[str, ...], rarities: tuple[float, ...]) -> tuple[tuple[str, float], ...]:
-    """What sharing each `key=value` weighs, where it weighs anything."""
-    weights = (LABEL_WEIGHTS[label.partition("=")[0]] for label in labels)
-    found = zip(labels, weights, rarities, strict=True)
-    return tuple((label, weight * rarity) for label, weight, rarity in found if weight * rarity > 0.0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,7 +22,8 @@ import msgspec
 from correlator import confidence
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, is_failing, lost, read
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, is_failing, lost
+from correlator.signs import Signs
 from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
 
@@ -110,13 +111,18 @@ class _Suspect(msgspec.Struct):
         return any(e.kind == kind for e in self.evidence)
 
 
-def rank(scene: Scene) -> tuple[Hint, ...]:
-    """Hints, best first; empty when nothing deserves suspicion."""
+def rank(scene: Scene, signs: Signs | None = None) -> tuple[Hint, ...]:
+    """Hints, best first; empty when nothing deserves suspicion.
+
+    `signs`: what was kept of the same group; brought up to date.
+    """
     known = {a.service for a in scene.alerts} | {s for call in scene.calls for s in call[:2]}
     suspects: dict[str, _Suspect] = {}
-    for alert in scene.alerts:
-        for signal in read(alert, known):
-            suspects.setdefault(signal.about, _Suspect(signal.about)).signals.append(signal)
+    for signal in (Signs() if signs is None else signs).of(scene.alerts, known):
+        suspect = suspects.get(signal.about)
+        if suspect is None:
+            suspect = suspects[signal.about] = _Suspect(signal.about)
+        suspect.signals.append(signal)
     for name in (*(c.service for c in scene.changes), *(k.service for k in scene.past)):
         suspects.setdefault(name, _Suspect(name))
     ordered = [suspects[name] for name in sorted(suspects)]
@@ -134,7 +140,7 @@ def rank(scene: Scene) -> tuple[Hint, ...]:
     ordered = _shared_callees(ordered, scene.calls)
     onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
     _onset_order(ordered, onsets)
-    ways = _ways(scene.calls, [s.service for s in ordered])
+    ways = _ways(tuple(call[:2] for call in scene.calls), tuple(s.service for s in ordered))
     _paths(ordered, onsets, ways)
     _failing_calls(ordered, scene.calls)
     scores = {}
@@ -154,9 +160,11 @@ Ways = Mapping[str, Mapping[str, str]]
 """suspect -> service that depends on it -> next service on the shortest way to it"""
 
 
-def _ways(calls: Iterable[Call], goals: Iterable[str]) -> Ways:
+@lru_cache(maxsize=1_000)
+def _ways(calls: tuple[tuple[str, str], ...], goals: tuple[str, ...]) -> Ways:
+    """Looked up: a storm's incidents are drawn again and again over the same graph."""
     up: dict[str, list[str]] = {}
-    for caller, callee, _ in calls:
+    for caller, callee in calls:
         up.setdefault(callee, []).append(caller)
     return {goal: _toward(up, goal) for goal in goals}
 

@@ -6,30 +6,56 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from correlator.group import Group
-from correlator.opening import signal as signal_of
-from correlator.text import MOST_GROUP_WORDS, words_of
+from correlator.grouping import Sight
+from correlator.text import MOST_GROUP_WORDS
 from correlator.topology import Topology
 from detectors.alert import Alert
 
+NEVER = 1 << 62
+"""later than any time"""
+
 
 class Multimap:
-    """key -> groups in order of arrival; empty keys vanish."""
+    """key -> groups in order of arrival; empty keys vanish.
+
+    Most keys, above all the many series, have one group: it stands there itself.
+    """
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict[str, Group]] = {}
+        self._groups: dict[str, Group | dict[str, Group]] = {}
 
     def add(self, key: str, group: Group) -> None:
-        self._groups.setdefault(key, {})[group.id] = group
+        known = self._groups.get(key)
+        if known is None:
+            self._groups[key] = group
+        elif not isinstance(known, Group):
+            known[group.id] = group
+        elif known.id != group.id:
+            self._groups[key] = {known.id: known, group.id: group}
 
     def discard(self, key: str, group_id: str) -> None:
-        groups = self._groups.get(key)
-        if groups is not None:
-            groups.pop(group_id, None)
-            if not groups:
+        known = self._groups.get(key)
+        if isinstance(known, Group):
+            if known.id == group_id:
                 del self._groups[key]
+        elif known is not None:
+            known.pop(group_id, None)
+            if len(known) == 1:
+                self._groups[key] = next(iter(known.values()))
+
+    def gather(self, key: str, found: dict[str, Group]) -> None:
+        """Add the groups of a key to `found`."""
+        known = self._groups.get(key)
+        if known is None:
+            return
+        if isinstance(known, Group):
+            found[known.id] = known
+        else:
+            found.update(known)
 
     def get(self, key: str) -> Mapping[str, Group]:
-        return self._groups.get(key, NOTHING)
+        known = self._groups.get(key, NOTHING)
+        return {known.id: known} if isinstance(known, Group) else known
 
 
 NOTHING: Mapping[str, Group] = {}
@@ -94,22 +120,21 @@ class Index:
         for service in group.reach:
             self.by_reach.add(service, group)
 
-    def enter(self, group: Group, alert: Alert, labels: Iterable[str]) -> None:
+    def enter(self, group: Group, sight: Sight) -> None:
         """A group is about to get a member: whatever is new with it."""
-        domain = group.domain
-        if alert.service not in group.spans:
+        domain, service = group.domain, sight.alert.service
+        if service not in group.spans:
             self._near_keys.setdefault(group.id, {})
-            self._surround(group, alert.service)
-        for label in labels:
+            self._surround(group, service)
+        for label in sight.marks:
             if label not in group.labels:
                 self.by_label.add(_key(domain, label), group)
         full = len(group.words) >= MOST_GROUP_WORDS
-        for word in words_of(alert):
+        for word in sight.words:
             if not full and word not in group.words:
                 self.by_word.add(_key(domain, str(word)), group)
-        signal = signal_of(alert)
-        if signal not in group.signals:
-            self.by_signal.add(_key(domain, signal), group)
+        if sight.signal not in group.signals:
+            self.by_signal.add(_key(domain, sight.signal), group)
 
     def enter_series(self, group: Group, alert: Alert) -> None:
         """The same for what finds a resolved group, too."""
@@ -161,6 +186,8 @@ class Timers:
     def __init__(self) -> None:
         self._heap: list[tuple[int, str, str]] = []
         self._due: dict[tuple[str, str], int] = {}
+        self.soonest = NEVER
+        """nothing is due before; it may be that nothing is due then either"""
 
     def set(self, group_id: str, step: str, at_ms: int | None) -> None:
         """Set, move or (None) cancel the timer of a group's step."""
@@ -170,6 +197,8 @@ class Timers:
         elif self._due.get(key) != at_ms:
             self._due[key] = at_ms
             heapq.heappush(self._heap, (at_ms, group_id, step))
+            if at_ms < self.soonest:
+                self.soonest = at_ms
 
     def drop(self, group_id: str, steps: Iterable[str]) -> None:
         for step in steps:
@@ -181,9 +210,15 @@ class Timers:
 
     def next_due(self) -> int | None:
         """Time of the earliest timer."""
-        while self._heap and self._due.get(self._heap[0][1:]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        heap = self._heap
+        while heap:
+            at_ms, group_id, step = heap[0]
+            if self._due.get((group_id, step)) == at_ms:
+                self.soonest = at_ms
+                return at_ms
+            heapq.heappop(heap)
+        self.soonest = NEVER
+        return None
 
     def pop(self) -> tuple[int, str, str]:
         """The earliest timer; call `next_due` first."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
 from streams.records.messages import Change
 
 V = TypeVar("V")
+
+Shares = tuple[tuple[str, float], ...]
+"""failure-domain label -> what sharing it weighs"""
 
 
 class Recent(Generic[V]):
@@ -87,30 +90,37 @@ class LabelCensus:
     A label every service carries (one host for all) says nothing; a rare one says much.
     """
 
-    def __init__(self, most: int) -> None:
-        """`most` values a key, and `most` services a value."""
+    def __init__(self, most: int, weights: Mapping[str, float]) -> None:
+        """`most` values a key, and `most` services a value.
+
+        `weights`: key -> what sharing a value that nobody else carries weighs.
+        """
         self.most = most
         self.evicted = 0
+        self._weights = weights
         self._holders: dict[str, dict[str, dict[str, None]]] = {}  # key -> value -> services
         self._carriers: dict[str, dict[str, int]] = {}  # key -> service -> values it carries
         self._known: set[tuple[str, tuple[str, ...]]] = set()  # looked up: nothing new in these
-        self._rarities: dict[tuple[str, ...], tuple[float, ...]] = {}  # as long as nothing new comes
+        self._shares: dict[tuple[str, ...], Shares] = {}  # looked up, as long as nothing new comes
 
-    def rarities(self, service: str, labels: tuple[str, ...]) -> tuple[float, ...]:
-        """`observe`, then the `rarity` of each label; mostly one lookup."""
+    def shares(self, service: str, labels: tuple[str, ...]) -> Shares:
+        """`observe`, then what sharing each label weighs, where it weighs anything; mostly looked up."""
         if (service, labels) not in self._known:
             self.observe(service, labels)
             if len(self._known) >= 10 * self.most:
                 self._known.clear()
             self._known.add((service, labels))
-        found = self._rarities.get(labels)
+        found = self._shares.get(labels)
         if found is None:
-            found = self._rarities[labels] = tuple(map(self.rarity, labels))
+            weights = [
+                (label, self._weights[label.partition("=")[0]] * self.rarity(label)) for label in labels
+            ]
+            found = self._shares[labels] = tuple(one for one in weights if one[1] > 0.0)
         return found
 
     def observe(self, service: str, labels: Iterable[str]) -> None:
         """`labels` as `key=value`."""
-        self._rarities.clear()
+        self._shares.clear()
         for label in labels:
             key, _, value = label.partition("=")
             values = self._holders.setdefault(key, {})

@@ -7,6 +7,7 @@ from correlator import hints, paths
 from correlator.group import Group
 from correlator.knowledge import KnowledgeBase
 from correlator.memory import ChangeBook
+from correlator.signs import Signs
 from correlator.topology import Topology
 
 MOST_REACH = 300
@@ -33,7 +34,7 @@ class Outlook:
                 new.append(name)
         return new
 
-    def refresh(self, group: Group) -> None:
+    def refresh(self, group: Group, signs: Signs) -> None:
         """Calls as they are now, changes that are known now, and the hints from them."""
         group.calls = tuple(
             (caller, callee, round(self._topology.failing_share(caller, callee), 4))
@@ -44,15 +45,15 @@ class Outlook:
         known = set(group.changes)
         found = self._changes.between(sorted(group.reach), *self.window(group))
         group.changes += [c.id for c in found if c.id not in known]
-        self.think(group)
+        self.think(group, signs)
 
-    def think(self, group: Group) -> None:
+    def think(self, group: Group, signs: Signs) -> None:
         """Hints anew, from the calls of the last refresh: a late change finds what an early one did."""
         alerts = [h.alert for h in group.held]
         changes = [c for c in map(self._changes.get, group.changes) if c is not None]
         past = self._knowledge.recall(group, alerts, changes)
         scene = hints.Scene(alerts, group.calls, changes, self._settings.change_window_ms, past)
-        group.hints = hints.rank(scene)
+        group.hints = hints.rank(scene, signs)
         suspect = group.hints[0].service if group.hints else ""
         group.drawn_calls = paths.drawn(group.calls, group.spans, suspect)
         self._knowledge.sign(group, alerts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import compress, count
+from operator import is_not
 from typing import Any
 
 import msgspec
@@ -51,43 +53,49 @@ class CloudEvent(msgspec.Struct, frozen=True):
 class Encoded:
     """What of a group need not be encoded again: members and timeline entries that are the same objects."""
 
-    __slots__ = ("_entries", "_held", "_ordered", "members")
+    __slots__ = ("_entries", "_held", "_ordered", "_timeline", "ids", "members")
 
     def __init__(self) -> None:
         self.members: list[msgspec.Raw] = []
+        self.ids: list[str] = []
+        """of the alerts"""
         self._held: list[Held] = []
         self._entries: list[TimelineEntry] = []
         self._ordered: list[_Placed] = []
+        self._timeline: list[msgspec.Raw] = []
 
     def update(self, held: list[Held]) -> None:
         """Encode the members that have changed since the last call."""
         known = self._held
         if len(known) > len(held):
-            known.clear()
-            self.members.clear()
-        for index in [i for i, (a, b) in enumerate(zip(known, held, strict=False)) if a is not b]:
-            known[index] = held[index]
-            self.members[index] = msgspec.Raw(_encode(held[index].member()))
+            for kept in (known, self.members, self.ids):
+                kept.clear()
+        for index in compress(count(), map(is_not, known, held)):
+            known[index] = one = held[index]
+            self.ids[index] = one.alert.id
+            self.members[index] = msgspec.Raw(_encode(one.member()))
         new = held[len(known) :]
         known += new
+        self.ids += [one.alert.id for one in new]
         self.members += [msgspec.Raw(_encode(one.member())) for one in new]
 
     def timeline(self, entries: list[TimelineEntry], changes: list[Change]) -> list[msgspec.Raw]:
         """The timeline in order; what is written down once stays as it is."""
         known = self._entries
-        if len(known) > len(entries) or any(a is not b for a, b in zip(known, entries, strict=False)):
-            known.clear()
-            self._ordered.clear()
-        if len(known) < len(entries):
+        if known != entries:
+            if known != entries[: len(known)]:
+                known.clear()
+                self._ordered.clear()
             new = entries[len(known) :]
             self._ordered += [_placed(entry, len(known) + n) for n, entry in enumerate(new)]
             self._ordered.sort()  # mostly in order already
+            self._timeline = [placed[-1] for placed in self._ordered]
             known += new
-        ordered = self._ordered
-        if changes:
-            first = len(entries)
-            ordered = sorted([*ordered, *(_placed(_entry(c), first + n) for n, c in enumerate(changes))])
-        return [placed[-1] for placed in ordered]
+        if not changes:
+            return self._timeline
+        first = len(entries)
+        also = [_placed(_entry(change), first + n) for n, change in enumerate(changes)]
+        return [placed[-1] for placed in sorted([*self._ordered, *also])]
 
 
 def _placed(entry: TimelineEntry, number: int) -> _Placed:
@@ -128,7 +136,7 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded, dir
         acknowledged_by=group.acknowledged_by,
         reopened=group.reopened,
         services=tuple(directory.role(s, role, s == suspect) for s, role in roles.items()),
-        alerts=[h.alert.id for h in group.held],
+        alerts=encoded.ids,
         members=encoded.members,
         hints=group.hints,
         timeline=encoded.timeline(group.timeline, changes),

@@ -9,6 +9,7 @@ from config.catalogue import Catalogue
 from config.settings import Correlate
 from correlator.directory import Directory
 from correlator.group import Group
+from correlator.grouping import LABEL_WEIGHTS
 from correlator.index import Index, Timers
 from correlator.knowledge import KnowledgeBase
 from correlator.memory import ChangeBook, LabelCensus, Recent
@@ -42,7 +43,7 @@ class State:
         self.changes = ChangeBook(MOST_REMEMBERED)
         self.knowledge = KnowledgeBase(settings, self.directory)
         self.outlook = Outlook(settings, self.topology, self.changes, self.knowledge)
-        self.census = LabelCensus(MOST_LABEL_VALUES)
+        self.census = LabelCensus(MOST_LABEL_VALUES, LABEL_WEIGHTS)
         self.frequencies = Frequencies()
         self.together = Together()
         self.past: Recent[str] = Recent(MOST_REMEMBERED)

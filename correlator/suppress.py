@@ -11,7 +11,8 @@ Everything is decided at event times given from outside; the state is a function
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
+from typing import Protocol
 
 import msgspec
 
@@ -32,6 +33,10 @@ from streams.records.pages import NO_WATERMARK
 MOST_ANSWERS = 10_000
 
 
+class _Timed(Protocol):
+    def next_due(self) -> int | None: ...
+
+
 class Suppressor:
     """What holds alerts of one domain partition back. Mutable; part of the snapshot."""
 
@@ -41,8 +46,13 @@ class Suppressor:
         self.relations = Relations(settings.inhibit, settings.dedup)
         self.flapping = Flapping(settings.flap)
         self.holding = Holding(way.record)
-        self._timed = (self.silences, self.relations, self.flapping, self.holding)
-        """in the order in which what ends at the same time ends"""
+        self._timed: tuple[tuple[Sized, _Timed], ...] = (
+            (self.silences.running, self.silences),
+            (self.relations.sources, self.relations),
+            (self.flapping.series, self.flapping),
+            (self.holding.alerts, self.holding),
+        )
+        """in the order in which what ends at the same time ends; where nothing is held nothing does"""
         self.answers: Recent[ActionResult] = Recent(MOST_ANSWERS)
         self.at_ms = NO_WATERMARK
         """event time reached"""
@@ -75,13 +85,16 @@ class Suppressor:
             self.way.firing(alert, now_ms, None)  # where it is counted as a repetition
             return
         labels = self._labels(alert)
-        self._source(alert.id, labels, now_ms)
+        if labels:
+            self._source(alert.id, labels, now_ms)
         series = self._changed(alert, now_ms)
         if series is not None:
             series.standing = alert.id
-        verdict = self._verdict(alert, labels, now_ms)
+        else:  # one of a time when flapping counted
+            series = self.flapping.get(series_of(alert))
+        verdict = self._verdict(alert, labels, series, now_ms)
         if verdict is None:
-            self._pass(alert, now_ms, None)
+            self._pass(alert, series, now_ms, None)
             return
         self.holding.take(alert, domain_of(alert, self._label), verdict, now_ms)
         beyond = self.holding.oldest_beyond()
@@ -108,7 +121,8 @@ class Suppressor:
                 self._again(held, now_ms)
 
     def _resolved(self, alert: Alert, held: Held | None, now_ms: int) -> None:
-        self.relations.end(alert.id, now_ms, shown=held is None)
+        if self.relations.sources:
+            self.relations.end(alert.id, now_ms, shown=held is None)
         series = self._changed(alert, now_ms)
         if series is not None and series.standing == alert.id:
             series.standing = ""
@@ -119,8 +133,9 @@ class Suppressor:
                 self._park(series, alert)
                 self._unpark(series, now_ms)
         # Before its own resolve: what it spoke for joins its incident while that has not faded.
-        for other in self.holding.by_alert(alert.id):
-            self._again(other, now_ms)
+        if self.holding.alerts:
+            for other in self.holding.by_alert(alert.id):
+                self._again(other, now_ms)
         if held is not None:
             return
         if series is not None and self._speaks(series, alert.id):
@@ -168,10 +183,11 @@ class Suppressor:
     def next_due(self) -> int | None:
         """Event time at which the next thing ends."""
         soonest = None
-        for books in self._timed:
-            at = books.next_due()
-            if at is not None and (soonest is None or at < soonest):
-                soonest = at
+        for held, books in self._timed:
+            if held:
+                at_ms = books.next_due()
+                if at_ms is not None and (soonest is None or at_ms < soonest):
+                    soonest = at_ms
         return soonest
 
     def fire(self) -> None:
@@ -198,12 +214,14 @@ class Suppressor:
             self._again(held, at_ms)
 
     def _dues(self) -> list[tuple[int, int]]:
-        dues = (books.next_due() for books in self._timed)
+        dues = (books.next_due() for _, books in self._timed)
         return [(at, rank) for rank, at in enumerate(dues) if at is not None]
 
     # -- deciding -----------------------------------------------------------------------------
 
-    def _verdict(self, alert: Alert, labels: Mapping[str, str], now_ms: int) -> Verdict | None:
+    def _verdict(
+        self, alert: Alert, labels: Mapping[str, str], series: Series | None, now_ms: int
+    ) -> Verdict | None:
         """The first that holds it back."""
         if labels:
             match = self.silences.find(labels, now_ms)
@@ -215,7 +233,6 @@ class Suppressor:
                 said = "inhibited by" if found.kind == "inhibition" else "says the same as"
                 reason = f"{said} {found.speaker} (alert {found.by}), by rule {found.name}"
                 return Verdict(found.kind, found.name, found.version, reason, found.by)
-        series = self.flapping.get(series_of(alert))
         if series is None or series.speaker == alert.id:
             return None
         if (series.since is not None or series.parked is not None) and self.way.shows(series.speaker):
@@ -227,7 +244,8 @@ class Suppressor:
         """What held it back may have ended."""
         if self.holding.alerts.get(held.alert.id) is not held:
             return
-        verdict = self._verdict(held.alert, self._labels(held.alert), now_ms)
+        series = self.flapping.get(series_of(held.alert))
+        verdict = self._verdict(held.alert, self._labels(held.alert), series, now_ms)
         if verdict is None:
             self._release(held, now_ms, f"{held.kind} {held.rule} has ended")
         else:
@@ -236,17 +254,17 @@ class Suppressor:
     def _release(self, held: Held, now_ms: int, why: str) -> None:
         said = f"held back for {rounded(max(now_ms - held.from_ms, 0))}, until {why}"
         self.holding.end(held, "correlated", now_ms)
-        self._pass(held.alert, now_ms, Reason("released", 0.0, said))
+        series = self.flapping.get(series_of(held.alert))
+        self._pass(held.alert, series, now_ms, Reason("released", 0.0, said))
 
-    def _pass(self, alert: Alert, now_ms: int, why: Reason | None) -> None:
-        series = self.flapping.get(series_of(alert))
+    def _pass(self, alert: Alert, series: Series | None, now_ms: int, why: Reason | None) -> None:
         if series is not None:
             if series.parked is not None:
                 self.way.renewed(series.parked, now_ms)
                 series.parked = None
             series.speaker = alert.id
         self.way.firing(alert, now_ms, why)
-        if series is not None:
+        if series is not None and series.since is not None:
             self._tell(series, now_ms)
 
     def _spoken_for(self, id: str) -> str | None:
@@ -269,8 +287,10 @@ class Suppressor:
         if not self.flapping.enabled:
             return None
         series, gone = self.flapping.change(series_of(alert), now_ms)
-        self._give_up(gone, now_ms)
-        self._tell(series, now_ms)
+        if gone:
+            self._give_up(gone, now_ms)
+        if series.since is not None:
+            self._tell(series, now_ms)
         return series
 
     def _tell(self, series: Series, now_ms: int) -> None:

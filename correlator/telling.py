@@ -1,8 +1,8 @@
 """When an incident's versions are published, and what is worked out for each: once, when it is needed.
 
 What changes an incident's state is told at once. Members that come and go are told at the end of the
-step of event time they fall into, all together; large incidents, whose versions are long, wait longer: a
-second for each `LARGE` members, at most `LONGEST_MS`. Hints and title are drawn for a version that
+step of event time they fall into, all together; large incidents, whose versions are long, wait longer:
+`MEMBER_MS` for each member, at most `LONGEST_MS`. Hints and title are drawn for a version that
 has changed since; in a large incident's updates only when a quarter of its members is new. All of that
 goes by event time and by what is known of the group, so that it is the same however the log is cut.
 """
@@ -16,10 +16,12 @@ import msgspec
 from correlator import membership, opening, render, titles
 from correlator.group import Group
 from correlator.incident import Incident
+from correlator.signs import Signs
 from correlator.state import State
 
 LARGE = 50
 """members"""
+MEMBER_MS = 40
 LONGEST_MS = 30_000
 NEW_SHARE = 4
 
@@ -47,6 +49,13 @@ class Version(NamedTuple):
         return _events.decode(self.value).data
 
 
+class _Kept(NamedTuple):
+    """What need not be worked out again for the next version of a group. Worth keeping, not remembering."""
+
+    encoded: render.Encoded
+    signs: Signs
+
+
 class Telling:
     """Collects the versions to publish."""
 
@@ -54,8 +63,8 @@ class Telling:
         self._state = state
         self._step_ms = step_ms
         self._out: list[Version] = []
-        self._encoded: dict[str, render.Encoded] = {}
-        """of large groups that are kept; worth keeping, not remembering"""
+        self._kept: dict[str, _Kept] = {}
+        """of large groups"""
 
     def update(self, group: Group, now_ms: int) -> None:
         """It changed; tell of it at the end of the step."""
@@ -65,7 +74,7 @@ class Telling:
         timers = self._state.timers
         if timers.at(group.id, "flush") is None:
             size = len(group.held)
-            wait = 0 if size <= LARGE else min(LONGEST_MS, 1_000 * (size // LARGE))
+            wait = 0 if size <= LARGE else min(LONGEST_MS, MEMBER_MS * size)
             due = max(now_ms, group.told_at + wait)
             timers.set(group.id, "flush", -(-due // self._step_ms) * self._step_ms)
 
@@ -79,24 +88,34 @@ class Telling:
             self._state.knowledge.closed(group, now_ms)
         group.told_at = max(group.told_at, now_ms)
         self._state.timers.set(group.id, "flush", None)
-        encoded = self._encoded.get(group.id) or render.Encoded()
-        value = render.cloud_event(group, kind, self._state.changes, encoded, self._state.directory)
-        if len(group.held) > LARGE and group.id in self._state.groups and kind != "closed":
-            self._encoded[group.id] = encoded
-        else:
-            self._encoded.pop(group.id, None)
+        kept = self._keep(group)
+        value = render.cloud_event(group, kind, self._state.changes, kept.encoded, self._state.directory)
+        if kind == "closed" or group.id not in self._state.groups:
+            self._kept.pop(group.id, None)
         self._out.append(Version(group.id, kind, value))
 
     def draw(self, group: Group, refresh: bool = True) -> None:
         """Hints and title anew; without `refresh` from the calls seen at the last one."""
+        signs = self._keep(group).signs
         if refresh:
-            self._state.outlook.refresh(group)
+            self._state.outlook.refresh(group, signs)
             group.stale = False
             group.drawn = len(group.held)
         else:
-            self._state.outlook.think(group)
+            self._state.outlook.think(group, signs)
         alerts = [h.alert for h in group.held]
-        group.title = titles.title(alerts, group.hints)
+        group.title = titles.title(alerts, group.spans, group.hints)
+
+    def _keep(self, group: Group) -> _Kept:
+        """What has been worked out for it before, kept for the next time if it is large."""
+        kept = self._kept.get(group.id)
+        if kept is None:
+            kept = _Kept(render.Encoded(), Signs())
+        if len(group.held) > LARGE:
+            self._kept[group.id] = kept
+        else:
+            self._kept.pop(group.id, None)
+        return kept
 
     def open_if_due(self, group: Group, now_ms: int, reason: str | None = None) -> bool:
         """Open a group once its evidence is enough; `reason` if that is known already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from correlator.incident import Hint
@@ -64,14 +64,16 @@ def priority(severity: str, services: int) -> str:
     return f"P{max(1, min(4, rank + 1 - (services >= 3)))}"
 
 
-def title(alerts: Sequence[Alert], hints: Sequence[Hint]) -> str:
-    """One sentence: what happens where, and the suspected cause if there is one."""
-    services = {a.service for a in alerts}
+def title(alerts: Sequence[Alert], services: Collection[str], hints: Sequence[Hint]) -> str:
+    """One sentence: what happens where, and the suspected cause if there is one.
+
+    `services`: those of the alerts, each once.
+    """
     if hints:
         lead = hints[0]
         own = (a.summary for a in alerts if a.service == lead.service)
         what = lead.cause or next(own, "") or _worst(alerts).summary
-        others = len([s for s in services if s != lead.service])
+        others = len(services) - (lead.service in services)
         also = f", {others} more service{'s' * (others > 1)} affected" if others else ""
         return _cut(f"{lead.service}: {_headline(what, lead.service)}") + also
     also = f" and {len(services) - 1} more service{'s' * (len(services) > 2)}" if len(services) > 1 else ""

@@ -26,7 +26,8 @@ class EngineWay:
         self._topic = topics.suppressions
         self._problems = topics.problems
         self._written = written
-        self._out: list[Output] = []
+        self.out: list[Output] = []
+        """to be written"""
 
     def knows(self, id: str) -> bool:
         return id in self._engine.home
@@ -38,28 +39,30 @@ class EngineWay:
         engine = self._engine
         versions = engine.release(alert, now_ms, why) if why else engine.observe(alert, now_ms)
         if versions:
-            self._out += map(self._written, versions)
+            self.out += map(self._written, versions)
 
     def renewed(self, alert: Alert, now_ms: int) -> None:
-        self._out += map(self._written, self._engine.observe(alert, now_ms))
+        versions = self._engine.observe(alert, now_ms)
+        if versions:
+            self.out += map(self._written, versions)
 
     def remark(self, id: str, now_ms: int, text: str) -> None:
-        self._out += map(self._written, self._engine.remark(id, now_ms, "flap", text))
+        self.out += map(self._written, self._engine.remark(id, now_ms, "flap", text))
 
     def record(self, said: Suppression | SilenceRecord) -> None:
         key = said.alert if isinstance(said, Suppression) else f"silence/{said.name}"
-        self._out.append(Output(self._topic, _encoder.encode(said), key.encode()))
+        self.out.append(Output(self._topic, _encoder.encode(said), key.encode()))
 
     def take(self, holding: Holding) -> Sequence[Output]:
         """What there is to write; alerts of groups that came to nothing are recorded."""
         unopened, learned = self._engine.unopened, self._engine.state.knowledge.out
-        if not unopened and not learned and not self._out:
+        if not unopened and not learned and not self.out:
             return ()
-        self._out += (Output(self._problems, s.value, s.key.encode(), headers=HEADERS) for s in learned)
+        self.out += (Output(self._problems, s.value, s.key.encode(), headers=HEADERS) for s in learned)
         learned.clear()
         for group, at_ms in unopened:
             for held in group.held:
                 holding.unopened(held.alert, group.domain, held.joined_at, at_ms)
         unopened.clear()
-        out, self._out = self._out, []
+        out, self.out = self.out, []
         return out

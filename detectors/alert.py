@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from streams.records.digest import digest_hex
+from streams.records.interned import pairs
 
 KINDS = ("metric", "log", "absent", "external", "probe", "manual")
 SEVERITIES = ("info", "warning", "error", "critical")
 """in rising order"""
 
 
-class Alert(msgspec.Struct, frozen=True, tag="alert"):
+class Alert(msgspec.Struct, frozen=True, tag="alert", gc=False):
     """One version of an alert. The same id is sent again, with a higher version, when it resolves."""
 
     id: str
@@ -61,3 +63,9 @@ class Alert(msgspec.Struct, frozen=True, tag="alert"):
 def alert_id(fingerprint: str, kind: str, started_at: int) -> str:
     """The same anomaly of the same series always has the same id."""
     return digest_hex(fingerprint, kind, str(started_at))
+
+
+def share(alert: Alert) -> None:
+    """Let equal label sets be one object: most alerts of a service carry the same."""
+    force_setattr(alert, "labels", pairs(alert.labels))
+    force_setattr(alert, "resource", pairs(alert.resource))

@@ -47,7 +47,7 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
             topics.problems,
             topics.topology,
             topics.deadletters,
-        ),  # fmt: skip
+        ),
     }[stage]
 
 
