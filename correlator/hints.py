@@ -22,7 +22,7 @@ import msgspec
 from correlator import confidence
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, is_failing, lost
+from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, is_failing
 from correlator.signs import Signs
 from detectors.alert import SEVERITIES, Alert
 from streams.records.messages import Change
@@ -129,7 +129,7 @@ def rank(scene: Scene, signs: Signs | None = None) -> tuple[Hint, ...]:
     first = min(
         (a for a in scene.alerts if a.kind != "log"), key=lambda a: (a.started_at, a.id), default=None
     )
-    longest = max((lost(a) for a in scene.alerts), default=0.0)
+    longest = max((s.lost for suspect in ordered for s in suspect.signals), default=0.0)
     for suspect in ordered:
         _signals(suspect, first, longest)
     _changes(ordered, scene)
@@ -205,8 +205,9 @@ def _signals(suspect: _Suspect, first: Alert | None, longest: float) -> None:
     if any(s.role == STARVED and s.alert.kind == "absent" for s in suspect.signals):
         # Who is not called any more has nothing to call others for.
         suspect.signals = [s for s in suspect.signals if s.role != STEP or s.alert.kind != "absent"]
-    suspect.lost = max((lost(s.alert) for s in suspect.signals), default=0.0)
-    suspect.signals = [_by_time(s, longest) for s in suspect.signals]
+    suspect.lost = max((s.lost for s in suspect.signals), default=0.0)
+    if longest > 0.0:
+        suspect.signals = [_by_time(s, longest) for s in suspect.signals]
     weights = {
         **{OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, STEP: STOPPED, POINTING: POINTED, ABSENT: GONE},
         STARVED: 0.05,
@@ -249,10 +250,9 @@ def _signals(suspect: _Suspect, first: Alert | None, longest: float) -> None:
 
 
 def _by_time(signal: Signal, longest: float) -> Signal:
-    own = lost(signal.alert)
-    if not 0.0 < own < BRIEF * longest:
+    if not 0.0 < signal.lost < BRIEF * longest:
         return signal
-    return signal._replace(force=signal.force * math.sqrt(own / (BRIEF * longest)))
+    return signal._replace(force=signal.force * math.sqrt(signal.lost / (BRIEF * longest)))
 
 
 def _telling(signal: Signal) -> tuple[float, int, int, str]:

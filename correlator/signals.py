@@ -48,10 +48,10 @@ class Signal(NamedTuple):
     """[0, 1]"""
     alert: Alert
 
-    @property
-    def telling(self) -> bool:
-        """Whether it is trouble by itself: not less traffic, and more than circumstantial."""
-        return self.role != STARVED and not circumstantial(self.alert)
+    telling: bool = False
+    """it is trouble by itself: not less traffic, and more than circumstantial"""
+    lost: float = 0.0
+    """see `lost`"""
 
 
 def force(strength: float) -> float:
@@ -61,6 +61,14 @@ def force(strength: float) -> float:
 
 def read(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
     """Signals of an alert, given the services known around it. At least one."""
+    solid, seconds = not circumstantial(alert), lost(alert)
+    return tuple(
+        signal._replace(telling=solid and signal.role != STARVED, lost=seconds)
+        for signal in _signals(alert, known)
+    )
+
+
+def _signals(alert: Alert, known: Collection[str]) -> tuple[Signal, ...]:
     if alert.kind == "absent":
         return (_silence(alert, known),)
     if alert.kind == "log":
