@@ -10,7 +10,7 @@ from config.catalogue import Catalogue
 from config.settings import Correlate
 from correlator import candidates, lifecycle, membership, opening
 from correlator.group import Group
-from correlator.grouping import MERGE_FADING, MERGE_MARGIN, Sight, Weight, fading, reasons
+from correlator.grouping import MERGE_FADING, MERGE_MARGIN, Sight, Weight, quiet, reasons
 from correlator.incident import Reason
 from correlator.people import People
 from correlator.state import State
@@ -186,7 +186,7 @@ class Engine:
         fitting = [best]
         size = len(best.held)
         for group, weight in also:
-            if group is best or weight.score < enough or fading(group, alert.started_at) >= MERGE_FADING:
+            if group is best or weight.score < enough or quiet(group) >= MERGE_FADING:
                 continue
             apart = any(group.id in g.apart or self.state.index.strangers(group.id, g.id) for g in fitting)
             size += len(group.held)

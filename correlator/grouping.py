@@ -128,6 +128,11 @@ def fading(group: Group, at_ms: int) -> float:
     return gone / of
 
 
+def quiet(group: Group) -> float:
+    """Share of what is felt that fires no more, however lately it was said (of all, if nothing is felt)."""
+    return 1.0 - group.hurting / group.felt if group.felt else 1.0 - len(group.active) / len(group.held)
+
+
 def gap_ms(started_at: int, span: Span) -> int:
     """Distance of an onset from the onsets of a service."""
     return max(0, span.first - started_at, started_at - span.last)
