@@ -8,6 +8,7 @@ from collections.abc import Collection
 from correlator.group import LIVE, Group
 from correlator.grouping import TIME, Sight, Weight, domain_labels, weigh, weigh_siblings
 from correlator.opening import is_felt, signal
+from correlator.signals import mentions
 from correlator.state import State
 from correlator.text import words_of
 from detectors.alert import Alert
@@ -35,9 +36,10 @@ def see(state: State, alert: Alert, now_ms: int) -> Sight:
     if words:
         state.frequencies.observe(words)
     topology, about = state.topology, signal(alert)
+    near = topology.near(alert.service)
     return Sight(
         alert,
-        topology.near(alert.service),
+        near,
         topology.part(alert.service),
         marks,
         about,
@@ -45,6 +47,7 @@ def see(state: State, alert: Alert, now_ms: int) -> Sight:
         state.census.shares(alert.service, marks) if marks else (),
         state.together.partners(about, now_ms),
         state.frequencies,
+        mentions(alert, near.one | near.two) if alert.kind == "log" else (),
     )
 
 

@@ -182,6 +182,8 @@ class Engine:
 
     def _merge(self, best: Group, alert: Alert, also: list[tuple[Group, Weight]], now_ms: int) -> Group:
         """The alert fits several groups in full swing: they are one, unless people keep them apart."""
+        if quiet(best) >= MERGE_FADING:
+            return best
         enough = self.settings.join_threshold + MERGE_MARGIN
         fitting = [best]
         size = len(best.held)

@@ -28,7 +28,7 @@ import msgspec
 from config.settings import Correlate
 from correlator.group import Group, Span
 from correlator.incident import Reason
-from correlator.text import Frequencies
+from correlator.text import Frequencies, hashed
 from correlator.together import Partner
 from correlator.topology import Near
 from detectors.alert import Alert
@@ -41,6 +41,8 @@ SIBLINGS = 0.25
 """both call the same service, which few do, and both are felt"""
 MAX_HOPS = 2
 TIME = 0.35
+REACH, ELSEWHERE = 1 / 2, 1 / 8
+"""shares of the window over which closeness falls to 0: by default, and for what speaks of other services"""
 FADING = -0.30
 SAME_SERIES = 0.60
 TEXT = 0.20
@@ -95,6 +97,8 @@ class Sight(msgspec.Struct, frozen=True, gc=False):
     partners: Sequence[Partner]
     """signals usually seen together with this one"""
     frequencies: Frequencies
+    named: tuple[str, ...] = ()
+    """services around its own that it speaks of"""
 
 
 class Weight(msgspec.Struct, gc=False):
@@ -133,6 +137,13 @@ def quiet(group: Group) -> float:
     return 1.0 - group.hurting / group.felt if group.felt else 1.0 - len(group.active) / len(group.held)
 
 
+def elsewhere(sight: Sight, group: Group) -> bool:
+    """Whether it speaks of services, and of none that the group is about."""
+    return bool(sight.named) and not any(
+        name in group.spans or all(word in group.words for word in hashed(name)) for name in sight.named
+    )
+
+
 def gap_ms(started_at: int, span: Span) -> int:
     """Distance of an onset from the onsets of a service."""
     return max(0, span.first - started_at, started_at - span.last)
@@ -151,9 +162,10 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
     if foreign:
         found = _loose(sight, group, settings, taught_only=True)
         return found and _faded(found, gone, least)
+    apart = elsewhere(sight, group)
     best = _recurring(alert, group, settings)
     if best is None or best.closeness < 1.0:
-        other = _tied(sight, group, settings)
+        other = _tied(sight, group, settings, ELSEWHERE if apart else REACH)
         best = other if best is None or (other is not None and other.score > best.score) else best
     if sight.labels and (best is None or best.service != alert.service):
         shared = sum(weight for label, weight in sight.labels if label in group.labels)
@@ -161,7 +173,7 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
             best = _labelled(sight, group, best, shared, settings)
     if best is not None and best.score >= least:
         return _faded(best, gone, least)
-    loose = _loose(sight, group, settings, best=best)
+    loose = _loose(sight, group, settings, best=best, worded=not apart)
     return loose and _faded(loose, gone, least)
 
 
@@ -205,26 +217,28 @@ def _faded(found: Weight, gone: float, least: float) -> Weight | None:
     return found
 
 
-def _closeness(alert: Alert, gap: int, coarse: int, settings: Correlate) -> float | None:
-    """1 at the same time, 0 far off, None: out of the window."""
+def _closeness(
+    alert: Alert, gap: int, coarse: int, settings: Correlate, share: float = REACH
+) -> float | None:
+    """1 at the same time, 0 from a `share` of the window on, None: out of the window."""
     if gap <= 0:
         return 1.0
     coarse = max(coarse, alert.detected_at - alert.started_at)
     furthest = max(settings.window_ms, 3 * coarse)
     if gap > furthest:
         return None
-    reach = max(1.0, min(settings.window_ms / 2 + 3 * coarse, furthest))
+    reach = max(1.0, min(settings.window_ms * share + 3 * coarse, furthest))
     return max(0.0, 1.0 - gap / reach)
 
 
-def _tied(sight: Sight, group: Group, settings: Correlate) -> Weight | None:
+def _tied(sight: Sight, group: Group, settings: Correlate, share: float) -> Weight | None:
     """The strongest tie through one service; services that cannot beat the best are not looked at."""
     alert, spans = sight.alert, group.spans
     best: Weight | None = None
     own = spans.get(alert.service)
     if own is not None:
         gap = gap_ms(alert.started_at, own)
-        close = _closeness(alert, gap, own.coarse, settings)
+        close = _closeness(alert, gap, own.coarse, settings, share)
         if close is not None:
             score = SAME_SERVICE + TIME * close
             best = Weight(score, "service", alert.service, 0, SAME_SERVICE, close, gap)
@@ -235,7 +249,7 @@ def _tied(sight: Sight, group: Group, settings: Correlate) -> Weight | None:
         for name in sorted(names & spans.keys()):
             span = spans[name]
             gap = gap_ms(alert.started_at, span)
-            close = _closeness(alert, gap, span.coarse, settings)
+            close = _closeness(alert, gap, span.coarse, settings, share)
             if close is not None and (best is None or base + TIME * close > best.score):
                 best = Weight(base + TIME * close, "topology", name, hops, base, close, gap)
                 if close >= 1.0:
@@ -264,7 +278,12 @@ def _gap_to(alert: Alert, group: Group) -> int:
 
 
 def _loose(
-    sight: Sight, group: Group, settings: Correlate, best: Weight | None = None, taught_only: bool = False
+    sight: Sight,
+    group: Group,
+    settings: Correlate,
+    best: Weight | None = None,
+    taught_only: bool = False,
+    worded: bool = True,
 ) -> Weight | None:
     """With similar wording and with what was seen together before."""
     together = max(
@@ -272,7 +291,7 @@ def _loose(
         default=0.0,
     )
     text = 0.0
-    if group.words and not (taught_only and not together):
+    if worded and group.words and not (taught_only and not together):
         text = sight.frequencies.likeness(sight.words, group.words)
     if not text and not together:
         return None
