@@ -46,8 +46,8 @@ from cli.dataset import DataSet, load
 from cli.timeline import Timeline
 from config.load import load as load_settings
 from config.settings import Settings
-from correlator.hints import clock
 from correlator.incident import Incident
+from correlator.suspect import clock
 
 SETS = ("nezha_ob", "nezha_tt", "petshop")
 GRACE_MS = 120_000

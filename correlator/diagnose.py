@@ -16,10 +16,10 @@ from typing import NamedTuple
 import msgspec
 
 from correlator import confidence, logcauses, losses, measures
-from correlator.hints import clock
 from correlator.incident import Evidence, Hint
 from correlator.logmix import Line
 from correlator.losses import Read, Trace
+from correlator.suspect import clock
 from streams.records.messages import Change
 
 RESOURCE, OTHER, CHANGE, ONSET, ABSENT = 1.0, 0.5, 0.4, 0.1, 0.8

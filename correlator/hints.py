@@ -10,33 +10,22 @@ evidence is thin, most of it goes to "unknown". `correlator.confidence` makes a 
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
-
-import msgspec
 
 from correlator import confidence
 from correlator.group import Call
 from correlator.incident import Evidence, Hint
-from correlator.signals import ABSENT, LOG, OWN, POINTING, STARVED, STEP, USED, Signal, is_failing
 from correlator.signs import Signs
-from detectors.alert import SEVERITIES, Alert
+from correlator.suspect import BRIEF, Suspect, clock, onset_of, take_signals
+from detectors.alert import Alert
 from streams.records.messages import Change
 
-STRENGTH, RESOURCES, ONSET, PATH = 0.25, 0.35, 0.15, 0.20
-POINTED, GONE, NEW_LOG, STOPPED, CHANGED, CALLS = 0.30, 0.25, 0.20, 0.20, 0.35, 0.10
-HEARSAY = 0.5
-"""share of that for who is only named in logs of its callers"""
-BRIEF = 0.1
-"""share of the longest delay of the incident from which on a delay counts in full"""
+ONSET, PATH, CHANGED, CALLS = 0.15, 0.20, 0.35, 0.10
 IMPATIENT_S = 1.0
 """a callee slower by less than this, in seconds, makes nobody fail"""
-SOLID = 0.15
-"""what a service's own signals must weigh for its onset and its place in the graph to count in full"""
 EXPLAINED = 0.45
 """what remains of a service's slowness and failures when a callee in trouble explains them"""
 LATER_MS = 5_000
@@ -72,73 +61,34 @@ class Scene(NamedTuple):
     past: Sequence[Known] = ()
 
 
-class _Suspect(msgspec.Struct):
-    service: str
-    signals: list[Signal] = []
-    evidence: list[Evidence] = []
-    cause: str = ""
-    lost: float = 0.0
-    """longest time that its answers take more than usual, in seconds if their unit is known"""
-    kept: float = 0.0
-    """the part of the score no callee can explain: its own resources, its silence"""
-    standing: float = 0.0
-    """[0, 1]: how much its own signals say; when it began and who depends on it counts by that"""
-    coarse: int = 0
-    """longest detection delay of its signals, ms: how exactly its onset is known"""
-
-    @property
-    def hearsay(self) -> bool:
-        """Whether only logs of its callers name it: nothing that was measured, nothing of its own."""
-        return all(s.role == POINTING and s.alert.kind == "log" for s in self.signals if s.telling)
-
-    @property
-    def fails(self) -> bool:
-        """Whether requests fail, by what was measured of it, or it is gone or says so itself."""
-        return any(s.role in (ABSENT, LOG) or (s.role == OWN and is_failing(s.alert)) for s in self.signals)
-
-    @property
-    def slow(self) -> bool:
-        """Whether it answers slowly or fails, and nothing it uses says why."""
-        return any(s.role == OWN and s.telling for s in self.signals) and not any(
-            s.role in (USED, LOG, STEP, ABSENT, POINTING) for s in self.signals
-        )
-
-    @property
-    def score(self) -> float:
-        return sum(e.weight for e in self.evidence)
-
-    def evidence_of(self, kind: str) -> bool:
-        return any(e.kind == kind for e in self.evidence)
-
-
 def rank(scene: Scene, signs: Signs | None = None) -> tuple[Hint, ...]:
     """Hints, best first; empty when nothing deserves suspicion.
 
     `signs`: what was kept of the same group; brought up to date.
     """
     known = {a.service for a in scene.alerts} | {s for call in scene.calls for s in call[:2]}
-    suspects: dict[str, _Suspect] = {}
+    suspects: dict[str, Suspect] = {}
     for signal in (Signs() if signs is None else signs).of(scene.alerts, known):
         suspect = suspects.get(signal.about)
         if suspect is None:
-            suspect = suspects[signal.about] = _Suspect(signal.about)
+            suspect = suspects[signal.about] = Suspect(signal.about)
         suspect.signals.append(signal)
     for name in (*(c.service for c in scene.changes), *(k.service for k in scene.past)):
-        suspects.setdefault(name, _Suspect(name))
+        suspects.setdefault(name, Suspect(name))
     ordered = [suspects[name] for name in sorted(suspects)]
     first = min(
         (a for a in scene.alerts if a.kind != "log"), key=lambda a: (a.started_at, a.id), default=None
     )
     longest = max((s.lost for suspect in ordered for s in suspect.signals), default=0.0)
     for suspect in ordered:
-        _signals(suspect, first, longest)
+        take_signals(suspect, first, longest)
     _changes(ordered, scene)
     _known(suspects, scene)
     if len(ordered) > MOST_SUSPECTS:
         strongest = sorted(ordered, key=lambda s: (-s.score, s.service))[:MOST_SUSPECTS]
         ordered = sorted(strongest, key=lambda s: s.service)
     ordered = _shared_callees(ordered, scene.calls)
-    onsets = {s.service: at for s in ordered if (at := _onset(s)) is not None}
+    onsets = {s.service: at for s in ordered if (at := onset_of(s)) is not None}
     _onset_order(ordered, onsets)
     ways = _ways(tuple(call[:2] for call in scene.calls), tuple(s.service for s in ordered))
     _paths(ordered, onsets, ways)
@@ -148,12 +98,6 @@ def rank(scene: Scene, signs: Signs | None = None) -> tuple[Hint, ...]:
         remains = _unexplained(suspect, ordered, onsets, ways)
         scores[suspect.service] = suspect.kept + (suspect.score - suspect.kept) * remains
     return _hints(ordered, scores)
-
-
-@lru_cache(maxsize=10_000)
-def clock(at_ms: int) -> str:
-    """`14:02:10` in UTC, for evidence texts."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S")
 
 
 Ways = Mapping[str, Mapping[str, str]]
@@ -191,85 +135,7 @@ def _way(ways: Ways, start: str, goal: str) -> list[str]:
     return chain
 
 
-def _onset(suspect: _Suspect) -> int | None:
-    """First sign of trouble that speaks of this service (starvation and what is circumstantial do not)."""
-    return min((s.alert.started_at for s in suspect.signals if s.telling), default=None)
-
-
-def _signals(suspect: _Suspect, first: Alert | None, longest: float) -> None:
-    """The strongest signal of each role; `first` is the earliest alert that is not from a log.
-
-    Slowness counts by the time that is lost, beside the `longest` of the incident: a few milliseconds more do
-    not make a caller wait for half a second.
-    """
-    if any(s.role == STARVED and s.alert.kind == "absent" for s in suspect.signals):
-        # Who is not called any more has nothing to call others for.
-        suspect.signals = [s for s in suspect.signals if s.role != STEP or s.alert.kind != "absent"]
-    suspect.lost = max((s.lost for s in suspect.signals), default=0.0)
-    if longest > 0.0:
-        suspect.signals = [_by_time(s, longest) for s in suspect.signals]
-    weights = {
-        **{OWN: STRENGTH, USED: RESOURCES, LOG: NEW_LOG, STEP: STOPPED, POINTING: POINTED, ABSENT: GONE},
-        STARVED: 0.05,
-    }
-    kinds = {LOG: "log", STEP: "log", POINTING: "path", ABSENT: "absent"}
-    suspect.coarse = max((s.alert.detected_at - s.alert.started_at for s in suspect.signals), default=0)
-    by_role: dict[str, list[Signal]] = {}
-    for signal in suspect.signals:
-        by_role.setdefault(signal.role, []).append(signal)
-    for role, weight in weights.items():
-        of_role = by_role.get(role)
-        if not of_role:
-            continue
-        best = max(of_role, key=_telling)
-        # Several series agreeing say more than one alone: half, then two thirds, ... of the rest.
-        agreeing = len({(s.alert.service, s.alert.metric, s.alert.instance) for s in of_role})
-        value = weight * best.force * (0.7 + 0.3 * (1 - 1 / agreeing))
-        a = best.alert
-        text = f"{clock(a.started_at)} {a.summary}"
-        if a.kind == "log" and first is not None:
-            text += _beside(a, first)
-        if role == POINTING:
-            text = f"seen by its caller {a.service}: {text}"
-        suspect.evidence.append(
-            Evidence(
-                "absent" if a.kind == "absent" else kinds.get(role, "strength"),
-                text,
-                round(value, 4),
-                a.started_at,
-                a.id,
-            )
-        )
-        if role in (USED, ABSENT):
-            suspect.kept += value
-    suspect.standing = min(1.0, suspect.score / SOLID) * (HEARSAY if suspect.hearsay else 1.0)
-    named = [s for s in suspect.signals if s.role in (OWN, USED, LOG, STEP, ABSENT)] or suspect.signals
-    if named:
-        lead = max(named, key=_telling)
-        suspect.cause = lead.alert.summary
-
-
-def _by_time(signal: Signal, longest: float) -> Signal:
-    if not 0.0 < signal.lost < BRIEF * longest:
-        return signal
-    return signal._replace(force=signal.force * math.sqrt(signal.lost / (BRIEF * longest)))
-
-
-def _telling(signal: Signal) -> tuple[float, int, int, str]:
-    """Which of several signals to name: the strongest, then the most severe, then the first."""
-    alert = signal.alert
-    return signal.force, SEVERITIES.index(alert.severity), -alert.started_at, alert.id
-
-
-def _beside(log: Alert, first: Alert) -> str:
-    """When a log alert began, seen from the first trouble that measurements show."""
-    gap = (first.started_at - log.started_at) / 1000
-    if abs(gap) < 1:
-        return f" (as {first.service} {first.metric} went off)"
-    return f" ({abs(gap):.0f} s {'before' if gap > 0 else 'after'} {first.service} {first.metric} went off)"
-
-
-def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> None:
+def _onset_order(suspects: Sequence[Suspect], onsets: Mapping[str, int]) -> None:
     if len(onsets) < 2:
         return
     ordered = sorted((at, service) for service, at in onsets.items())
@@ -287,7 +153,7 @@ def _onset_order(suspects: Sequence[_Suspect], onsets: Mapping[str, int]) -> Non
             suspect.evidence.append(Evidence("onset", text, round(weight, 4), at))
 
 
-def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) -> None:
+def _paths(suspects: Sequence[Suspect], onsets: Mapping[str, int], ways: Ways) -> None:
     """How many of the others, in trouble no earlier than this one, depend on it."""
     named = {s.service: s for s in suspects}
     for suspect in suspects:
@@ -307,7 +173,7 @@ def _paths(suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways) 
         suspect.evidence.append(Evidence("path", text, round(weight, 4)))
 
 
-def _shared_callees(suspects: list[_Suspect], calls: Sequence[Call]) -> list[_Suspect]:
+def _shared_callees(suspects: list[Suspect], calls: Sequence[Call]) -> list[Suspect]:
     """What all services call that are slow or fail, and by nothing of their own: it, or the way to it."""
     slow = {s.service for s in suspects if s.slow}
     callers: dict[str, set[str]] = {}
@@ -330,12 +196,12 @@ def _shared_callees(suspects: list[_Suspect], calls: Sequence[Call]) -> list[_Su
         else f"{names}, which is slow, calls it"
     )
     for callee in shared:
-        suspect = known.setdefault(callee, _Suspect(callee))
+        suspect = known.setdefault(callee, Suspect(callee))
         suspect.evidence.append(Evidence("path", text, round(weight, 4)))
     return [known[name] for name in sorted(known)]
 
 
-def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
+def _failing_calls(suspects: Sequence[Suspect], calls: Sequence[Call]) -> None:
     for suspect in suspects:
         worst = max(((f, caller) for caller, callee, f in calls if callee == suspect.service), default=None)
         if worst is not None and worst[0] >= 0.05:
@@ -343,11 +209,11 @@ def _failing_calls(suspects: Sequence[_Suspect], calls: Sequence[Call]) -> None:
             suspect.evidence.append(Evidence("path", text, round(CALLS * min(1.0, 2 * worst[0]), 4)))
 
 
-def _changes(suspects: Sequence[_Suspect], scene: Scene) -> None:
+def _changes(suspects: Sequence[Suspect], scene: Scene) -> None:
     """The newest change of a service shortly before the trouble; worth most just before."""
     start = min((a.started_at for a in scene.alerts), default=0)
     for suspect in suspects:
-        own = _onset(suspect)
+        own = onset_of(suspect)
         at = start if own is None else own
         best: Evidence | None = None
         for change in sorted(scene.changes, key=lambda c: (c.ts, c.id)):
@@ -369,7 +235,7 @@ def _changes(suspects: Sequence[_Suspect], scene: Scene) -> None:
             suspect.evidence.append(best)
 
 
-def _known(suspects: Mapping[str, _Suspect], scene: Scene) -> None:
+def _known(suspects: Mapping[str, Suspect], scene: Scene) -> None:
     """Its trouble was the cause before, when much the same was seen."""
     for service, cause, evidence in scene.past:
         suspect = suspects[service]
@@ -378,7 +244,7 @@ def _known(suspects: Mapping[str, _Suspect], scene: Scene) -> None:
 
 
 def _unexplained(
-    suspect: _Suspect, suspects: Sequence[_Suspect], onsets: Mapping[str, int], ways: Ways
+    suspect: Suspect, suspects: Sequence[Suspect], onsets: Mapping[str, int], ways: Ways
 ) -> float:
     """1, or `EXPLAINED` when something it calls is in trouble itself, and not clearly later."""
     if suspect.service not in onsets or suspect.evidence_of("change"):
@@ -396,7 +262,7 @@ def _unexplained(
     return 1.0
 
 
-def _later(suspect: _Suspect, other: _Suspect, onsets: Mapping[str, int]) -> bool:
+def _later(suspect: Suspect, other: Suspect, onsets: Mapping[str, int]) -> bool:
     """Whether `suspect` clearly began after `other`; one without an onset did not."""
     at, before = onsets.get(suspect.service), onsets.get(other.service)
     if at is None or before is None:
@@ -404,9 +270,9 @@ def _later(suspect: _Suspect, other: _Suspect, onsets: Mapping[str, int]) -> boo
     return at > before + LATER_MS + max(suspect.coarse, other.coarse)
 
 
-def _hints(suspects: Sequence[_Suspect], scores: Mapping[str, float]) -> tuple[Hint, ...]:
+def _hints(suspects: Sequence[Suspect], scores: Mapping[str, float]) -> tuple[Hint, ...]:
     total = sum(score**2 for score in scores.values()) + UNKNOWN**2
-    named: list[_Suspect] = []
+    named: list[Suspect] = []
     shares: list[float] = []
     for suspect in sorted(suspects, key=lambda s: (-scores[s.service], s.service)):
         score = scores[suspect.service]

@@ -9,9 +9,9 @@ import numpy as np
 
 from correlator import measures
 from correlator.excess import Loss, exclusive
-from correlator.hints import clock
 from correlator.incident import Evidence
 from correlator.measures import Deviation, Meaning, Values
+from correlator.suspect import clock
 from streams.records.pages import Series
 
 EXCESS = 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.correlator.make import T0, final, firing, mark, new_core, records, resolved, run, versions
 
 END = mark(400_000)
@@ -113,6 +115,26 @@ def test_an_alert_that_fits_two_incidents_merges_them() -> None:
     assert survivor.merged_from == (merged.id,)
     assert {m.service for m in survivor.members} == {"payment", "cart", "gateway"}
     assert survivor.started_at == T0
+
+
+@pytest.mark.parametrize(("named", "incidents"), [("checkout", 1), ("cart", 2), ("nobody", 1)])
+def test_an_error_that_names_another_service_joins_only_right_away(named: str, incidents: int) -> None:
+    """A minute on the gateway's next error is of the same trouble, unless it is about somebody else."""
+    slow = firing("checkout", severity="critical")
+    felt = firing("gateway", "errors", at=1_000, severity="error")
+    error = firing("gateway", f"upstream {named} failed", at=60_000, kind="log", severity="error")
+    assert len(groups(slow, felt, error)) == incidents
+    at_once = firing("gateway", f"upstream {named} failed", at=2_000, kind="log", severity="error")
+    assert len(groups(slow, felt, at_once)) == 1
+
+
+def test_an_incident_that_has_gone_quiet_is_not_merged_with_what_begins() -> None:
+    """Though an alert that began while it still fired, and is noticed later, belongs to both."""
+    old = [firing("gateway", metric, severity="critical") for metric in ("a", "b", "c")]
+    new = firing("store", at=20_000, severity="critical")
+    late = firing("cart", at=10_000, delay=30_000)
+    over = [resolved(alert, 15_000) for alert in old]
+    assert len(groups(*old, *over, new, late)) == 2
 
 
 def test_a_full_incident_counts_what_it_cannot_carry() -> None:
