@@ -102,64 +102,29 @@ def workaround(
     _act(settings, "workaround", problem, actor, text, timeout, as_json)
 
 
-@app.command()
-def resolve(
-    problem: ProblemId,
-    note: Note = "",
-    actor: Actor = "",
-    timeout: Wait = 10.0,
-    kafka: KafkaAddress = None,
-    clickhouse: ClickHouseUrl = None,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """The cause is gone, as far as one knows. The next incident of its kind opens it again.
+def _step(verb: str, teaching: str) -> None:
+    """A command that takes a problem one step on."""
 
-    Examples:
-      tocsin problems resolve 5c1a
-    """
-    settings = settings_from(config, kafka, clickhouse)
-    _act(settings, "resolve", problem, actor, note, timeout, as_json)
+    def command(
+        problem: ProblemId,
+        note: Note = "",
+        actor: Actor = "",
+        timeout: Wait = 10.0,
+        kafka: KafkaAddress = None,
+        clickhouse: ClickHouseUrl = None,
+        config: ConfigFile = None,
+        as_json: AsJson = False,
+    ) -> None:
+        settings = settings_from(config, kafka, clickhouse)
+        _act(settings, verb, problem, actor, note, timeout, as_json)
 
-
-@app.command()
-def close(
-    problem: ProblemId,
-    note: Note = "",
-    actor: Actor = "",
-    timeout: Wait = 10.0,
-    kafka: KafkaAddress = None,
-    clickhouse: ClickHouseUrl = None,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Close a problem. The next incident of its kind opens it again.
-
-    Examples:
-      tocsin problems close 5c1a
-    """
-    settings = settings_from(config, kafka, clickhouse)
-    _act(settings, "close", problem, actor, note, timeout, as_json)
+    help = f"{teaching}\n\nExamples:\n\n  tocsin problems {verb} 5c1a"
+    app.command(verb, help=help)(command)
 
 
-@app.command()
-def reopen(
-    problem: ProblemId,
-    note: Note = "",
-    actor: Actor = "",
-    timeout: Wait = 10.0,
-    kafka: KafkaAddress = None,
-    clickhouse: ClickHouseUrl = None,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Open a problem again that was resolved or closed.
-
-    Examples:
-      tocsin problems reopen 5c1a
-    """
-    settings = settings_from(config, kafka, clickhouse)
-    _act(settings, "reopen", problem, actor, note, timeout, as_json)
+_step("resolve", "The cause is gone, as far as one knows. The next incident of its kind opens it again.")
+_step("close", "Close a problem. The next incident of its kind opens it again.")
+_step("reopen", "Open a problem again that was resolved or closed.")
 
 
 def _one(reader: Reader, prefix: str) -> Problem:
