@@ -133,9 +133,8 @@ def action_of(
     id = digest_hex(
         "action", incident, verb, actor, note, str(ts_ms), *targets, *filter(None, found.values())
     )
-    return Action(
-        id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note, targets=targets, **found
-    )
+    action = Action(id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note, targets=targets)
+    return msgspec.structs.replace(action, **found)
 
 
 def whole_ids(settings: Settings, ids: Sequence[str]) -> list[str]:

@@ -101,6 +101,11 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     suppressions: str = "tocsin.suppressions"
     topology: str = "tocsin.topology"
     problems: str = "tocsin.problems"
+    response: str = "tocsin.response"
+    """clocks, who is on duty, notices"""
+    written: str = "tocsin.written"
+    """action items, reviews, status updates"""
+    notifications: str = "tocsin.notifications"
     action_results: str = "tocsin.action-results"
     deadletters: str = "tocsin.deadletters"
 

@@ -6,6 +6,18 @@ import msgspec
 
 STATES = ("open", "acknowledged", "mitigated", "resolved", "closed", "reopened", "merged")
 CATEGORIES = ("service disruption", "performance degradation", "security incident", "operational issue")
+KINDS = ("incident", "service request", "problem")
+"""ITIL tells them apart: something is broken; somebody wants something; the cause behind several incidents"""
+LEVELS = ("high", "medium", "low")
+IMPACT_FIGURES = (
+    "customers",
+    "customer_share",
+    "partners",
+    "transactions",
+    "damage",
+    "payment_delay_ms",
+)
+"""people affected and their share of the base, financial partners, transactions, money, delay of payments"""
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
@@ -98,6 +110,55 @@ class TimelineEntry(msgspec.Struct, frozen=True, gc=False):
     ref: str = ""
 
 
+class Pause(msgspec.Struct, frozen=True, gc=False):
+    """A time in which the service level clocks of an incident stand still."""
+
+    from_ms: int
+    until_ms: int | None
+    """None: still paused"""
+    reason: str
+    by: str
+
+
+class Filing(msgspec.Struct, frozen=True, gc=False):
+    """A report or notice that was handed in: what its clock waits for, and the next may count from."""
+
+    name: str
+    """as its clock is named: `dora initial`, `gdpr notification`, `customer notice`, ..."""
+    at_ms: int
+    by: str
+    note: str = ""
+
+
+class Figure(msgspec.Struct, frozen=True, gc=False):
+    """One figure of an incident's impact."""
+
+    name: str
+    """one of `IMPACT_FIGURES`"""
+    value: float
+    unit: str
+    status: str
+    """estimate | confirmed"""
+    basis: str
+    """where it comes from, in words: the catalogue's entry, a metric's fall, a person"""
+    by: str = ""
+    """who stated it; empty: Tocsin"""
+    at_ms: int = 0
+
+
+class Edit(msgspec.Struct, frozen=True, gc=False):
+    """A change a person made to what stood there: the audit."""
+
+    at_ms: int
+    by: str
+    field: str
+    before: str
+    after: str
+    reason: str = ""
+    action: str = ""
+    """id of the action"""
+
+
 class Incident(msgspec.Struct, frozen=True):
     """One version of an incident. Versions only grow; the newest is the truth."""
 
@@ -152,3 +213,30 @@ class Incident(msgspec.Struct, frozen=True):
     """cause and fix of the most similar one for which they are recorded, in a sentence"""
     problem: str = ""
     """id of the problem that incidents with its signature have become"""
+    kind: str = "incident"
+    """one of `KINDS`"""
+    source: str = "detected"
+    """detected | reported: by whom it was noticed first"""
+    reported_by: str = ""
+    assignee: str = ""
+    """the team or person it was assigned to by a person; `owner` is what the catalogue says"""
+    impact_level: str = ""
+    """high | medium | low: how much hangs on what is affected"""
+    urgency: str = ""
+    """high | medium | low: how fast it gets worse"""
+    priority_basis: str = ""
+    """why this priority, in a sentence"""
+    impact: tuple[Figure, ...] = ()
+    reputation: tuple[str, ...] = ()
+    """tags: press, social media, complaints, ..."""
+    aware_at: int | None = None
+    """when the organisation knew: regulatory clocks count from here"""
+    major_at: int | None = None
+    """when it was classified as major"""
+    pauses: tuple[Pause, ...] = ()
+    filings: tuple[Filing, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    cause: str = ""
+    """as people recorded it"""
+    cause_service: str = ""
+    fix: str = ""

@@ -30,7 +30,9 @@ _Placed = tuple[int, str, str, str, int, msgspec.Raw]
 _Wire: Any = msgspec.defstruct(
     "_Wire",
     [
-        (field.name, list[msgspec.Raw] if field.name in ("members", "timeline") else field.type)
+        (field.name, list[msgspec.Raw])
+        if field.name in ("members", "timeline")
+        else (field.name, field.type, *([] if field.required else [field.default]))
         for field in msgspec.structs.fields(Incident)
     ],
     frozen=True,

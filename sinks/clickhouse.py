@@ -20,9 +20,10 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, s
 from tenacity import wait_random_exponential as backoff
 
 from config.settings import ClickHouse
+from sinks.columns import Row, RowError, Table
 from sinks.inbox import Delivery
 from sinks.protocol import Refusal, SinkMisconfigured, SinkUnavailable
-from sinks.rows import TABLES, Row, RowError, Table, row_of
+from sinks.rows import TABLES, row_of
 from sinks.schema import SchemaError, create_database, migrate
 
 log = logging.getLogger(__name__)

@@ -35,8 +35,8 @@ class SinkHandler:
         """Topics this handler reads."""
         topics = self._topics
         return (
-            topics.incidents, topics.alerts, topics.suppressions, topics.problems, topics.topology,
-            topics.deadletters,
+            topics.incidents, topics.alerts, topics.suppressions, topics.problems, topics.response,
+            topics.written, topics.notifications, topics.topology, topics.deadletters,
         )  # fmt: skip
 
     @property

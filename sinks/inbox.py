@@ -7,15 +7,21 @@ from typing import NamedTuple
 import msgspec
 
 from config.settings import Topics
+from correlator.afterwards import Written
 from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
 from correlator.past import Knowledge, Problem
+from correlator.response import Response
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
+from sinks.notification import Notification
 from streams.records.messages import DeadLetter
 from streams.records.stage import Record
 
-Item = Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter
+Item = (
+    Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter
+    | Response | Written | Notification
+)  # fmt: skip
 
 
 class Origin(NamedTuple):
@@ -57,6 +63,27 @@ class _PastEvent(msgspec.Struct, frozen=True):
     data: Problem | Knowledge
 
 
+class _ResponseEvent(msgspec.Struct, frozen=True):
+    """The same, on the topic of clocks, duty and notices."""
+
+    specversion: str
+    data: Response
+
+
+class _WrittenEvent(msgspec.Struct, frozen=True):
+    """The same, on the topic of what people write."""
+
+    specversion: str
+    data: Written
+
+
+class _NotificationEvent(msgspec.Struct, frozen=True):
+    """The same, on the topic of notifications."""
+
+    specversion: str
+    data: Notification
+
+
 class _Tagged(msgspec.Struct, frozen=True):
     """Just enough of a message on the alerts topic to see what it is."""
 
@@ -65,6 +92,9 @@ class _Tagged(msgspec.Struct, frozen=True):
 
 _event = msgspec.json.Decoder(_CloudEvent)
 _past_event = msgspec.json.Decoder(_PastEvent)
+_response_event = msgspec.json.Decoder(_ResponseEvent)
+_written_event = msgspec.json.Decoder(_WrittenEvent)
+_notification_event = msgspec.json.Decoder(_NotificationEvent)
 _tagged = msgspec.json.Decoder(_Tagged)
 _alert = msgspec.json.Decoder(Alert)
 _suppression: msgspec.json.Decoder[Suppression | SilenceRecord] = msgspec.json.Decoder(
@@ -96,6 +126,18 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
             past = _past_event.decode(record.value)
             _check(past.specversion)
             return Delivery(origin_of(record), past.data)
+        if record.topic == topics.response:
+            said = _response_event.decode(record.value)
+            _check(said.specversion)
+            return Delivery(origin_of(record), said.data)
+        if record.topic == topics.written:
+            written = _written_event.decode(record.value)
+            _check(written.specversion)
+            return Delivery(origin_of(record), written.data)
+        if record.topic == topics.notifications:
+            told = _notification_event.decode(record.value)
+            _check(told.specversion)
+            return Delivery(origin_of(record), told.data)
         if record.topic == topics.alerts:
             if _tagged.decode(record.value).type != "alert":
                 return None

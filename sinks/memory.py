@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from correlator.afterwards import Review
 from correlator.atlas import ServiceSeen
 from correlator.past import Knowledge
+from correlator.response import Duty, Notice
 from correlator.suppression import SilenceRecord, Suppression
+from sinks.columns import RowError
 from sinks.inbox import Delivery, Item
+from sinks.notification import Notification
 from sinks.protocol import Refusal, SinkUnavailable
-from sinks.rows import RowError, row_of
+from sinks.rows import row_of
 from streams.records.messages import DeadLetter
 
 
@@ -62,6 +66,9 @@ def _key(item: Item) -> tuple[str, ...]:
         return ("silence", item.name, str(item.version))
     if isinstance(item, ServiceSeen):
         return ("service", item.service)
-    if isinstance(item, Knowledge):
-        return ("knowledge", item.incident, str(item.version))
-    return (type(item).__name__, item.id, str(item.version))
+    if isinstance(item, Notice):
+        return ("notice", item.id)
+    if isinstance(item, Notification):
+        return ("notification", item.key, str(item.version))
+    name = item.incident if isinstance(item, Knowledge | Duty | Review) else item.id
+    return (type(item).__name__, name, str(item.version))

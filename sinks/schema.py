@@ -1,4 +1,10 @@
-"""Create and upgrade the tables. Idempotent; several workers may do it at once."""
+"""Create and upgrade the tables. Idempotent; several workers may do it at once.
+
+`migrations/` has one file per numbered migration; a released one is never edited: add the next. Every
+statement may run twice (several workers start at once). Table names are unqualified: the database is the
+connection's. Times are DateTime64(3, 'UTC'), event time unless the comment says otherwise. `views/` is
+read in order of the file names; views hold no data, so a definition is changed in place.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +67,14 @@ def migrations_of(sql: str) -> tuple[Migration, ...]:
     return tuple(Migration(n, name, statements_of("\n".join(lines))) for n, name, lines in found)
 
 
-MIGRATIONS = migrations_of(files("sinks").joinpath("schema.sql").read_text(encoding="utf-8"))
-VIEWS = statements_of(files("sinks").joinpath("views.sql").read_text(encoding="utf-8"))
+def _scripts(folder: str) -> str:
+    """All SQL files of a folder beside this one, in order of their names."""
+    found = [file for file in files("sinks").joinpath(folder).iterdir() if file.name.endswith(".sql")]
+    return "\n".join(file.read_text(encoding="utf-8") for file in sorted(found, key=lambda file: file.name))
+
+
+MIGRATIONS = migrations_of(_scripts("migrations"))
+VIEWS = statements_of(_scripts("views"))
 
 
 def create_database(client: SqlClient, database: str) -> None:

@@ -18,6 +18,7 @@ MAX_PROSE = 16_384
 """characters kept of a summary or a note; other texts are cut like labels"""
 MAX_TARGETS = 2_000
 """incidents or alerts one action may name"""
+MAX_FIELDS = 64
 
 MAX_SILENCE_BYTES = 65_536
 
@@ -46,9 +47,10 @@ class _Action(msgspec.Struct):
     fix: str = ""
     runbook: str = ""
     silence: Silence | None = None
+    fields: dict[str, str | int | float | bool | None] = {}
 
 
-_LATER = frozenset(("problem", "cause", "cause_service", "fix", "runbook"))
+_LATER = frozenset(("problem", "cause", "cause_service", "fix", "runbook", "fields"))
 """fields that an action's id does not depend on while they are empty: older ids stay what they were"""
 _PROSE = ("summary", "note", "cause", "fix")
 
@@ -105,6 +107,8 @@ def _said(found: _Change | _Action) -> dict[str, Any]:
         del said[name]
     if said.get("silence", found) is None:
         del said["silence"]  # the id of an action about an incident does not depend on it
+    if "fields" in said:
+        said["fields"] = _fields(said["fields"])
     said["id"] = found.id or digest_hex(*(str(said[name]) for name in sorted(said) if said[name] != ()))
     for name, text in said.items():
         if isinstance(text, str):
@@ -112,6 +116,18 @@ def _said(found: _Change | _Action) -> dict[str, Any]:
         elif isinstance(text, tuple):
             said[name] = tuple(clip(each) for each in text[:MAX_TARGETS])
     return said
+
+
+def _fields(given: dict[str, str | int | float | bool | None]) -> dict[str, str]:
+    """All as texts, so that the same thing said as a number and as a text is the same."""
+    if len(given) > MAX_FIELDS:
+        raise BadRecord(WRONG_TYPE, f"at most {MAX_FIELDS} fields were expected, found {len(given)}")
+    return {
+        clip(name): ("" if value is None else str(value).lower() if isinstance(value, bool) else str(value))[
+            :MAX_PROSE
+        ]
+        for name, value in sorted(given.items())
+    }
 
 
 def _parsed(decoder: msgspec.json.Decoder[_Change] | msgspec.json.Decoder[_Action], value: bytes):  # type: ignore[no-untyped-def]

@@ -80,6 +80,8 @@ class Action(msgspec.Struct, frozen=True, tag="action"):
     """what helped"""
     runbook: str = ""
     """address of what to do the next time"""
+    fields: dict[str, str] = msgspec.field(default_factory=dict)
+    """what else a verb needs, by name; each verb says what it takes"""
 
 
 class SilenceAction(msgspec.Struct, frozen=True, tag="silence_action"):

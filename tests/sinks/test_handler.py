@@ -83,5 +83,8 @@ async def test_a_dead_letter_that_is_refused_itself_does_not_block() -> None:
 
 def test_the_configured_handler_reads_the_output_topics() -> None:
     """The shell subscribes to what the handler names."""
-    names = ("incidents", "alerts", "suppressions", "problems", "topology", "deadletters")
+    names = (
+        "incidents", "alerts", "suppressions", "problems", "response", "written", "notifications",
+        "topology", "deadletters",
+    )  # fmt: skip
     assert sink_handler(Settings()).topics == tuple(f"tocsin.{name}" for name in names)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.incident import Evidence, Hint, Incident, Member, Reason, ServiceRole, TimelineEntry
-from sinks.rows import DEAD_LETTERS, INCIDENTS, PREVIEW_BYTES, RowError, alert_of, incident_of, row_of
+from sinks.columns import RowError
+from sinks.rows import DEAD_LETTERS, INCIDENTS, PREVIEW_BYTES, alert_of, incident_of, row_of
 from streams.records.messages import MAX_MS
 from tests.sinks.make import T0, alert, dead_letter, incident
 
