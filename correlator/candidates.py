@@ -122,11 +122,8 @@ def reopenable(state: State, alert: Alert, domain: str) -> Group | None:
     """A resolved incident, not yet closed, that this alert's series belongs to by more than symptom."""
     known = state.index.by_series.get(f"{domain}\0{alert.fingerprint}")
     # A gateway's latency recurs with every cause: only the suspected cause's own series reopen.
-    fitting = [
-        g
-        for g in known.values()
-        if g.state == "resolved" and (not g.hints or g.hints[0].service == alert.service)
-    ]
+    resolved = [g for g in known.values() if g.state == "resolved"]
+    fitting = [g for g in resolved if state.outlook.suspect(g) in ("", alert.service)]
     return max(fitting, key=lambda g: (g.resolved_at or 0, g.id), default=None)
 
 

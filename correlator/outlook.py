@@ -58,6 +58,15 @@ class Outlook:
         group.drawn_calls = paths.drawn(group.calls, group.spans, suspect)
         self._knowledge.sign(group, alerts)
 
+    def suspect(self, group: Group) -> str:
+        """The service its own alerts point to, or nothing.
+
+        Without changes and what people recorded: both may be told late, and must not decide what joins.
+        """
+        alerts = [h.alert for h in group.held]
+        found = hints.rank(hints.Scene(alerts, group.calls, (), self._settings.change_window_ms))
+        return found[0].service if found else ""
+
     def window(self, group: Group) -> tuple[int, int]:
         """When a change must have happened to matter, both ends included. It only ever grows."""
         return group.started_at - self._settings.change_window_ms, group.anchor

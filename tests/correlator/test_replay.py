@@ -133,6 +133,20 @@ def test_a_change_may_be_recorded_late(data: st.DataObject) -> None:
     assert as_bytes(unmerged[0]) == as_bytes(unmerged[1])
 
 
+def test_a_late_change_does_not_decide_what_reopens() -> None:
+    """Which series reopens an incident is read off its alerts: a change may still be on its way."""
+    alert = firing("gateway", "latency", 0, strength=4.0, severity="warning")
+    over = resolved(alert, 67_000)
+    again = firing("gateway", "latency", 100_000, strength=4.0, severity="info")
+    logs = shard_logs([alert, over, again])
+    for log in logs:
+        log[-1] = ShardWatermark(SHARDS - 1, SHARDS, T0 + 900_000)
+    rest, change = in_order(logs), Change("c0", T0, "checkout")
+    early, late = straight([change, *rest]), straight([*rest, change])
+    assert early == late
+    assert b'"reopened":1' in early[0]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_facts_sent_again_change_nothing(data: st.DataObject) -> None:
