@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +15,14 @@ from cli.catalogue import catalogue_from
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from, stderr
 from cli.dataset import DataSet, load
 from cli.errors import CliError
+from cli.messages import Said, ends, marks, said
 from cli.timeline import Timeline, ahead, control
 from config.settings import Settings
 from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
 from detectors.alert import Alert
 from streams.agents.local import LocalPipeline
+from streams.records.messages import MAX_MS
 from streams.records.stage import Output, Record
 
 
@@ -96,16 +99,50 @@ def records_of(
     for offset, change in enumerate(data.changes(run)):
         yield [Record(changes, 0, offset, change.ts, None, msgspec.json.encode(change))], 0
     timelines = timelines_of(data, run, history)
-    begin = timelines[0].span.begin_ms
+    messages = said(data, run, settings)
+    begin, end = _ends(timelines, messages)
     epoch = f"backtest-{run}"
-    yield [Record(lines, 0, 0, begin, None, None, control("begin", epoch, begin))], 0
     offset = 1
+    offsets: Counter[str] = Counter()
+    waiting = deque(messages)
+    topics = {message.topic for message in messages}
+
+    def mark(topic: str, what: str, at_ms: int) -> tuple[list[Record], int]:
+        offsets[topic] += 1
+        return [Record(topic, 0, offsets[topic] - 1, at_ms, None, None, control(what, epoch, at_ms))], 0
+
+    rows = any(timeline.span.rows for timeline in timelines)
+    if rows:
+        yield [Record(lines, 0, 0, begin, None, None, control("begin", epoch, begin))], 0
+    else:
+        for topic, at_ms in marks(settings, topics, begin):
+            yield mark(topic, "begin", at_ms)
+
+    def due(before_ms: int) -> Iterator[tuple[list[Record], int]]:
+        while waiting and waiting[0].ts < before_ms:
+            message = waiting.popleft()
+            yield [message.record(offsets[message.topic])], 0
+            offsets[message.topic] += 1
+
+    cuts = [message.ts for message in messages]
     for timeline in timelines:
-        for record in timeline.records(partitions=1, page=page):
+        for record in timeline.records(partitions=1, page=page, cuts=cuts):
+            yield from due(record.ts_ms)
             yield [Record(lines, 0, offset, record.ts_ms, None, record.value, record.headers)], record.rows
             offset += 1
-    end = timelines[-1].span.end_ms
-    yield [Record(lines, 0, offset, end, None, None, control("end", epoch, begin))], 0
+    yield from due(MAX_MS)
+    if rows:
+        yield [Record(lines, 0, offset, end, None, None, control("end", epoch, begin))], 0
+    for topic, at_ms in ends(settings, topics, end):
+        yield mark(topic, "end", at_ms)
+
+
+def _ends(timelines: list[Timeline], messages: list[Said]) -> tuple[int, int]:
+    """First and last time of all there is, ms UTC."""
+    spans = [timeline.span for timeline in timelines if timeline.span.rows]
+    begins = [*(span.begin_ms for span in spans), *(message.ts for message in messages[:1])]
+    ends = [*(span.end_ms for span in spans), *(message.ts for message in messages[-1:])]
+    return min(begins, default=0), max(ends, default=0)
 
 
 def timelines_of(data: DataSet, run: str, history: str = "") -> list[Timeline]:
@@ -128,7 +165,8 @@ def run_backtest(
     """One run, after its history, through fresh stages, whose outputs `findings` takes."""
     lines, changes = inputs_of(settings)
     findings = Findings(settings) if findings is None else findings
-    pipeline = LocalPipeline(settings, [(lines, 0), (changes, 0)], findings.take, data.edges(run))
+    topics = dict.fromkeys((lines, changes, *(message.topic for message in said(data, run, settings))))
+    pipeline = LocalPipeline(settings, [(t, 0) for t in topics], findings.take, data.edges(run))
     total = sum(timeline.span.rows for timeline in timelines_of(data, run, history)) if progress else 0
     task = progress.add_task(run or "rows", total=total) if progress else None
     for chunk, rows in records_of(data, run, settings, page, history):
@@ -142,7 +180,7 @@ def run_backtest(
 
 def backtest(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder with metrics.parquet and/or logs.parquet.")
+        Path, typer.Argument(metavar="DIR", help="Folder with tables and messages; see docs/files.md.")
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for alerts, incidents and topology (.jsonl).")

@@ -1,7 +1,10 @@
-"""Data sets on disk: `metrics.parquet`, `logs.parquet`, `topology.json`, `changes.json`.
+"""Data sets on disk: tables of metrics, logs and spans, and what other systems and people said meanwhile.
 
     metrics.parquet  run, ts (ms UTC), service, metric, value [+ instance, stat]
     logs.parquet     run, ts, service, severity, body [+ instance]
+    spans.parquet    run, ts, service, trace_id, span_id [+ parent_id, error, instance]
+    external.jsonl   {run, ts, alert: what another system sent}        (see `cli.messages`)
+    actions.jsonl    {run, ts, incident, action, ...}
     topology.json    [{caller, callee}], or {run: [{caller, callee}]}
     changes.json     [{run, timestamp, service, kind, version, ...}]
 
@@ -24,6 +27,9 @@ from cli.errors import CliError
 from streams.records.digest import digest_hex, fingerprint
 from streams.records.messages import Change
 from streams.records.pages import Origin, Series
+
+TABLE_FILES = ("metrics.parquet", "logs.parquet", "spans.parquet")
+MESSAGE_FILES = ("external.jsonl", "actions.jsonl")
 
 SEVERITY_NUMBERS = {
     "TRACE": 1, "DEBUG": 5, "INFO": 9, "NOTICE": 10, "WARN": 13, "WARNING": 13,
@@ -53,6 +59,18 @@ class LogLines:
     bodies: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """n spans sorted by (ts, service, trace, span); span i comes from `origins[origin[i]]`."""
+
+    origins: list[Origin]
+    origin: npt.NDArray[np.int64]
+    ts: npt.NDArray[np.int64]
+    ids: list[tuple[str, str, str]]
+    """trace, span, parent, in hexadecimal digits"""
+    error: npt.NDArray[np.bool_]
+
+
 def parquet() -> Any:
     """pyarrow's Parquet module, or a clear word on how to get it."""
     try:
@@ -67,6 +85,7 @@ class DataSet:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lines: dict[str, list[dict[str, Any]]] = {}
 
     def _table(self, name: str) -> Any:
         path = self.folder / name
@@ -81,12 +100,20 @@ class DataSet:
         return self._table("logs.parquet")
 
     @cached_property
+    def _spans(self) -> Any:
+        return self._table("spans.parquet")
+
+    @cached_property
     def runs(self) -> tuple[str, ...]:
         """All runs, sorted."""
         names: set[str] = set()
-        for table in (self._metrics, self._logs):
+        for table in (self._metrics, self._logs, self._spans):
             if table is not None:
                 names.update(_run_column(table).unique().to_pylist())
+        for file in MESSAGE_FILES:
+            names.update(line.get("run", "") for line in self.lines(file))
+        if len(names) > 1:
+            names.discard("")
         return tuple(sorted(names))
 
     def metrics(self, run: str) -> Metrics:
@@ -131,6 +158,37 @@ class DataSet:
         )
         pick = np.array(order, dtype=np.int64)
         return LogLines(origins, codes[pick], ts[pick], severity[pick], [bodies[i] for i in order])
+
+    def spans(self, run: str) -> Spans:
+        """The run's spans."""
+        rows = _of_run(self._spans, run)
+        if rows is None:
+            index, ts = _no_rows()
+            return Spans([], index, ts, [], np.empty(0, dtype=np.bool_))
+        extra = ["instance"] if "instance" in rows.column_names else []
+        identity = _codes(rows, ["service", *extra])
+        origins = [Origin(service, instance[0] if instance else "") for service, *instance in identity.names]
+        ts = rows["ts"].to_numpy().astype(np.int64)
+        none = [""] * rows.num_rows
+
+        def texts(name: str) -> list[str]:
+            return [t or "" for t in rows[name].to_pylist()] if name in rows.column_names else none
+
+        ids = list(zip(texts("trace_id"), texts("span_id"), texts("parent_id"), strict=True))
+        error = np.zeros(len(ts), dtype=np.bool_)
+        if "error" in rows.column_names:
+            error = rows["error"].fill_null(False).to_numpy(zero_copy_only=False).astype(np.bool_)
+        codes = identity.codes
+        order = sorted(range(len(ids)), key=lambda i: (ts[i], origins[codes[i]].service, ids[i]))
+        pick = np.array(order, dtype=np.int64)
+        return Spans(origins, codes[pick], ts[pick], [ids[i] for i in order], error[pick])
+
+    def lines(self, file: str) -> list[dict[str, Any]]:
+        """Objects of a file of JSON lines; none where there is no such file. Raises `CliError`."""
+        known = self._lines.get(file)
+        if known is None:
+            known = self._lines[file] = _objects(self.folder / file)
+        return known
 
     @cached_property
     def _topology(self) -> Any:
@@ -219,14 +277,32 @@ def _of_run(table: Any, run: str) -> Any:
     return rows if rows.num_rows else None
 
 
+def _objects(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            one = json.loads(line)
+        except ValueError as error:
+            raise CliError(f"{path}:{number} is no JSON ({error})", "one object a line is expected") from None
+        if not isinstance(one, dict) or not isinstance(one.get("ts"), int):
+            raise CliError(f"{path}:{number} has no ts", "an object with ts, in ms UTC, is expected")
+        found.append(one)
+    return found
+
+
 def load(folder: Path) -> DataSet:
-    """Open a folder. Raises `CliError` when it holds neither metrics nor logs."""
+    """Open a folder. Raises `CliError` when it holds nothing to run."""
     if not folder.is_dir():
         raise CliError(
             f"{folder} is not a folder", "name a folder that holds metrics.parquet or logs.parquet"
         )
-    if not ((folder / "metrics.parquet").exists() or (folder / "logs.parquet").exists()):
+    if not any((folder / name).exists() for name in (*TABLE_FILES, *MESSAGE_FILES)):
         raise CliError(
-            f"{folder} holds neither metrics.parquet nor logs.parquet", "see docs/files.md for the layout"
+            f"{folder} holds none of {', '.join((*TABLE_FILES, *MESSAGE_FILES))}",
+            "see docs/files.md for the layout",
         )
     return DataSet(folder)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -17,9 +18,11 @@ from cli.bus import explained, partitions_of
 from cli.common import AsJson, ConfigFile, KafkaAddress, console, print_json, settings_from, stderr
 from cli.dataset import DataSet, load
 from cli.errors import CliError
+from cli.messages import ends, marks, said
 from cli.timeline import Timeline, control
 from config.settings import Settings
 from streams.records.digest import digest_hex
+from streams.records.messages import MAX_MS
 
 SLICE_S = 0.2
 """a paced replay sends what is due this often, in wall seconds"""
@@ -31,6 +34,8 @@ async def publish(
     data: DataSet, run: str, settings: Settings, speed: float, page: int, progress: Progress | None = None
 ) -> dict[str, int | str]:
     """Publish one run: changes first, then a begin on every partition, the rows, an end on every partition.
+
+    What other systems and people said goes out between the rows, when all before it has arrived.
 
     `speed` 0 sends as fast as the broker takes it. Returns counts. Raises `CliError` when the
     broker cannot be reached or the topics do not exist.
@@ -50,21 +55,37 @@ async def publish(
         begin = timeline.span.begin_ms
         # A second replay of the same run is another replay: the wall clock tells them apart.
         epoch = digest_hex(str(data.folder), run, str(time.time_ns()))
-        for partition in partitions:
-            await producer.send_and_wait(
-                lines, b"", partition=partition, headers=list(control("begin", epoch, begin))
-            )
+        messages = deque(said(data, run, settings))
+        topics = {message.topic for message in messages}
+        if timeline.span.rows:
+            for partition in partitions:
+                await producer.send_and_wait(
+                    lines, b"", partition=partition, headers=list(control("begin", epoch, begin))
+                )
+        elif messages:
+            for topic, at_ms in marks(settings, topics, messages[0].ts):
+                await producer.send_and_wait(topic, b"", headers=list(control("begin", epoch, at_ms)))
         task = progress.add_task(run or "rows", total=timeline.span.rows) if progress else None
         started = time.monotonic()
         slice_ms = int(speed * SLICE_S * 1000) if speed else 0
         sent = 0
-        pending = []
-        for record in timeline.records(len(partitions), page, slice_ms):
+        pending: list[asyncio.Future[Any]] = []
+
+        async def due(before_ms: int) -> None:
+            while messages and messages[0].ts < before_ms:
+                await asyncio.gather(*pending)
+                pending.clear()
+                message = messages.popleft()
+                await producer.send_and_wait(message.topic, message.value, headers=list(message.headers))
+
+        cuts = [message.ts for message in messages]
+        for record in timeline.records(len(partitions), page, slice_ms, cuts):
             if speed:
                 early = started + (record.ts_ms - begin) / 1000 / speed - time.monotonic()
                 if early < -LATE_S:
                     started -= early
                 await asyncio.sleep(max(0.0, early))
+            await due(record.ts_ms)
             pending.append(
                 await producer.send(
                     lines, record.value, partition=partitions[record.partition], headers=list(record.headers)
@@ -76,11 +97,15 @@ async def publish(
             if len(pending) >= 1_000:
                 await asyncio.gather(*pending)
                 pending.clear()
+        await due(MAX_MS)
         await asyncio.gather(*pending)
-        for partition in partitions:
+        for partition in partitions if timeline.span.rows else ():
             await producer.send_and_wait(
                 lines, b"", partition=partition, headers=list(control("end", epoch, begin))
             )
+        last_ms = max((timeline.span.end_ms, *cuts[-1:]))
+        for topic, at_ms in ends(settings, topics, last_ms):
+            await producer.send_and_wait(topic, b"", headers=list(control("end", epoch, at_ms)))
     finally:
         await producer.stop()
     return {"run": run, "rows": sent, "begin_ms": begin, "end_ms": timeline.span.end_ms, "topic": lines}
@@ -88,7 +113,7 @@ async def publish(
 
 def replay(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder with metrics.parquet and/or logs.parquet.")
+        Path, typer.Argument(metavar="DIR", help="Folder with tables and messages; see docs/files.md.")
     ],
     speed: Annotated[
         float, typer.Option(min=0, help="Times as fast as it happened; 0: as fast as possible.")

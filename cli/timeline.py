@@ -5,14 +5,14 @@ Back-test and replay share this, so that they feed the pipeline the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from cli.dataset import DataSet, Metrics
+from cli.dataset import DataSet, Metrics, Spans
 from streams.records.digest import shard_of
 
 DAY_MS = 86_400_000
@@ -77,11 +77,12 @@ def control(what: str, epoch: str, begin_ms: int) -> Headers:
 
 
 class Timeline:
-    """Rows of one run, metrics and logs merged by time."""
+    """Rows of one run: metrics, logs and spans merged by time."""
 
     def __init__(self, data: DataSet, run: str, moved: Moved = STAYS) -> None:
         self._metrics = metrics = data.metrics(run)
         self._logs = logs = data.logs(run)
+        self._spans = spans = data.spans(run)
         if moved is not STAYS:
             keep = metrics.ts + moved.by_ms < moved.before_ms
             rows = metrics.index[keep], metrics.ts[keep] + moved.by_ms, metrics.value[keep]
@@ -89,23 +90,30 @@ class Timeline:
             kept = int(np.searchsorted(logs.ts + moved.by_ms, moved.before_ms))
             times = logs.ts[:kept] + moved.by_ms
             self._logs = logs = replace(logs, origin=logs.origin[:kept], ts=times)
-        ts = np.concatenate([metrics.ts, logs.ts])
-        # Stable: at equal times metrics come before logs, each in its own order.
+            kept = int(np.searchsorted(spans.ts + moved.by_ms, moved.before_ms))
+            times = spans.ts[:kept] + moved.by_ms
+            self._spans = spans = replace(spans, origin=spans.origin[:kept], ts=times)
+        ts = np.concatenate([metrics.ts, logs.ts, spans.ts])
+        # Stable: at equal times metrics come before logs and these before spans, each in its own order.
         self._order = np.argsort(ts, kind="stable")
         self._ts = ts[self._order]
         self.span = Span(int(self._ts[0]), int(self._ts[-1]), len(ts)) if len(ts) else Span(0, 0, 0)
 
-    def records(self, partitions: int, page: int, slice_ms: int = 0) -> Iterator[TimelineRecord]:
+    def records(
+        self, partitions: int, page: int, slice_ms: int = 0, cuts: Sequence[int] = ()
+    ) -> Iterator[TimelineRecord]:
         """Records of at most `page` rows; a service always goes to the same partition.
 
         With `slice_ms` > 0 no record spans a multiple of it, so that a paced replay sends rows
-        when they are due.
+        when they are due. None holds rows up to and after one of `cuts` (sorted, ms UTC).
         """
-        metrics, logs = self._metrics, self._logs
+        metrics, logs, spans = self._metrics, self._logs, self._spans
         heads = [_head(s.service, s.metric, s.labels) for s in metrics.series]
         metric_home = [shard_of(s.service, partitions) for s in metrics.series]
         log_home = [shard_of(o.service, partitions) for o in logs.origins]
-        samples = len(metrics.ts)
+        span_home = [shard_of(o.service, partitions) for o in spans.origins]
+        samples, texts = len(metrics.ts), len(metrics.ts) + len(logs.ts)
+        coming = list(reversed(cuts))
         waiting: list[list[bytes]] = [[] for _ in range(partitions)]
         newest = [0] * partitions
         current = None
@@ -113,10 +121,18 @@ class Timeline:
             if slice_ms and ts // slice_ms != current:
                 current = ts // slice_ms
                 yield from self._flush(waiting, newest)
+            if coming and ts > coming[-1]:
+                while coming and ts > coming[-1]:
+                    coming.pop()
+                yield from self._flush(waiting, newest)
             if row < samples:
                 which = metrics.index[row]
                 home = metric_home[which]
                 line = b'%s"ts":%d,"value":%s}' % (heads[which], ts, repr(float(metrics.value[row])).encode())
+            elif row >= texts:
+                at = row - texts
+                home = span_home[spans.origin[at]]
+                line = _span(spans, at, ts)
             else:
                 at = row - samples
                 origin = logs.origins[logs.origin[at]]
@@ -143,6 +159,21 @@ class Timeline:
             if lines:
                 yield _record(home, lines, newest[home])
                 waiting[home] = []
+
+
+def _span(spans: Spans, at: int, ts: int) -> bytes:
+    origin, (trace, own, parent) = spans.origins[spans.origin[at]], spans.ids[at]
+    return msgspec.json.encode(
+        {
+            "ts": ts,
+            "service": origin.service,
+            "instance": origin.instance,
+            "trace_id": trace,
+            "span_id": own,
+            "parent_id": parent,
+            "error": bool(spans.error[at]),
+        }
+    )
 
 
 def _head(service: str, metric: str, labels: tuple[tuple[str, str], ...]) -> bytes:

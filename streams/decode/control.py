@@ -21,7 +21,10 @@ BEGIN, END = "begin", "end"
 
 
 class Control(NamedTuple):
-    """A replay begins at `begin_ms` (ms UTC), or has ended, on this partition."""
+    """A replay begins at `begin_ms` (ms UTC), or has ended, on this partition.
+
+    On a partition of external alerts, which has no watermark, `begin_ms` is how far time has come.
+    """
 
     what: str
     epoch: str

@@ -189,6 +189,7 @@ class IngestCore:
 
     def _begin(self, said: headers.Control) -> Iterator[Output]:
         if not self._paged:
+            yield from self._mark(said)
             return
         if said.epoch != self._progress.epoch:
             self._progress.begin(said.epoch, said.begin_ms)
@@ -204,9 +205,14 @@ class IngestCore:
 
     def _end(self, said: headers.Control) -> Iterator[Output]:
         if not self._paged:
+            yield from self._mark(said)
             return
         final = self._progress.end()
         yield from self._everywhere(Page(self._source, self._sources, final, SourceState.ENDED, said.epoch))
+
+    def _mark(self, said: headers.Control) -> list[Output]:
+        external = self.format in formats.EXTERNAL
+        return onward.time_marks(self._settings, said.begin_ms) if external else []
 
     def _everywhere(self, page: Page) -> Iterator[Output]:
         self._said = None

@@ -89,6 +89,7 @@ class Pipeline:
                     {"name": f"{prefix}.in", "format": "tocsin", "partitions": 3},
                     {"name": f"{prefix}.changes", "format": "changes", "partitions": 1},
                     {"name": f"{prefix}.actions", "format": "actions", "partitions": 1},
+                    {"name": f"{prefix}.external", "format": "alerts", "partitions": 1},
                 ],
                 **{
                     key: f"{prefix}.{name}"
@@ -99,6 +100,9 @@ class Pipeline:
                         ("suppressions", "suppressions"),
                         ("topology", "topology"),
                         ("problems", "problems"),
+                        ("response", "response"),
+                        ("written", "written"),
+                        ("notifications", "notifications"),
                         ("action_results", "action-results"),
                         ("deadletters", "deadletters"),
                     )
