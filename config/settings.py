@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -191,6 +191,10 @@ class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     joint: Joint = Joint()
 
 
+Level = Literal["high", "medium", "low"]
+Priority = Literal["P1", "P2", "P3", "P4"]
+
+
 class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     partitions: Count = 1
     """partitions of the alerts topic; a correlation domain lives in one of them"""
@@ -221,6 +225,16 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     inhibit: tuple[Inhibit, ...] = ()
     dedup: tuple[Dedup, ...] = ()
     flap: Flap = Flap()
+    probes: tuple[str, ...] = ()
+    """matchers, all of which hold of an alert that keeps a resolved incident from closing while it fires"""
+    priority_matrix: dict[Level, tuple[Priority, Priority, Priority]] = msgspec.field(
+        default_factory=lambda: {
+            "high": ("P1", "P2", "P3"),
+            "medium": ("P2", "P3", "P4"),
+            "low": ("P3", "P4", "P4"),
+        }
+    )
+    """impact -> priority by urgency: high, medium, low"""
 
 
 class TopologySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

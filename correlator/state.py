@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from config.catalogue import Catalogue
 from config.settings import Correlate
+from correlator.closedbook import ClosedBook
 from correlator.directory import Directory
 from correlator.group import Group
 from correlator.grouping import LABEL_WEIGHTS
@@ -49,6 +50,7 @@ class State:
         self.past: Recent[str] = Recent(MOST_REMEMBERED)
         """`domain NUL series` -> the incident that closed with it last"""
         self.merged: Recent[str] = Recent(MOST_REMEMBERED)
+        self.closed = ClosedBook()
         self.answers: Recent[ActionResult] = Recent(MOST_REMEMBERED)
         self.counters: dict[str, int] = {
             "repeated_alerts": 0,
@@ -124,6 +126,7 @@ class State:
         for series in group.series:
             self.past.put(f"{group.domain}\0{series}", group.id)
         self.together.learn(group.signals, group.closed_at or group.updated_at)
+        self.closed.put(group)
         self.forget(group)
 
     def forget(self, group: Group) -> None:
