@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from config.control import Rule, Slo
 from config.logs import LogRules
+from config.response import Respond
 from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -282,6 +283,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     logs: LogRules = LogRules()
     correlate: Correlate = Correlate()
     topology: TopologySettings = TopologySettings()
+    respond: Respond = Respond()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()
     telemetry: Telemetry = Telemetry()

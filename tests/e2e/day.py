@@ -72,6 +72,58 @@ TIMINGS = {
 """service -> timing of its incident"""
 
 
+class Deadline(NamedTuple):
+    """One clock, in minutes."""
+
+    start: float
+    due: float
+    stop: float | None
+    state: str
+
+
+CLOCKS = {
+    ("mail", "sla respond"): Deadline(12, 27, 15, "met"),
+    ("mail", "sla resolve"): Deadline(12, 252, 41 + 1 / 6, "met"),
+    ("dns", "sla respond"): Deadline(62, 77, 182, "missed"),
+    ("dns", "sla resolve"): Deadline(62, 302, 201, "met"),
+    ("cdn", "sla respond"): Deadline(102, 117, 131, "missed"),
+    ("cdn", "sla resolve"): Deadline(102, 342, 131, "met"),
+    ("auth", "sla respond"): Deadline(302, 317, 310, "met"),
+    ("auth", "sla resolve"): Deadline(302, 542, 361, "met"),
+    # Merged into auth before either was due.
+    ("login", "sla respond"): Deadline(307, 322, None, "cancelled"),
+    ("login", "sla resolve"): Deadline(307, 547, None, "cancelled"),
+    ("queue", "sla respond"): Deadline(402, 417, 405, "met"),
+    ("queue", "sla resolve"): Deadline(402, 642, 451, "met"),
+    ("store", "sla respond"): Deadline(602, 617, 604, "met"),
+    # Four hours and the half hour in which it stood still.
+    ("store", "sla resolve"): Deadline(602, 602 + 240 + 30, 701, "met"),
+    ("ledger", "sla respond"): Deadline(390, 405, 395, "met"),
+    ("ledger", "sla resolve"): Deadline(390, 630, 800, "missed"),
+    # Major at 450: four hours from there, which is before a day from awareness (390).
+    ("ledger", "dora initial"): Deadline(450, 690, 600, "met"),
+    ("ledger", "dora intermediate"): Deadline(600, 600 + 72 * 60, 2_520, "met"),
+    # Handed in on 1 November at 13:00 in Berlin; due on 1 December at 13:00 there.
+    ("ledger", "dora final"): Deadline(2_520, 2_520 + 30 * 1_440, None, "running"),
+}
+"""(service, clock) -> how it stands in the end"""
+
+CATALOGUE = """
+services:
+  - {service: mail, owner: team-mail, tier: 2}
+  - {service: ledger, owner: team-bank, tier: 1, business: {regulated: [dora], revenue_per_minute: 100}}
+"""
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """Sections of the day's settings."""
+    return {
+        "detect": {"rules": [RULE]},
+        "topology": {"catalogue": [str(folder / "services.yaml")]},
+        "respond": {"zone": "Europe/Berlin"},
+    }
+
+
 def write_day(folder: Path, actions: list[dict[str, Any]]) -> Path:
     """Metrics of the day, and what people do."""
     rows: dict[str, list[Any]] = {name: [] for name in ("run", "ts", "service", "metric", "value")}
@@ -82,6 +134,7 @@ def write_day(folder: Path, actions: list[dict[str, Any]]) -> Path:
             for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
     pq.write_table(pa.table(rows), folder / "metrics.parquet")
+    (folder / "services.yaml").write_text(CATALOGUE, encoding="utf-8")
     text = "\n".join(json.dumps(action) for action in sorted(actions, key=lambda a: a["ts"]))
     (folder / "actions.jsonl").write_text(text, encoding="utf-8")
     return folder

@@ -21,10 +21,8 @@ from config.settings import Settings
 from correlator.incident import Incident
 from embedded.stack import Stack
 from streams.records.digest import digest_hex
-from tests.e2e.day import BEGIN_MS, MINUTE_MS, RULE, TIMINGS, acts, at, write_day
+from tests.e2e.day import BEGIN_MS, CLOCKS, MINUTE_MS, TIMINGS, acts, at, settings_of, write_day
 from tests.e2e.pipeline import Pipeline, pipeline, wait_for
-
-EXTRA = {"detect": {"rules": [RULE]}}
 
 
 def found(folder: Path, settings: Settings) -> Findings:
@@ -40,7 +38,7 @@ def named(incidents: list[Incident]) -> dict[str, str]:
 def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The day with all that people do."""
     folder = write_day(tmp_path_factory.mktemp("day"), [])
-    plain = found(folder, msgspec.convert(EXTRA, Settings))
+    plain = found(folder, msgspec.convert(settings_of(folder), Settings))
     return write_day(folder, acts(named(list(plain.incidents.values()))))
 
 
@@ -63,16 +61,44 @@ def check_timings(incidents: list[dict[str, Any]]) -> None:
         assert stood == pytest.approx((*timing[:-1], first)), service
 
 
+def check_clocks(incidents: list[dict[str, Any]], response: list[dict[str, Any]]) -> None:
+    """Each clock started, was due, stopped and stands as in the table."""
+    services = {i["id"]: i["members"][0]["service"] for i in incidents}
+    stood = {
+        (services[c["incident"]], c["name"]): (
+            minutes(c["started_at"]), minutes(c["due_at"]), minutes(c["stopped_at"]), c["state"],
+        )
+        for c in response
+        if c["type"] == "clock"
+    }  # fmt: skip
+    assert stood.keys() == CLOCKS.keys()
+    for key, clock in CLOCKS.items():
+        assert stood[key] == pytest.approx(tuple(clock)), key
+
+
+def newest(values: list[bytes]) -> list[dict[str, Any]]:
+    """Of each key of the response topic the newest version, and every notice."""
+    found: dict[str, dict[str, Any]] = {}
+    for value in values:
+        said = json.loads(value)["data"]
+        key = said["type"] + "/" + said.get("id", said["incident"])
+        if said.get("version", 1) >= found.get(key, said).get("version", 1):
+            found[key] = said
+    return list(found.values())
+
+
 def test_the_back_test_gives_the_table(day: Path) -> None:
     """Detected and reported incidents; acknowledged late and never; merged, reopened, paused."""
-    incidents = found(day, msgspec.convert(EXTRA, Settings)).incidents.values()
-    check_timings([msgspec.to_builtins(i) for i in incidents])
+    known = found(day, msgspec.convert(settings_of(day), Settings))
+    incidents = [msgspec.to_builtins(i) for i in known.incidents.values()]
+    check_timings(incidents)
+    check_clocks(incidents, [msgspec.to_builtins(s) for s in known.response.values()])
 
 
 @pytest.fixture
 def running(tmp_path: Path, stack: Stack, day: Path) -> Iterator[Pipeline]:
     """A pipeline with topics of its own."""
-    with pipeline(tmp_path, stack.kafka, stack.clickhouse, "day", day, EXTRA) as started:
+    with pipeline(tmp_path, stack.kafka, stack.clickhouse, "day", day, settings_of(day)) as started:
         yield started
 
 
@@ -93,7 +119,14 @@ def test_kafka_and_sql_give_the_table(running: Pipeline) -> None:
         log=worker.log,
     )
     assert running.incidents() == expected
-    check_timings(list(running.incidents().values()))
+    incidents = list(running.incidents().values())
+    check_timings(incidents)
+    plain = found(running.data, running.settings)
+    told = sorted((msgspec.to_builtins(s) for s in plain.response.values()), key=str)
+    topic = running.settings.topics.response
+    wait_for("as many clocks", lambda: len(newest(running.read(topic))) >= len(told), log=worker.log)
+    assert sorted(newest(running.read(topic)), key=str) == json.loads(json.dumps(told))
+    check_clocks(incidents, newest(running.read(topic)))
 
 
 def play(running: Pipeline) -> None:
