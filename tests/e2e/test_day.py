@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
+from clickhouse_connect.driver.client import Client
 
 from cli.backtest import Findings, run_backtest
 from cli.dataset import load
@@ -21,7 +22,7 @@ from config.settings import Settings
 from correlator.incident import Incident
 from embedded.stack import Stack
 from streams.records.digest import digest_hex
-from tests.e2e.day import BEGIN_MS, CLOCKS, MINUTE_MS, TIMINGS, acts, at, settings_of, write_day
+from tests.e2e.day import BEGIN_MS, CLOCKS, DAYS, MINUTE_MS, TIMINGS, acts, at, settings_of, write_day
 from tests.e2e.pipeline import Pipeline, pipeline, wait_for
 
 
@@ -127,6 +128,45 @@ def test_kafka_and_sql_give_the_table(running: Pipeline) -> None:
     wait_for("as many clocks", lambda: len(newest(running.read(topic))) >= len(told), log=worker.log)
     assert sorted(newest(running.read(topic)), key=str) == json.loads(json.dumps(told))
     check_clocks(incidents, newest(running.read(topic)))
+    with running.clickhouse() as client:
+        wait_for(
+            "every clock in ClickHouse",
+            lambda: (
+                client.query("SELECT uniqExact(id) FROM clock_versions").result_rows[0][0] == len(CLOCKS)
+                and dict(client.query("SELECT id, version FROM incidents").result_rows)
+                == {key: i["version"] for key, i in expected.items()}
+            ),
+            log=worker.log,
+        )
+        check_sql(client)
+
+
+def check_sql(client: Client) -> None:
+    """What an analyst reads in the views."""
+    timed = client.query(
+        "SELECT services[1], mttd_ms, mtta_ms, mttr_ms, first_mttr_ms, active_ms, resolved_by"
+        " FROM incident_timing"
+    ).result_rows
+    found = {service: figures for service, *figures in timed}
+    assert found.keys() == TIMINGS.keys()
+    for service, t in TIMINGS.items():
+        first = t.resolved if t.first_resolved is None else t.first_resolved
+        spans = [
+            t.detected - t.started,
+            None if t.acknowledged is None else t.acknowledged - t.detected,
+            None if t.resolved is None else t.resolved - t.started,
+            None if first is None else first - t.started,
+            t.active,
+        ]
+        expected = [None if span is None else span * MINUTE_MS for span in spans]
+        assert found[service] == pytest.approx([*expected, t.by]), service
+    rows = list(client.query("SELECT * FROM incident_timing_daily ORDER BY day").named_results())
+    assert [str(row["day"]) for row in rows] == list(DAYS)
+    for row in rows:
+        for name, value in DAYS[str(row["day"])].items():
+            lasting = name.startswith("mtt")
+            stood = row[f"{name}_ms"] / MINUTE_MS if lasting else row[name]
+            assert stood == pytest.approx(value), (row["day"], name)
 
 
 def play(running: Pipeline) -> None:
