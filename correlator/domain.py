@@ -179,10 +179,14 @@ class DomainCore:
             answer = self.suppressor.action(message, self._now())
         else:
             versions, answer = self.engine.action(message, self.inbox.released_ms)
+        note = message.note if isinstance(message, Action) else message.silence.comment
+        told = msgspec.structs.replace(
+            answer, action=message.action, actor=message.actor, ts=message.ts, note=note
+        )
         return [
             *(self._incident(v) for v in versions),
             *self.way.take(self.suppressor.holding),
-            Output(self._settings.topics.action_results, _encoder.encode(answer), message.id.encode()),
+            Output(self._settings.topics.action_results, _encoder.encode(told), message.id.encode()),
         ]
 
     def _advance(self, watermark: int) -> list[Output]:

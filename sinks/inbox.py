@@ -15,12 +15,12 @@ from correlator.response import Response
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from sinks.notification import Notification
-from streams.records.messages import DeadLetter
+from streams.records.messages import ActionResult, DeadLetter
 from streams.records.stage import Record
 
 Item = (
     Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter
-    | Response | Written | Notification
+    | Response | Written | Notification | ActionResult
 )  # fmt: skip
 
 
@@ -100,6 +100,7 @@ _alert = msgspec.json.Decoder(Alert)
 _suppression: msgspec.json.Decoder[Suppression | SilenceRecord] = msgspec.json.Decoder(
     Suppression | SilenceRecord
 )
+_result = msgspec.json.Decoder(ActionResult)
 _service = msgspec.json.Decoder(ServiceSeen)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
 
@@ -144,6 +145,8 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
             return Delivery(origin_of(record), _alert.decode(record.value))
         if record.topic == topics.suppressions:
             return Delivery(origin_of(record), _suppression.decode(record.value))
+        if record.topic == topics.action_results:
+            return Delivery(origin_of(record), _result.decode(record.value))
         if record.topic == topics.topology:
             return Delivery(origin_of(record), _service.decode(record.value))
         if record.topic == topics.deadletters:

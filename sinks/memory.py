@@ -14,7 +14,7 @@ from sinks.inbox import Delivery, Item
 from sinks.notification import Notification
 from sinks.protocol import Refusal, SinkUnavailable
 from sinks.rows import row_of
-from streams.records.messages import DeadLetter
+from streams.records.messages import ActionResult, DeadLetter
 
 
 class MemorySink:
@@ -68,6 +68,8 @@ def _key(item: Item) -> tuple[str, ...]:
         return ("service", item.service)
     if isinstance(item, Notice):
         return ("notice", item.id)
+    if isinstance(item, ActionResult):
+        return ("action", item.id)
     if isinstance(item, Notification):
         return ("notification", item.key, str(item.version))
     name = item.incident if isinstance(item, Knowledge | Duty | Review) else item.id

@@ -9,6 +9,7 @@ from correlator.afterwards import ActionItem, Review, StatusUpdate
 from correlator.response import Clock, Duty, Notice
 from sinks.columns import I64_MAX, U32_MAX, Table, maybe_ms, ms, text, within
 from sinks.notification import Notification
+from streams.records.messages import ActionResult
 
 CLOCKS = Table(
     "clock_versions",
@@ -57,6 +58,21 @@ UPDATES = Table(
         "sent_at",
     ),
 )  # fmt: skip
+
+
+ACTIONS = Table(
+    "action_records",
+    (
+        "id", "incident", "problem", "silence", "action", "actor", "at", "note", "applied", "reason", "state",
+    ),
+)  # fmt: skip
+
+
+def _action(a: ActionResult) -> tuple[Any, ...]:
+    return (
+        text("id", a.id), a.incident, a.problem, a.silence, a.action, a.actor, ms("ts", a.ts), a.note,
+        int(a.applied), a.reason, a.state,
+    )  # fmt: skip
 
 
 def _clock(c: Clock) -> tuple[Any, ...]:
@@ -121,4 +137,5 @@ RESPONSE_ROWS: dict[type, tuple[Table, Callable[[Any], tuple[Any, ...]]]] = {
     ActionItem: (ITEMS, _item),
     Review: (REVIEWS, _review),
     StatusUpdate: (UPDATES, _update),
+    ActionResult: (ACTIONS, _action),
 }

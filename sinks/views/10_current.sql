@@ -177,126 +177,68 @@ FROM
 )
 ARRAY JOIN items AS item, arrayEnumerate(items) AS position;
 
--- Timing of each incident, in ms. A merged incident is counted once: by its survivor, with the
--- earliest start and detection of both. What did not happen is NULL, never 0.
---   mttd_ms = detected - started        mtta_ms = acknowledged - detected (NULL: never acknowledged)
---   mttr_ms = resolved - started, at the last resolve (NULL: active)
---   first_mttr_ms = the same at the first resolve; active_ms leaves out the calm before reopening
---   ack_from_open_ms, resolve_from_open_ms: counted from opened_at
-CREATE OR REPLACE VIEW incident_timing AS
+-- One row per figure of impact of the newest version.
+CREATE OR REPLACE VIEW incident_impact AS
 SELECT
-    i.id AS id,
-    i.domain AS domain,
-    i.state AS state,
-    i.title AS title,
-    i.category AS category,
-    i.severity AS severity,
-    i.priority AS priority,
-    i.owner AS owner,
-    i.services AS services,
-    i.cause_service AS cause_service,
-    i.alert_count AS alert_count,
-    if(m.n > 0, least(i.started_at, m.started_at), i.started_at) AS started_at,
-    if(m.n > 0, least(i.detected_at, m.detected_at), i.detected_at) AS detected_at,
-    i.opened_at AS opened_at,
-    i.acknowledged_at AS acknowledged_at,
-    i.mitigated_at AS mitigated_at,
-    i.resolved_at AS resolved_at,
-    i.first_resolved_at AS first_resolved_at,
-    i.closed_at AS closed_at,
-    i.resolved_by AS resolved_by,
-    i.reopened AS reopened,
-    m.n AS merged,
-    i.acknowledged_at IS NOT NULL AS acknowledged,
-    toUnixTimestamp64Milli(detected_at) - toUnixTimestamp64Milli(started_at) AS mttd_ms,
-    toUnixTimestamp64Milli(acknowledged_at) - toUnixTimestamp64Milli(detected_at) AS mtta_ms,
-    toUnixTimestamp64Milli(resolved_at) - toUnixTimestamp64Milli(started_at) AS mttr_ms,
-    toUnixTimestamp64Milli(first_resolved_at) - toUnixTimestamp64Milli(started_at) AS first_mttr_ms,
-    toUnixTimestamp64Milli(acknowledged_at) - toUnixTimestamp64Milli(opened_at) AS ack_from_open_ms,
-    toUnixTimestamp64Milli(resolved_at) - toUnixTimestamp64Milli(opened_at) AS resolve_from_open_ms,
-    if(resolved_at IS NULL, NULL, i.active_ms) AS active_ms
+    id AS incident,
+    JSONExtractString(item, 'name') AS name,
+    JSONExtractFloat(item, 'value') AS value,
+    JSONExtractString(item, 'unit') AS unit,
+    JSONExtractString(item, 'status') AS status,
+    JSONExtractString(item, 'basis') AS basis,
+    JSONExtractString(item, 'by') AS stated_by
 FROM
 (
-    SELECT
-        id, domain, state, title, category, severity, priority, owner,
-        `services.service` AS services,
-        JSONExtractString(hints, 1, 'service') AS cause_service,
-        length(alerts) + truncated_members AS alert_count,
-        started_at, detected_at, opened_at, acknowledged_at, mitigated_at, resolved_at,
-        first_resolved_at, closed_at, resolved_by, reopened, active_ms
-    FROM incidents
-    WHERE state != 'merged'
-) AS i
-LEFT JOIN
-(
-    SELECT
-        merged_into AS survivor,
-        toUInt32(count()) AS n,
-        min(incidents.started_at) AS started_at,
-        min(incidents.detected_at) AS detected_at
-    FROM incidents
-    WHERE state = 'merged'
-    GROUP BY merged_into
-) AS m ON m.survivor = i.id;
+    SELECT id, JSONExtractArrayRaw(impact) AS items FROM incidents
+)
+ARRAY JOIN items AS item;
 
--- One row per UTC day between the first and the last resolve, bucket by resolve time. On a day without
--- a resolve n is 0 and every figure NULL. Quantiles interpolate linearly between neighbours.
-CREATE OR REPLACE VIEW incident_timing_daily AS
+-- One row per change a person made to what stood there.
+CREATE OR REPLACE VIEW incident_audit AS
 SELECT
-    d.day AS day,
-    t.n AS n,
-    t.n_auto AS n_auto,
-    t.n_human AS n_human,
-    t.n_acknowledged AS n_acknowledged,
-    t.ack_rate AS ack_rate,
-    t.mttd_p50_ms AS mttd_p50_ms, t.mttd_p90_ms AS mttd_p90_ms, t.mttd_p95_ms AS mttd_p95_ms, t.mttd_mean_ms AS mttd_mean_ms,
-    t.mtta_p50_ms AS mtta_p50_ms, t.mtta_p90_ms AS mtta_p90_ms, t.mtta_p95_ms AS mtta_p95_ms, t.mtta_mean_ms AS mtta_mean_ms,
-    t.mttr_p50_ms AS mttr_p50_ms, t.mttr_p90_ms AS mttr_p90_ms, t.mttr_p95_ms AS mttr_p95_ms, t.mttr_mean_ms AS mttr_mean_ms,
-    t.mttr_auto_p50_ms AS mttr_auto_p50_ms, t.mttr_auto_p90_ms AS mttr_auto_p90_ms,
-    t.mttr_auto_p95_ms AS mttr_auto_p95_ms, t.mttr_auto_mean_ms AS mttr_auto_mean_ms,
-    t.mttr_human_p50_ms AS mttr_human_p50_ms, t.mttr_human_p90_ms AS mttr_human_p90_ms,
-    t.mttr_human_p95_ms AS mttr_human_p95_ms, t.mttr_human_mean_ms AS mttr_human_mean_ms
+    id AS incident,
+    fromUnixTimestamp64Milli(JSONExtractInt(item, 'at_ms'), 'UTC') AS at,
+    JSONExtractString(item, 'by') AS changed_by,
+    JSONExtractString(item, 'field') AS field,
+    JSONExtractString(item, 'before') AS before,
+    JSONExtractString(item, 'after') AS after,
+    JSONExtractString(item, 'reason') AS reason,
+    JSONExtractString(item, 'action') AS action
 FROM
 (
-    SELECT arrayJoin(arrayMap(x -> toDate(x), range(toUInt32(first_day), toUInt32(last_day) + 1))) AS day
-    FROM
-    (
-        SELECT min(toDate(resolved_at, 'UTC')) AS first_day, max(toDate(resolved_at, 'UTC')) AS last_day
-        FROM incident_timing
-        WHERE resolved_at IS NOT NULL
-        HAVING count() > 0
-    )
-) AS d
-LEFT JOIN
-(
-    SELECT
-        assumeNotNull(toDate(resolved_at, 'UTC')) AS day,
-        count() AS n,
-        countIf(resolved_by = 'auto') AS n_auto,
-        countIf(resolved_by = 'human') AS n_human,
-        countIf(acknowledged) AS n_acknowledged,
-        toNullable(countIf(acknowledged) / count()) AS ack_rate,
-        quantileExactInclusiveOrNull(0.5)(mttd_ms) AS mttd_p50_ms,
-        quantileExactInclusiveOrNull(0.9)(mttd_ms) AS mttd_p90_ms,
-        quantileExactInclusiveOrNull(0.95)(mttd_ms) AS mttd_p95_ms,
-        avgOrNull(mttd_ms) AS mttd_mean_ms,
-        quantileExactInclusiveOrNull(0.5)(mtta_ms) AS mtta_p50_ms,
-        quantileExactInclusiveOrNull(0.9)(mtta_ms) AS mtta_p90_ms,
-        quantileExactInclusiveOrNull(0.95)(mtta_ms) AS mtta_p95_ms,
-        avgOrNull(mtta_ms) AS mtta_mean_ms,
-        quantileExactInclusiveOrNull(0.5)(mttr_ms) AS mttr_p50_ms,
-        quantileExactInclusiveOrNull(0.9)(mttr_ms) AS mttr_p90_ms,
-        quantileExactInclusiveOrNull(0.95)(mttr_ms) AS mttr_p95_ms,
-        avgOrNull(mttr_ms) AS mttr_mean_ms,
-        quantileExactInclusiveIfOrNull(0.5)(mttr_ms, resolved_by = 'auto') AS mttr_auto_p50_ms,
-        quantileExactInclusiveIfOrNull(0.9)(mttr_ms, resolved_by = 'auto') AS mttr_auto_p90_ms,
-        quantileExactInclusiveIfOrNull(0.95)(mttr_ms, resolved_by = 'auto') AS mttr_auto_p95_ms,
-        avgIfOrNull(mttr_ms, resolved_by = 'auto') AS mttr_auto_mean_ms,
-        quantileExactInclusiveIfOrNull(0.5)(mttr_ms, resolved_by = 'human') AS mttr_human_p50_ms,
-        quantileExactInclusiveIfOrNull(0.9)(mttr_ms, resolved_by = 'human') AS mttr_human_p90_ms,
-        quantileExactInclusiveIfOrNull(0.95)(mttr_ms, resolved_by = 'human') AS mttr_human_p95_ms,
-        avgIfOrNull(mttr_ms, resolved_by = 'human') AS mttr_human_mean_ms
-    FROM incident_timing
-    WHERE resolved_at IS NOT NULL
-    GROUP BY day
-) AS t ON t.day = d.day;
+    SELECT id, JSONExtractArrayRaw(edits) AS items FROM incidents
+)
+ARRAY JOIN items AS item;
+
+-- Newest version of each.
+CREATE OR REPLACE VIEW clocks AS SELECT * FROM clock_facts FINAL;
+
+CREATE OR REPLACE VIEW duty AS
+SELECT *
+FROM duty_versions FINAL
+WHERE (incident, version) IN (SELECT incident, max(version) FROM duty_versions GROUP BY incident);
+
+CREATE OR REPLACE VIEW notices AS SELECT * FROM notice_records FINAL;
+
+CREATE OR REPLACE VIEW notifications AS
+SELECT *
+FROM notification_versions FINAL
+WHERE (target, dedup_key, version) IN
+    (SELECT target, dedup_key, max(version) FROM notification_versions GROUP BY target, dedup_key);
+
+CREATE OR REPLACE VIEW actions AS SELECT * FROM action_records FINAL;
+
+CREATE OR REPLACE VIEW action_items AS
+SELECT *
+FROM action_item_versions FINAL
+WHERE (id, version) IN (SELECT id, max(version) FROM action_item_versions GROUP BY id);
+
+CREATE OR REPLACE VIEW reviews AS
+SELECT *
+FROM review_versions FINAL
+WHERE (incident, version) IN (SELECT incident, max(version) FROM review_versions GROUP BY incident);
+
+CREATE OR REPLACE VIEW status_updates AS
+SELECT *
+FROM status_update_versions FINAL
+WHERE (id, version) IN (SELECT id, max(version) FROM status_update_versions GROUP BY id);

@@ -53,6 +53,7 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
             topics.response,
             topics.written,
             topics.notifications,
+            topics.action_results,
             topics.topology,
             topics.deadletters,
         ),

@@ -142,6 +142,11 @@ class ActionResult(msgspec.Struct, frozen=True, tag="action_result"):
     """held back by the silence so far; when it is ended: those that still fire and go on from here"""
     problem: str = ""
     """its id, for an action about a problem; `incident` is empty then"""
+    action: str = ""
+    """what was to be done, by whom, when (ms UTC), and what they said with it"""
+    actor: str = ""
+    ts: int = 0
+    note: str = ""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -56,9 +56,11 @@ def test_people_merge_several_incidents_at_once() -> None:
     assert {m.service for m in incidents[payment].members} == {"payment", "island", "cart"}
     assert incidents[payment].merged_from == (island, cart)
     assert [incidents[i].merged_into for i in (island, cart)] == [payment, payment]
-    assert answers(out)[0] == ActionResult(
-        answers(out)[0].id, payment, True, f"merged {island}, {cart} into {payment}", "open"
-    )
+    answer = answers(out)[0]
+    assert answer == ActionResult(
+        answer.id, payment, True, f"merged {island}, {cart} into {payment}", "open",
+        action="merge", actor="ada", ts=answer.ts,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("of_survivor", [False, True])
