@@ -39,6 +39,9 @@ COMMANDS = {
     "resume": "Let them run on.",
     "submit": "Record that a report to an authority, or a notice to customers, was handed in.",
     "report-incident": "Report what people noticed first.",
+    "clocks": "Deadlines of service levels, contracts and regulations, and what is left.",
+    "oncall": "Who is on call, and who is next.",
+    "targets": "Who is told of incidents: list, preview, test.",
     "record": "Record an incident's cause and fix, also after it has closed.",
     "merge": "Make several incidents one.",
     "split": "Take alerts out of an incident into one of their own.",
@@ -69,7 +72,7 @@ MODULES = {
     "config": "cli.configuration",
 }
 
-GROUPS = ("incident", "problems", "topology", "catalogue", "silence", "rules", "config", "dev")
+GROUPS = ("incident", "targets", "problems", "topology", "catalogue", "silence", "rules", "config", "dev")
 """commands with commands of their own"""
 
 

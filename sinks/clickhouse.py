@@ -20,10 +20,10 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, s
 from tenacity import wait_random_exponential as backoff
 
 from config.settings import ClickHouse
-from sinks.columns import Row, RowError, Table
+from sinks.columns import Row, RowError, Table, columns_of
 from sinks.inbox import Delivery
 from sinks.protocol import Refusal, SinkMisconfigured, SinkUnavailable
-from sinks.rows import TABLES, row_of
+from sinks.rows import COLUMNS, TABLES, row_of
 from sinks.schema import SchemaError, create_database, migrate
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,31 @@ class ClickHouseSink:
             self._client = None
 
     async def write(self, deliveries: Sequence[Delivery]) -> Sequence[Refusal]:
+        by_type: dict[type, list[Delivery]] = {}
+        for delivery in deliveries:
+            by_type.setdefault(type(delivery.item), []).append(delivery)
+        rest: list[Delivery] = []
+        for kind, found in by_type.items():
+            rest += found if kind not in COLUMNS else await self._insert_columns(kind, found)
+        return await self._insert_rows(rest)
+
+    async def _insert_columns(self, kind: type, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """The quick way, many at once; returns those that must be looked at one by one."""
+        table, parts = COLUMNS[kind]
+        size = self._settings.batch_rows
+        rest: list[Delivery] = []
+        for begin in range(0, len(deliveries), size):
+            batch = deliveries[begin : begin + size]
+            try:
+                columns = columns_of(parts, [delivery.item for delivery in batch])
+                await self._patiently(
+                    lambda columns=columns: self._insert_now(table, columns, by_column=True)
+                )  # type: ignore[misc]
+            except (RowError, _RowFault):
+                rest += batch
+        return rest
+
+    async def _insert_rows(self, deliveries: Sequence[Delivery]) -> list[Refusal]:
         refusals: list[Refusal] = []
         batches: dict[Table, list[tuple[Delivery, Row]]] = {table: [] for table in TABLES}
         for delivery in deliveries:
@@ -107,11 +132,15 @@ class ClickHouseSink:
                 return await loop.run_in_executor(self._thread, call)
         raise AssertionError("unreachable: the loop returns or raises")
 
-    def _insert_now(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
+    def _insert_now(self, table: Table, rows: Sequence[Sequence[Any]], by_column: bool = False) -> None:
         client = self._connected()
         try:
             client.insert(
-                table.name, rows, column_names=table.columns, column_type_names=self._types[table.name]
+                table.name,
+                rows,
+                column_names=table.columns,
+                column_type_names=self._types[table.name],
+                column_oriented=by_column,
             )
         except DataError as error:
             raise _RowFault(str(error)) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,6 +30,20 @@ class Row(NamedTuple):
 
     table: Table
     values: tuple[Any, ...]
+
+
+Values = list[Any]
+Check = Callable[[str, Values], None]
+"""raises `RowError` for the first value that no column can hold"""
+
+
+class Part(NamedTuple):
+    """One column of a table: where its values come from, and what must hold of them."""
+
+    column: str
+    values: Callable[[Sequence[Any]], Values]
+    """of many items at once"""
+    check: Check | None = None
 
 
 class RowError(ValueError):
@@ -58,3 +73,55 @@ def ms(name: str, value: int) -> int:
 
 def maybe_ms(name: str, value: int | None) -> int | None:
     return None if value is None else within(name, value, MAX_MS)
+
+
+def of(name: str, check: Check | None = None, column: str = "") -> Part:
+    """The attribute of this name."""
+    get = attrgetter(name)
+    return Part(column or name, lambda items: list(map(get, items)), check)
+
+
+def made(column: str, make: Callable[[Any], Any], check: Check | None = None) -> Part:
+    """Worked out from each item."""
+    return Part(column, lambda items: [make(item) for item in items], check)
+
+
+def columns_of(parts: Sequence[Part], items: Sequence[Any]) -> list[Values]:
+    """A list of values for each column. Raises `RowError`."""
+    found = []
+    for part in parts:
+        values = part.values(items)
+        if part.check is not None:
+            part.check(part.column, values)
+        found.append(values)
+    return found
+
+
+def texts(name: str, values: Values) -> None:
+    """Identifiers."""
+    if not all(values):
+        text(name, "")
+
+
+def up_to(most: int) -> Check:
+    """Whole numbers from 0 to `most`."""
+
+    def check(name: str, values: Values) -> None:
+        if values and (min(values) < 0 or max(values) > most):
+            within(name, next(value for value in values if not 0 <= value <= most), most)
+
+    return check
+
+
+def maybe(check: Check) -> Check:
+    """The same of all but None."""
+
+    def checked(name: str, values: Values) -> None:
+        check(name, [value for value in values if value is not None])
+
+    return checked
+
+
+TIME = up_to(MAX_MS)
+MAYBE_TIME = maybe(TIME)
+U32 = up_to(U32_MAX)

@@ -7,17 +7,33 @@ from typing import Any
 
 from correlator.afterwards import ActionItem, Review, StatusUpdate
 from correlator.response import Clock, Duty, Notice
-from sinks.columns import I64_MAX, U32_MAX, Table, maybe_ms, ms, text, within
+from sinks.columns import (
+    I64_MAX,
+    MAYBE_TIME,
+    TIME,
+    U32,
+    U32_MAX,
+    Part,
+    Table,
+    columns_of,
+    maybe_ms,
+    ms,
+    of,
+    text,
+    texts,
+    up_to,
+    within,
+)  # fmt: skip
 from sinks.notification import Notification
 from streams.records.messages import ActionResult
 
-CLOCKS = Table(
-    "clock_versions",
-    (
-        "id", "version", "incident", "domain", "name", "kind", "state", "started_at", "warn_at", "due_at",
-        "stopped_at", "paused_ms", "changed_at", "basis", "severity", "owner",
-    ),
+CLOCK_PARTS = (
+    of("id", texts), of("version", U32), of("incident"), of("domain"), of("name"), of("kind"), of("state"),
+    of("started_at", TIME), of("warn_at", TIME), of("due_at", TIME), of("stopped_at", MAYBE_TIME),
+    of("paused_ms", up_to(I64_MAX)), of("at_ms", TIME, "changed_at"), of("basis"), of("severity"),
+    of("owner"),
 )  # fmt: skip
+CLOCKS = Table("clock_versions", tuple(part.column for part in CLOCK_PARTS))
 
 DUTIES = Table(
     "duty_versions",
@@ -76,12 +92,7 @@ def _action(a: ActionResult) -> tuple[Any, ...]:
 
 
 def _clock(c: Clock) -> tuple[Any, ...]:
-    return (
-        text("id", c.id), within("version", c.version, U32_MAX), c.incident, c.domain, c.name, c.kind,
-        c.state, ms("started_at", c.started_at), ms("warn_at", c.warn_at), ms("due_at", c.due_at),
-        maybe_ms("stopped_at", c.stopped_at), within("paused_ms", c.paused_ms, I64_MAX), ms("at_ms", c.at_ms),
-        c.basis, c.severity, c.owner,
-    )  # fmt: skip
+    return tuple(values[0] for values in columns_of(CLOCK_PARTS, [c]))
 
 
 def _duty(d: Duty) -> tuple[Any, ...]:
@@ -139,3 +150,4 @@ RESPONSE_ROWS: dict[type, tuple[Table, Callable[[Any], tuple[Any, ...]]]] = {
     StatusUpdate: (UPDATES, _update),
     ActionResult: (ACTIONS, _action),
 }
+RESPONSE_COLUMNS: dict[type, tuple[Table, tuple[Part, ...]]] = {Clock: (CLOCKS, CLOCK_PARTS)}

@@ -6,7 +6,7 @@ Times stay integer ms UTC: clickhouse-connect writes them into DateTime64(3) as 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,46 +19,65 @@ from detectors.alert import Alert
 from sinks.columns import (
     I32_MAX,
     I64_MAX,
+    MAYBE_TIME,
+    TIME,
+    U32,
     U32_MAX,
     U64_MAX,
+    Part,
     Row,
     Table,
+    columns_of,
     json,
+    made,
     maybe_ms,
     ms,
+    of,
     text,
+    texts,
+    up_to,
     within,
-)
-from sinks.response_rows import RESPONSE_ROWS
+)  # fmt: skip
+from sinks.response_rows import RESPONSE_COLUMNS, RESPONSE_ROWS
 from streams.records.messages import MAX_MS, DeadLetter
 
 PREVIEW_BYTES = 200
 
-INCIDENTS = Table(
-    "incident_versions",
-    (
-        "id", "version", "domain", "state", "title", "category", "severity", "priority",
-        "started_at", "detected_at", "opened_at", "updated_at",
-        "acknowledged_at", "mitigated_at", "resolved_at", "closed_at", "first_resolved_at",
-        "active_ms", "resolved_by", "acknowledged_by", "reopened",
-        "services.service", "services.role", "services.owner", "services.tier", "services.runbook",
-        "services.links", "alerts", "members", "hints", "timeline",
-        "changes", "merged_into", "merged_from", "recurrence_of", "owner", "truncated_members", "calls",
-        "signature", "similar", "suggestion", "problem",
-        "kind", "source", "reported_by", "assignee", "impact_level", "urgency", "priority_basis", "impact",
-        "reputation", "aware_at", "major_at", "pauses", "filings", "edits", "cause", "cause_service", "fix",
-    ),
+INCIDENT_PARTS = (
+    of("id", texts), of("version", U32), of("domain"), of("state"), of("title"), of("category"),
+    of("severity"), of("priority"), of("started_at", TIME), of("detected_at", TIME), of("opened_at", TIME),
+    of("updated_at", TIME), of("acknowledged_at", MAYBE_TIME), of("mitigated_at", MAYBE_TIME),
+    of("resolved_at", MAYBE_TIME), of("closed_at", MAYBE_TIME), of("first_resolved_at", MAYBE_TIME),
+    of("active_ms", up_to(I64_MAX)), of("resolved_by"), of("acknowledged_by"), of("reopened", U32),
+    made("services.service", lambda i: [s.service for s in i.services]),
+    made("services.role", lambda i: [s.role for s in i.services]),
+    made("services.owner", lambda i: [s.owner for s in i.services]),
+    made("services.tier", lambda i: [within("tier", s.tier, 4) for s in i.services]),
+    made("services.runbook", lambda i: [s.runbook for s in i.services]),
+    made("services.links", lambda i: [dict(s.links) for s in i.services]),
+    made("alerts", lambda i: list(i.alerts)),
+    made("members", lambda i: json(i.members)), made("hints", lambda i: json(i.hints)),
+    made("timeline", lambda i: json(i.timeline)), made("changes", lambda i: list(i.changes)),
+    of("merged_into"), made("merged_from", lambda i: list(i.merged_from)), of("recurrence_of"), of("owner"),
+    of("truncated_members", U32), made("calls", lambda i: json(i.calls)), of("signature"),
+    made("similar", lambda i: json(i.similar)), of("suggestion"), of("problem"), of("kind"), of("source"),
+    of("reported_by"), of("assignee"), of("impact_level"), of("urgency"), of("priority_basis"),
+    made("impact", lambda i: json(i.impact)), made("reputation", lambda i: list(i.reputation)),
+    of("aware_at", MAYBE_TIME), of("major_at", MAYBE_TIME), made("pauses", lambda i: json(i.pauses)),
+    made("filings", lambda i: json(i.filings)), made("edits", lambda i: json(i.edits)), of("cause"),
+    of("cause_service"), of("fix"),
 )  # fmt: skip
+INCIDENTS = Table("incident_versions", tuple(part.column for part in INCIDENT_PARTS))
 
-ALERTS = Table(
-    "alert_versions",
-    (
-        "id", "version", "state", "kind", "fingerprint", "service", "metric", "severity",
-        "started_at", "detected_at", "last_seen_at", "resolved_at", "summary",
-        "value", "expected", "lower", "upper", "score", "strength", "unit", "instance",
-        "labels", "resource", "samples", "trace_ids", "count", "last_line",
-    ),
+ALERT_PARTS = (
+    of("id", texts), of("version", U32), of("state"), of("kind"), of("fingerprint"), of("service"),
+    of("metric"), of("severity"), of("started_at", TIME), of("detected_at", TIME), of("last_seen_at", TIME),
+    of("resolved_at", MAYBE_TIME), of("summary"), of("value"), of("expected"), of("lower"), of("upper"),
+    of("score"), of("strength"), of("unit"), of("instance"), made("labels", lambda a: dict(a.labels)),
+    made("resource", lambda a: dict(a.resource)), made("samples", lambda a: list(a.samples)),
+    made("trace_ids", lambda a: list(a.trace_ids)), of("count", up_to(U64_MAX)), of("last_line"),
 )  # fmt: skip
+ALERTS = Table("alert_versions", tuple(part.column for part in ALERT_PARTS))
 
 DEAD_LETTERS = Table(
     "dead_letter_records",
@@ -112,47 +131,14 @@ _ROWS: dict[type, tuple[Table, Callable[[Any], tuple[Any, ...]]]] = {}
 """how each type becomes a row; filled below"""
 
 
+def _single(parts: Sequence[Part], item: object) -> tuple[Any, ...]:
+    return tuple(values[0] for values in columns_of(parts, [item]))
+
+
 def row_of(item: object) -> Row:
     """The row of one item of `sinks.inbox.Item`. Raises `RowError` when a value does not fit its column."""
     table, values = _ROWS[type(item)]
     return Row(table, values(item))
-
-
-def _incident(i: Incident) -> tuple[Any, ...]:
-    return (
-        text("id", i.id), within("version", i.version, U32_MAX), i.domain, i.state, i.title, i.category,
-        i.severity, i.priority,
-        ms("started_at", i.started_at), ms("detected_at", i.detected_at),
-        ms("opened_at", i.opened_at), ms("updated_at", i.updated_at),
-        maybe_ms("acknowledged_at", i.acknowledged_at), maybe_ms("mitigated_at", i.mitigated_at),
-        maybe_ms("resolved_at", i.resolved_at), maybe_ms("closed_at", i.closed_at),
-        maybe_ms("first_resolved_at", i.first_resolved_at),
-        within("active_ms", i.active_ms, I64_MAX), i.resolved_by, i.acknowledged_by,
-        within("reopened", i.reopened, U32_MAX),
-        [s.service for s in i.services], [s.role for s in i.services], [s.owner for s in i.services],
-        [within("tier", s.tier, 4) for s in i.services], [s.runbook for s in i.services],
-        [dict(s.links) for s in i.services], list(i.alerts),
-        json(i.members), json(i.hints), json(i.timeline),
-        list(i.changes), i.merged_into, list(i.merged_from), i.recurrence_of, i.owner,
-        within("truncated_members", i.truncated_members, U32_MAX), json(i.calls),
-        i.signature, json(i.similar), i.suggestion, i.problem,
-        i.kind, i.source, i.reported_by, i.assignee, i.impact_level, i.urgency, i.priority_basis,
-        json(i.impact), list(i.reputation), maybe_ms("aware_at", i.aware_at),
-        maybe_ms("major_at", i.major_at), json(i.pauses), json(i.filings), json(i.edits),
-        i.cause, i.cause_service, i.fix,
-    )  # fmt: skip
-
-
-def _alert(a: Alert) -> tuple[Any, ...]:
-    return (
-        text("id", a.id), within("version", a.version, U32_MAX), a.state, a.kind, a.fingerprint,
-        a.service, a.metric, a.severity,
-        ms("started_at", a.started_at), ms("detected_at", a.detected_at),
-        ms("last_seen_at", a.last_seen_at), maybe_ms("resolved_at", a.resolved_at), a.summary,
-        a.value, a.expected, a.lower, a.upper, a.score, a.strength, a.unit, a.instance,
-        dict(a.labels), dict(a.resource), list(a.samples), list(a.trace_ids),
-        within("count", a.count, U64_MAX), a.last_line,
-    )  # fmt: skip
 
 
 def _suppression(s: Suppression) -> tuple[Any, ...]:
@@ -217,8 +203,8 @@ def _dead_letter(d: DeadLetter) -> tuple[Any, ...]:
 
 _ROWS.update(
     {
-        Incident: (INCIDENTS, _incident),
-        Alert: (ALERTS, _alert),
+        Incident: (INCIDENTS, lambda i: _single(INCIDENT_PARTS, i)),
+        Alert: (ALERTS, lambda a: _single(ALERT_PARTS, a)),
         Suppression: (SUPPRESSIONS, _suppression),
         SilenceRecord: (SILENCES, _silence),
         Problem: (PROBLEMS, _problem),
@@ -229,6 +215,12 @@ _ROWS.update(
     }
 )
 TABLES = tuple(table for table, _ in _ROWS.values())
+COLUMNS: dict[type, tuple[Table, tuple[Part, ...]]] = {
+    Incident: (INCIDENTS, INCIDENT_PARTS),
+    Alert: (ALERTS, ALERT_PARTS),
+    **RESPONSE_COLUMNS,
+}
+"""what comes in great numbers: columns are made of many items at once"""
 
 
 _ENCODED = ("members", "hints", "timeline", "calls", "similar", "impact", "pauses", "filings", "edits")

@@ -64,6 +64,21 @@ SELECT
     merged_into, recurrence_of, signature, problem, cause_service, written_at
 FROM incident_versions;
 
+-- Incidents that were merged at some time (undone or not): a short way to them.
+CREATE TABLE IF NOT EXISTS merged_facts
+(
+    id String,
+    written_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree
+ORDER BY id
+TTL toDateTime(written_at) + INTERVAL 3 YEAR;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS merged_facts_mv TO merged_facts AS
+SELECT id FROM incident_versions WHERE state = 'merged';
+
+INSERT INTO merged_facts SELECT id, written_at FROM incident_versions WHERE state = 'merged';
+
 -- Newest version of each clock.
 CREATE TABLE IF NOT EXISTS clock_facts
 (

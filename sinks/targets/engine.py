@@ -86,6 +86,8 @@ class Engine:
         self._session: aiohttp.ClientSession | None = None
         self._rest_until = 0.0
         self.counts: Counter[str] = Counter()
+        self.listen: Callable[[Request, Answer], None] = lambda request, answer: None
+        """hears every answer"""
 
     async def start(self) -> None:
         """Raises `SinkMisconfigured` when a secret is missing."""
@@ -109,7 +111,7 @@ class Engine:
         async def one(work: _Work) -> Later | None:
             async with room:
                 for item in work.items:
-                    later = await self._tell(work.key, item)
+                    later = await self.tell(work.key, item)
                     if later is not None:
                         return later
             return None
@@ -160,7 +162,7 @@ class Engine:
             return False
         return self._selector.matches(labels_of(item))
 
-    async def _tell(self, key: str, item: Item) -> Later | None:
+    async def tell(self, key: str, item: Item) -> Later | None:
         """All requests of one item; the reason to come again, if there is one."""
         known = self._ledger.get(key)
         version = item.version if isinstance(item, Incident | StatusUpdate) else 1
@@ -239,6 +241,7 @@ class Engine:
             ) as response:  # fmt: skip
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 answer = Answer(response.status, headers, await response.read())
+        self.listen(request, answer)
         return self._target.read(request, answer, item, known)
 
     async def _note_failure(

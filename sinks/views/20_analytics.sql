@@ -49,9 +49,10 @@ LEFT JOIN
         min(incident_facts.started_at) AS started_at,
         min(incident_facts.detected_at) AS detected_at
     FROM incident_facts FINAL
-    WHERE state = 'merged'
+    WHERE state = 'merged' AND id IN (SELECT id FROM merged_facts)
     GROUP BY merged_into
-) AS m ON m.survivor = i.id;
+) AS m ON m.survivor = i.id
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 ALTER TABLE incident_timings
     COMMENT COLUMN id 'of the incident',
@@ -91,31 +92,20 @@ ALTER TABLE incident_timings
 -- a resolve n is 0 and every figure NULL. Quantiles interpolate linearly between neighbours.
 CREATE OR REPLACE VIEW mtta_mttr_daily AS
 SELECT
-    d.day AS day,
-    t.n AS n,
-    t.n_auto AS n_auto,
-    t.n_human AS n_human,
-    t.n_acknowledged AS n_acknowledged,
-    t.ack_rate AS ack_rate,
-    t.mttd_p50_ms AS mttd_p50_ms, t.mttd_p90_ms AS mttd_p90_ms, t.mttd_p95_ms AS mttd_p95_ms, t.mttd_mean_ms AS mttd_mean_ms,
-    t.mtta_p50_ms AS mtta_p50_ms, t.mtta_p90_ms AS mtta_p90_ms, t.mtta_p95_ms AS mtta_p95_ms, t.mtta_mean_ms AS mtta_mean_ms,
-    t.mttr_p50_ms AS mttr_p50_ms, t.mttr_p90_ms AS mttr_p90_ms, t.mttr_p95_ms AS mttr_p95_ms, t.mttr_mean_ms AS mttr_mean_ms,
-    t.mttr_auto_p50_ms AS mttr_auto_p50_ms, t.mttr_auto_p90_ms AS mttr_auto_p90_ms,
-    t.mttr_auto_p95_ms AS mttr_auto_p95_ms, t.mttr_auto_mean_ms AS mttr_auto_mean_ms,
-    t.mttr_human_p50_ms AS mttr_human_p50_ms, t.mttr_human_p90_ms AS mttr_human_p90_ms,
-    t.mttr_human_p95_ms AS mttr_human_p95_ms, t.mttr_human_mean_ms AS mttr_human_mean_ms
+    day,
+    n,
+    n_auto,
+    n_human,
+    n_acknowledged,
+    ack_rate,
+    mttd_p50_ms, mttd_p90_ms, mttd_p95_ms, mttd_mean_ms,
+    mtta_p50_ms, mtta_p90_ms, mtta_p95_ms, mtta_mean_ms,
+    mttr_p50_ms, mttr_p90_ms, mttr_p95_ms, mttr_mean_ms,
+    mttr_auto_p50_ms, mttr_auto_p90_ms,
+    mttr_auto_p95_ms, mttr_auto_mean_ms,
+    mttr_human_p50_ms, mttr_human_p90_ms,
+    mttr_human_p95_ms, mttr_human_mean_ms
 FROM
-(
-    SELECT arrayJoin(arrayMap(x -> toDate(x), range(toUInt32(first_day), toUInt32(last_day) + 1))) AS day
-    FROM
-    (
-        SELECT min(toDate(resolved_at, 'UTC')) AS first_day, max(toDate(resolved_at, 'UTC')) AS last_day
-        FROM incident_facts FINAL
-        WHERE resolved_at IS NOT NULL AND state != 'merged' AND kind = 'incident'
-        HAVING count() > 0
-    )
-) AS d
-LEFT JOIN
 (
     SELECT
         assumeNotNull(toDate(resolved_at, 'UTC')) AS day,
@@ -142,7 +132,8 @@ LEFT JOIN
     FROM incident_timings
     WHERE resolved_at IS NOT NULL
     GROUP BY day
-) AS t ON t.day = d.day;
+)
+ORDER BY day WITH FILL;
 
 ALTER TABLE mtta_mttr_daily
     COMMENT COLUMN day 'UTC day of the resolve',
@@ -245,7 +236,8 @@ FROM
     WHERE state != 'merged' AND kind = 'incident'
     GROUP BY day
 )
-GROUP BY day;
+GROUP BY day
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 ALTER TABLE noise_reduction
     COMMENT COLUMN day 'UTC day: of detection, for suppressed ones of the start',
@@ -270,7 +262,8 @@ SELECT
 FROM incident_facts FINAL
 WHERE state != 'merged' AND kind = 'incident' AND signature != ''
 GROUP BY signature
-HAVING n > 1;
+HAVING n > 1
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 ALTER TABLE recurrence
     COMMENT COLUMN signature 'the same for incidents of the same kind',
@@ -297,7 +290,8 @@ SELECT
     sum(active_ms) AS active_ms
 FROM incident_facts FINAL
 WHERE state != 'merged' AND kind = 'incident'
-GROUP BY week, team;
+GROUP BY week, team
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 ALTER TABLE team_load
     COMMENT COLUMN week 'Monday of the UTC week they opened in',
@@ -321,7 +315,8 @@ SELECT
     top3 / n AS top3_share
 FROM incident_facts FINAL
 WHERE state != 'merged' AND kind = 'incident' AND cause_service != ''
-GROUP BY month;
+GROUP BY month
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 ALTER TABLE hint_accuracy
     COMMENT COLUMN month 'first day of the UTC month',

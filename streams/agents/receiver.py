@@ -24,20 +24,22 @@ from streams.agents.topics import StartError, TopicSpec, connect, ensure_topics
 from streams.decode import formats
 from streams.decode.catalog import Catalog
 from streams.decode.columns import Columns
-from streams.decode.errors import WRONG_TYPE, BadRecord
+from streams.decode.errors import UNDECODABLE, WRONG_TYPE, BadRecord
 from streams.decode.look import Look
-from streams.records.messages import ExternalAlert
+from streams.records.messages import Action, ExternalAlert
 
 log = logging.getLogger(__name__)
 
 SYSTEMS = ("alertmanager", "grafana", "pagerduty")
 AT_ONCE = 64
 """requests in work at the same time; further ones wait"""
+MOST_ACTIONS = 100
+"""in one request"""
 AGAIN_S = 1.0
 
 
 class Receiver:
-    """Serves `POST /v1/alerts`, `/v1/alerts/SYSTEM`, PagerDuty's `/v2/enqueue` and `GET /healthz`."""
+    """Serves `POST /v1/alerts[/SYSTEM]`, PagerDuty's `/v2/enqueue`, `POST /v1/actions`, `GET /healthz`."""
 
     def __init__(
         self, settings: Settings, token: str = "", broken: Callable[[], None] = lambda: None
@@ -73,6 +75,7 @@ class Receiver:
         app.router.add_post("/v1/alerts", self._any)
         app.router.add_post("/v1/alerts/{system}", self._named)
         app.router.add_post("/v2/enqueue", self._enqueue)
+        app.router.add_post("/v1/actions", self._actions)
         app.router.add_get("/healthz", self._healthz)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
@@ -103,7 +106,11 @@ class Receiver:
     async def _connect(self, partitions: int) -> None:
         """Until the broker answers; meanwhile senders are told to come back."""
         kafka = self._settings.kafka
-        specs = [TopicSpec(self._settings.receive.topic, partitions, internal=False)]
+        actions = (t for t in self._settings.topics.inputs if t.format == formats.ACTIONS)
+        specs = [
+            TopicSpec(self._settings.receive.topic, partitions, internal=False),
+            *(TopicSpec(topic.name, topic.partitions, internal=False) for topic in actions),
+        ]
         while self._producer is None:
             try:
                 admin = await connect(kafka.bootstrap, patience_s=0.0)
@@ -154,29 +161,81 @@ class Receiver:
                 return _problem(400, str(bad))
             return await self._produce(body, alerts)
 
+    async def _actions(self, request: web.Request) -> web.Response:
+        """What people do, from other programs: an action or a list of them (docs/lifecycle.md)."""
+        if not self._admits(request):
+            return _problem(401, "a bearer token is required", {"WWW-Authenticate": "Bearer"})
+        topic = next((t.name for t in self._settings.topics.inputs if t.format == formats.ACTIONS), "")
+        if not topic:
+            return _problem(404, "no input topic has format actions")
+        async with self._room:
+            try:
+                body = await request.read()
+            except web.HTTPRequestEntityTooLarge:
+                return _problem(413, f"at most {self._settings.receive.max_bytes} bytes")
+            try:
+                actions = actions_in(body)
+            except BadRecord as bad:
+                return _problem(400, str(bad))
+            for action in actions:
+                # With its id, which a second try shares: it is applied once.
+                key = (action.incident or action.problem).encode()
+                refusal = await self._send(topic, msgspec.json.encode(action), key)
+                if refusal is not None:
+                    return refusal
+        return web.json_response({"status": "success", "ids": [a.id for a in actions]}, status=202)
+
     def _admits(self, request: web.Request) -> bool:
         if not self._token:
             return True
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
 
-    async def _produce(self, body: bytes, alerts: int) -> web.Response:
+    async def _send(self, topic: str, body: bytes, key: bytes | None) -> web.Response | None:
+        """None once the broker has it; else what the sender is told."""
         if self._producer is None:
             return _problem(503, "no broker yet", {"Retry-After": "5"})
-        key = group_of(body)
         try:
             async with asyncio.timeout(self._settings.receive.timeout_ms / 1000):
-                await self._producer.send_and_wait(self._settings.receive.topic, body, key=key)
+                await self._producer.send_and_wait(topic, body, key=key)
         except MessageSizeTooLargeError:
             return _problem(413, "larger than the broker takes")
         except (KafkaError, TimeoutError, OSError) as error:
             # It may have arrived all the same: the sender's second try is then a repetition.
             log.warning("receiver: not confirmed by the broker: %r", error)
             return _problem(503, "not confirmed by the broker", {"Retry-After": "5"})
+        return None
+
+    async def _produce(self, body: bytes, alerts: int) -> web.Response:
+        key = group_of(body)
+        refusal = await self._send(self._settings.receive.topic, body, key)
+        if refusal is not None:
+            return refusal
         said: dict[str, Any] = {"status": "success", "message": f"{alerts} taken"}
         if key is not None:
             said["dedup_key"] = key.decode("utf-8", "replace")
         return web.json_response(said, status=202)
+
+
+def actions_in(body: bytes) -> list[Action]:
+    """Actions of a request, each with an id. Raises `BadRecord`."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord(UNDECODABLE, f"JSON expected: {error}") from None
+    many = found if isinstance(found, list) else [found]
+    if not 0 < len(many) <= MOST_ACTIONS:
+        raise BadRecord(WRONG_TYPE, f"1 to {MOST_ACTIONS} actions expected, found {len(many)}")
+    actions = []
+    for one in many:
+        columns = Columns(Catalog(1, 1_000))
+        columns.reference_ms = 0
+        formats.DECODERS[formats.ACTIONS](msgspec.json.encode(one), columns)
+        for _, message in columns.messages:
+            if not isinstance(message, Action):
+                raise BadRecord(WRONG_TYPE, "an action on an incident or a problem was expected")
+            actions.append(message)
+    return actions
 
 
 def readable(body: bytes, wire_format: str, system: str = "") -> int:
