@@ -83,9 +83,7 @@ class ClickHouseSink:
             batch = deliveries[begin : begin + size]
             try:
                 columns = columns_of(parts, [delivery.item for delivery in batch])
-                await self._patiently(
-                    lambda columns=columns: self._insert_now(table, columns, by_column=True)
-                )  # type: ignore[misc]
+                await self._patiently(partial(self._insert_now, table, columns, by_column=True))
             except (RowError, _RowFault):
                 rest += batch
         return rest

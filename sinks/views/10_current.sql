@@ -4,7 +4,7 @@
 CREATE OR REPLACE VIEW incidents AS
 SELECT *
 FROM incident_versions FINAL
-WHERE (id, version) IN (SELECT id, max(version) FROM incident_versions GROUP BY id);
+WHERE (id, version) IN (SELECT id, version FROM incident_facts FINAL);
 
 CREATE OR REPLACE VIEW alerts AS
 SELECT *

@@ -251,14 +251,14 @@ CREATE OR REPLACE VIEW recurrence AS
 SELECT
     signature,
     any(problem) AS problem,
-    argMax(title, started_at) AS title,
+    any(title) AS title,
     count() AS n,
     countIf(recurrence_of != '') AS recurred,
     min(started_at) AS first_at,
     max(started_at) AS last_at,
     if(n > 1, dateDiff('second', first_at, last_at) / (n - 1) * 1000, NULL) AS interval_ms,
     sum(active_ms) AS active_ms,
-    topK(3)(if(empty(hinted), '', hinted[1])) AS services
+    groupUniqArray(3)(if(empty(hinted), '', hinted[1])) AS services
 FROM incident_facts FINAL
 WHERE state != 'merged' AND kind = 'incident' AND signature != ''
 GROUP BY signature
@@ -268,14 +268,14 @@ SETTINGS do_not_merge_across_partitions_select_final = 1;
 ALTER TABLE recurrence
     COMMENT COLUMN signature 'the same for incidents of the same kind',
     COMMENT COLUMN problem 'id of the problem record, if there is one',
-    COMMENT COLUMN title 'of the newest',
+    COMMENT COLUMN title 'of one of them',
     COMMENT COLUMN n 'incidents of this kind',
     COMMENT COLUMN recurred 'of these: the same series had been in an incident before',
     COMMENT COLUMN first_at 'start of the first',
     COMMENT COLUMN last_at 'start of the newest',
     COMMENT COLUMN interval_ms 'mean time from one start to the next',
     COMMENT COLUMN active_ms 'all of them together',
-    COMMENT COLUMN services 'suspected most often';
+    COMMENT COLUMN services 'up to three that were suspected';
 
 -- What teams had to do, per UTC week (Monday) in which incidents opened.
 CREATE OR REPLACE VIEW team_load AS
