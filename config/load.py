@@ -70,6 +70,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     if path is not None and settings.topology.catalogue:
         beside = tuple(str(path.parent / name) for name in settings.topology.catalogue)
         settings = msgspec.structs.replace(settings, topology=TopologySettings(catalogue=beside))
+    if path is not None and settings.updates.templates:
+        folder = str(path.parent / settings.updates.templates)
+        updates = msgspec.structs.replace(settings.updates, templates=folder)
+        settings = msgspec.structs.replace(settings, updates=updates)
     return settings
 
 
@@ -141,6 +145,7 @@ def _check(settings: Settings, source: str) -> None:
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
     names += [topics.problems, topics.topology, topics.action_results, topics.deadletters]
+    names += [topics.response, topics.written, topics.notifications]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")

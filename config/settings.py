@@ -10,6 +10,7 @@ from msgspec import Meta
 from config.control import Rule, Slo
 from config.logs import LogRules
 from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
+from config.updates import Updates
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -268,6 +269,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     logs: LogRules = LogRules()
     correlate: Correlate = Correlate()
     topology: TopologySettings = TopologySettings()
+    updates: Updates = Updates()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()
     telemetry: Telemetry = Telemetry()
