@@ -41,7 +41,7 @@ WARMUP = 60
 ANOMALOUS = 8
 HOLD = 2
 BACKGROUND_SERIES = 2_000
-ALL = "ingest,detect,correlate,sink"
+ALL = "ingest,detect,correlate,respond,sink"
 LOW = Path(__file__).resolve().parent.parent / "config" / "low-latency.yaml"
 
 

@@ -87,7 +87,7 @@ def status(pid: int) -> dict[str, float]:
     }
 
 
-ALL = "ingest,detect,correlate,sink"
+ALL = "ingest,detect,correlate,respond,sink"
 
 
 def measure(

@@ -125,15 +125,20 @@ def action_of(
     ts_ms: int,
     targets: tuple[str, ...] = (),
     found: Mapping[str, str] = {},
+    fields: Mapping[str, str] = {},
 ) -> Action:
     """The action, with an id that is a digest of what it says and when: sent twice, it counts once.
 
-    `found`: cause, cause_service, fix and runbook, as far as they are said.
+    `found`: cause, cause_service, fix and runbook, as far as they are said; `fields`: what else it takes.
     """
+    said = [text for pair in sorted(fields.items()) for text in pair]
     id = digest_hex(
-        "action", incident, verb, actor, note, str(ts_ms), *targets, *filter(None, found.values())
+        "action", incident, verb, actor, note, str(ts_ms), *targets, *filter(None, found.values()), *said
     )
-    action = Action(id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note, targets=targets)
+    action = Action(
+        id=id, ts=ts_ms, incident=incident, action=verb, actor=actor, note=note, targets=targets,
+        fields=dict(fields),
+    )  # fmt: skip
     return msgspec.structs.replace(action, **found)
 
 
@@ -156,10 +161,30 @@ def act(
     as_json: bool,
     targets: tuple[str, ...] = (),
     found: Mapping[str, str] = {},
+    fields: Mapping[str, str] = {},
 ) -> ActionResult:
-    """Send an action and wait for its answer. Raises `CliError` when it is refused or nobody answers."""
+    """Send an action on an incident by (the first digits of) its id and wait for its answer.
+
+    Raises `CliError` when it is refused or nobody answers.
+    """
     (id,) = whole_ids(settings, [incident])
-    action = action_of(verb, id, actor or login(), note, wall_ms(), targets, found)
+    return answered(settings, verb, id, actor or login(), note, timeout_s, as_json, targets, found, fields)
+
+
+def answered(
+    settings: Settings,
+    verb: str,
+    id: str,
+    actor: str,
+    note: str,
+    timeout_s: float,
+    as_json: bool,
+    targets: tuple[str, ...] = (),
+    found: Mapping[str, str] = {},
+    fields: Mapping[str, str] = {},
+) -> ActionResult:
+    """The same for a whole id."""
+    action = action_of(verb, id, actor, note, wall_ms(), targets, found, fields)
     result = answer_to(settings, action.id, id, action, timeout_s)
     if as_json:
         print_json(result)

@@ -20,6 +20,7 @@ from cli.timeline import Timeline, ahead, control
 from config.settings import Settings
 from correlator.atlas import ServiceSeen
 from correlator.incident import Incident
+from correlator.response import Clock, Duty, Notice, Response
 from detectors.alert import Alert
 from streams.agents.local import LocalPipeline
 from streams.records.messages import MAX_MS
@@ -35,6 +36,8 @@ class Findings:
         self.alerts: dict[str, Alert] = {}
         self.incidents: dict[str, Incident] = {}
         self.services: dict[str, ServiceSeen] = {}
+        self.response: dict[str, Response] = {}
+        """newest of each clock and duty, and every notice, by key"""
         self.dead_letters = 0
 
     def take(self, output: Output) -> None:
@@ -52,6 +55,11 @@ class Findings:
         elif output.topic == self._topics.topology and output.value:
             service = msgspec.json.decode(output.value, type=ServiceSeen)
             self.services[service.service] = service
+        elif output.topic == self._topics.response and output.value:
+            said = msgspec.json.decode(output.value, type=_Said).data
+            known_said = self.response.get(said.key)
+            if not isinstance(known_said, Clock | Duty) or version_of(said) >= known_said.version:
+                self.response[said.key] = said
         elif output.topic == self._topics.deadletters:
             self.dead_letters += 1
 
@@ -68,6 +76,15 @@ class Findings:
 
 class _Envelope(msgspec.Struct):
     data: Incident
+
+
+class _Said(msgspec.Struct):
+    data: Response
+
+
+def version_of(said: Response) -> int:
+    """Notices have but one."""
+    return 1 if isinstance(said, Notice) else said.version
 
 
 def incident_object(run: str, incident: Incident) -> dict[str, Any]:
@@ -165,7 +182,8 @@ def run_backtest(
     """One run, after its history, through fresh stages, whose outputs `findings` takes."""
     lines, changes = inputs_of(settings)
     findings = Findings(settings) if findings is None else findings
-    topics = dict.fromkeys((lines, changes, *(message.topic for message in said(data, run, settings))))
+    messages = said(data, run, settings)
+    topics = dict.fromkeys((lines, changes, *(message.topic for message in messages)))
     pipeline = LocalPipeline(settings, [(t, 0) for t in topics], findings.take, data.edges(run))
     total = sum(timeline.span.rows for timeline in timelines_of(data, run, history)) if progress else 0
     task = progress.add_task(run or "rows", total=total) if progress else None
@@ -173,6 +191,7 @@ def run_backtest(
         pipeline.feed(chunk)
         if progress and task is not None:
             progress.advance(task, rows)
+    pipeline.finish(_ends(timelines_of(data, run, history), messages)[1])
     if history:
         findings.forget_before(Timeline(data, run).span.begin_ms)
     return findings
@@ -183,7 +202,8 @@ def backtest(
         Path, typer.Argument(metavar="DIR", help="Folder with tables and messages; see docs/files.md.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for alerts, incidents and topology (.jsonl).")
+        Path,
+        typer.Option("--out", "-o", help="Folder for alerts, incidents, topology and response (.jsonl)."),
     ],
     run: Annotated[list[str] | None, typer.Option("--run", help="Only this run (may be repeated).")] = None,
     history: Annotated[
@@ -227,6 +247,7 @@ def backtest(
         (out / "alerts.jsonl").open("wb") as alerts_file,
         (out / "incidents.jsonl").open("wb") as incidents_file,
         (out / "topology.jsonl").open("wb") as topology_file,
+        (out / "response.jsonl").open("wb") as response_file,
         Progress(*columns, console=stderr, transient=True) as progress,
     ):
         for name in runs:
@@ -239,6 +260,9 @@ def backtest(
             for service in sorted(found.services.values(), key=lambda s: s.service):
                 line = {"run": name, **msgspec.to_builtins(service)}
                 topology_file.write(msgspec.json.encode(line) + b"\n")
+            for key in sorted(found.response):
+                line = {"run": name, **msgspec.to_builtins(found.response[key])}
+                response_file.write(msgspec.json.encode(line) + b"\n")
             rows += [(name, incident) for incident in incidents]
             summary.append(
                 {

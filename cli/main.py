@@ -26,7 +26,19 @@ COMMANDS = {
     "knowledge": "Search recorded causes and fixes.",
     "report": "MTTD, MTTA, MTTR and noise reduction.",
     "ack": "Acknowledge an incident.",
+    "assign": "Give an incident to a team or a person.",
+    "mitigate": "The damage is contained.",
     "resolve": "Resolve an incident.",
+    "close": "Close a resolved incident now.",
+    "reopen": "Open a resolved incident again.",
+    "note": "Write a sentence into an incident's timeline.",
+    "classify": "Category, severity, priority, major or not: over the rules.",
+    "impact": "State what an incident has cost.",
+    "edit": "Correct times of an incident, with an audit.",
+    "pause": "Stop an incident's service level clocks.",
+    "resume": "Let them run on.",
+    "submit": "Record that a report to an authority, or a notice to customers, was handed in.",
+    "report-incident": "Report what people noticed first.",
     "record": "Record an incident's cause and fix, also after it has closed.",
     "merge": "Make several incidents one.",
     "split": "Take alerts out of an incident into one of their own.",
@@ -52,6 +64,8 @@ MODULES = {
     **dict.fromkeys(("ack", "resolve", "record"), "cli.actions"),
     **dict.fromkeys(("similar", "knowledge"), "cli.similar"),
     **dict.fromkeys(("merge", "split", "undo"), "cli.reshape"),
+    **dict.fromkeys(("mitigate", "close", "reopen", "pause", "resume", "note"), "cli.steps"),
+    **dict.fromkeys(("assign", "classify", "impact", "edit", "submit", "report-incident"), "cli.statements"),
     "config": "cli.configuration",
 }
 
@@ -75,7 +89,7 @@ class LazyGroup(TyperGroup):
             reflow_all(group)
             return group
         single = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
-        single.command(name=name)(getattr(module, name))
+        single.command(name=name)(getattr(module, name.replace("-", "_")))
         command = typer.main.get_command(single)
         reflow_all(command)
         return command

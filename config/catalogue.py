@@ -31,6 +31,16 @@ class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """who is affected; segments or names"""
     users: Annotated[int, Meta(ge=0)] | None = None
     """people affected when it is down"""
+    customer_base: Annotated[int, Meta(ge=1)] | None = None
+    """all customers there are; what `users` is a share of"""
+    partners: tuple[str, ...] = ()
+    """financial partners and other companies that depend on it"""
+    transactions_per_minute: Annotated[float, Meta(ge=0)] | None = None
+    """on a usual day"""
+    revenue_per_minute: Annotated[float, Meta(ge=0)] | None = None
+    """that is lost while it is down, in whatever currency you count"""
+    payments: bool = False
+    """payments are late when it is down"""
     regulated: tuple[Literal["gdpr", "nis2", "dora"], ...] = ()
     """rules with a duty to report that an outage or a breach of it may fall under"""
 
@@ -58,6 +68,8 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     runbook: str = ""
     links: dict[str, str] = msgspec.field(default_factory=dict)
     """dashboards and the like: title -> address"""
+    containment: tuple[str, ...] = ()
+    """what may limit the damage, a step each: switch traffic, turn off a feature, roll back"""
     business: Business = Business()
 
 
@@ -145,6 +157,8 @@ def _of(one: Service) -> Iterator[Problem]:
         ("links", one.links),
         ("business.processes", one.business.processes),
         ("business.customers", one.business.customers),
+        ("business.partners", one.business.partners),
+        ("containment", one.containment),
     )
     for key, texts in words:
         for text in texts:

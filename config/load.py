@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import yaml
 
-from config import control, logs
+from config import control, logs, response
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings, TopologySettings
+from config.suppression import matcher_problems
 from config.suppression import problems as suppression_problems
 
 ENVIRONMENT = {
@@ -141,6 +142,16 @@ def _check(settings: Settings, source: str) -> None:
         correlate.silences, correlate.maintenance, correlate.inhibit, correlate.dedup, correlate.flap
     ):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
+    for key, value, expected in response.problems(settings.respond):
+        raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
+    for key, value, expected in matcher_problems("correlate.probes", correlate.probes):
+        raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
+    missing = sorted({"high", "medium", "low"} - correlate.priority_matrix.keys())
+    if missing:
+        raise ConfigError(
+            f"{source}: correlate.priority_matrix has no {missing[0]!r}: "
+            "expected high, medium and low, each with the priorities for urgency high, medium, low"
+        )
     names = [topic.name for topic in settings.topics.inputs]
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from config.control import Rule, Slo
 from config.logs import LogRules
+from config.response import Respond
 from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
 from config.updates import Updates
 
@@ -192,6 +193,10 @@ class Detect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     joint: Joint = Joint()
 
 
+Level = Literal["high", "medium", "low"]
+Priority = Literal["P1", "P2", "P3", "P4"]
+
+
 class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     partitions: Count = 1
     """partitions of the alerts topic; a correlation domain lives in one of them"""
@@ -222,6 +227,16 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     inhibit: tuple[Inhibit, ...] = ()
     dedup: tuple[Dedup, ...] = ()
     flap: Flap = Flap()
+    probes: tuple[str, ...] = ()
+    """matchers, all of which hold of an alert that keeps a resolved incident from closing while it fires"""
+    priority_matrix: dict[Level, tuple[Priority, Priority, Priority]] = msgspec.field(
+        default_factory=lambda: {
+            "high": ("P1", "P2", "P3"),
+            "medium": ("P2", "P3", "P4"),
+            "low": ("P3", "P4", "P4"),
+        }
+    )
+    """impact -> priority by urgency: high, medium, low"""
 
 
 class TopologySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -269,6 +284,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     logs: LogRules = LogRules()
     correlate: Correlate = Correlate()
     topology: TopologySettings = TopologySettings()
+    respond: Respond = Respond()
     updates: Updates = Updates()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()

@@ -110,7 +110,7 @@ def silence_problems(key: str, silence: Silence) -> Iterator[Problem]:
     yield from _name(f"{key}.name", silence.name)
     if not silence.matchers:
         yield f"{key}.matchers", [], "at least one matcher: nothing is silenced by accident"
-    yield from _matchers(f"{key}.matchers", silence.matchers)
+    yield from matcher_problems(f"{key}.matchers", silence.matchers)
     yield from window_problems(key, silence)
 
 
@@ -127,9 +127,9 @@ def _of_rule(key: str, rule: Silence | Maintenance | Inhibit | Dedup) -> Iterato
         for name, matchers in (("source", rule.source), ("target", rule.target)):
             if not matchers:
                 yield f"{key}.{name}", [], "at least one matcher"
-            yield from _matchers(f"{key}.{name}", matchers)
+            yield from matcher_problems(f"{key}.{name}", matchers)
     else:
-        yield from _matchers(f"{key}.matchers", rule.matchers)
+        yield from matcher_problems(f"{key}.matchers", rule.matchers)
         yield from _duration(f"{key}.window", rule.window, least=0)
 
 
@@ -138,7 +138,8 @@ def _name(key: str, name: str) -> Iterator[Problem]:
         yield key, name, f"a name of at most {MOST_CHARS} characters"
 
 
-def _matchers(key: str, texts: Sequence[str]) -> Iterator[Problem]:
+def matcher_problems(key: str, texts: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with matchers, if anything is."""
     if len(texts) > MOST_MATCHERS:
         yield key, f"{len(texts)} matchers", f"at most {MOST_MATCHERS}"
     for i, text in enumerate(texts):

@@ -6,7 +6,7 @@ alert's own labels win over the catalogue's, also where they name the same thing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -69,6 +69,11 @@ class Directory:
         """Under the service's own name."""
         name = self.catalogue.canonical(change.service)
         return change if name == change.service else msgspec.structs.replace(change, service=name)
+
+    def entries(self, services: Iterable[str]) -> list[Service]:
+        """What is known of these services, in order of their names."""
+        known = self.catalogue.services
+        return [known[name] for name in sorted(services) if name in known] if known else []
 
     def owner(self, service: str) -> str:
         """Who owns it, or nothing."""

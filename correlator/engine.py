@@ -6,13 +6,17 @@ actions arrive whenever they stand in the log. Nothing here reads a clock or sca
 
 from __future__ import annotations
 
+import msgspec
+
 from config.catalogue import Catalogue
 from config.settings import Correlate
-from correlator import candidates, lifecycle, membership, opening
+from correlator import candidates, lifecycle, membership, opening, reporting, statements
 from correlator.group import Group
 from correlator.grouping import MERGE_FADING, MERGE_MARGIN, Sight, Weight, quiet, reasons
 from correlator.incident import Reason
+from correlator.lifecycle import Refusal
 from correlator.people import People
+from correlator.probes import Probes
 from correlator.state import State
 from correlator.telling import Telling, Version
 from detectors.alert import Alert
@@ -22,6 +26,8 @@ from streams.records.messages import Action, ActionResult, Change, Edges
 __all__ = ["Engine", "Version"]
 
 FIRST = (Reason("first", 0.0, "nothing open is close enough in time and place"),)
+VERIFY_AGAIN_MS = 60_000
+"""what is not stable at the end of verification is looked at again after this"""
 AGAIN = (Reason("series", 1.0, "the series that had recovered"),)
 
 
@@ -39,6 +45,7 @@ class Engine:
         """forgotten without ever having been an incident, and when; not yet told of"""
         self._telling = Telling(self.state, step_ms)
         self._people = People(self.state, self._telling)
+        self._probes = Probes(settings.probes)
 
     # -- facts in event time ------------------------------------------------------------------
 
@@ -110,8 +117,41 @@ class Engine:
 
     def action(self, action: Action, now_ms: int) -> tuple[list[Version], ActionResult]:
         """What a person did; see `correlator.people`."""
-        answer = self._people.act(action, now_ms)
+        known = self.state.answers.get(action.id)
+        if action.action == "report" and known is None and not action.problem:
+            answer = self._report(action, now_ms)
+            self.state.answers.put(action.id, answer)
+        else:
+            answer = self._people.act(action, now_ms)
         return self._telling.take(), answer
+
+    def _report(self, action: Action, now_ms: int) -> ActionResult:
+        """Open the incident that a person reports."""
+        state = self.state
+        report = reporting.report_of(action)
+        if isinstance(report, Refusal):
+            return ActionResult(action.id, action.incident, False, report.reason)
+        if action.incident in self.groups or action.incident in state.closed:
+            return ActionResult(action.id, action.incident, False, "this id is that of another incident")
+        at_ms = max(now_ms, action.ts)
+        why = (Reason("first", 0.0, f"reported by {report.told.reported_by}"),)
+        first, *rest = (state.directory.alert(alert) for alert in report.alerts)
+        domain = action.fields.get("domain") or candidates.domain_of(first, self.settings.domain_label)
+        group = self._create(action.incident, domain, first, at_ms)
+        group.told = report.told
+        for alert in (first, *rest):
+            self._join(group, candidates.see(state, alert, at_ms), why, at_ms)
+        figures = {k: v for k, v in action.fields.items() if k in reporting.IMPACT}
+        if figures.keys() - {"status"}:
+            stated = statements.state(group, msgspec.structs.replace(action, action="impact", fields=figures))
+            if isinstance(stated, Refusal):
+                state.forget(group)
+                return ActionResult(action.id, action.incident, False, stated.reason)
+        if action.note:
+            said = f"{report.told.reported_by}: {action.note}"
+            membership.note(group, action.ts, "action", said, action.id)
+        self._telling.open_if_due(group, at_ms, f"reported by {report.told.reported_by}")
+        return ActionResult(action.id, action.incident, True, "applied", group.state)
 
     # -- taking alerts in ---------------------------------------------------------------------
 
@@ -153,7 +193,15 @@ class Engine:
         state.wake(group, now_ms)
 
     def _begin(self, sight: Sight, domain: str, why: tuple[Reason, ...], now_ms: int) -> None:
-        state, settings, alert = self.state, self.settings, sight.alert
+        alert = sight.alert
+        precursor = candidates.precursor(self.state, alert, domain)
+        group = self._create(digest_hex("incident", domain, alert.id), domain, alert, now_ms)
+        group.recurrence_of = precursor
+        self._join(group, sight, why, now_ms)
+        self._telling.open_if_due(group, now_ms)
+
+    def _create(self, id: str, domain: str, alert: Alert, now_ms: int) -> Group:
+        state, settings = self.state, self.settings
         while len(self.groups) >= settings.max_open:
             self.counters["evicted_groups"] += 1
             oldest = next(iter(self.groups.values()))
@@ -161,14 +209,11 @@ class Engine:
                 self._drop(oldest, now_ms)
             else:
                 self._close(oldest, now_ms, "evicted: too many incidents are open")
-        id = digest_hex("incident", domain, alert.id)
         group = Group(id, domain, alert.started_at, alert.detected_at, now_ms, born_at=now_ms)
-        group.recurrence_of = candidates.precursor(state, alert, domain)
         self.groups[group.id] = group
         state.timers.set(group.id, "age", now_ms + settings.max_age_ms)
         state.timers.set(group.id, "idle", now_ms + settings.idle_gap_ms)
-        self._join(group, sight, why, now_ms)
-        self._telling.open_if_due(group, now_ms)
+        return group
 
     def _reopen(self, group: Group, sight: Sight, why: tuple[Reason, ...], now_ms: int) -> None:
         alert = sight.alert
@@ -243,7 +288,7 @@ class Engine:
         elif step == "idle":
             self.state.idle(group, now_ms)
         elif step == "verify":
-            self._close(group, now_ms, "stable since it was resolved")
+            self._verify(group, now_ms)
         elif group.opened_at is None:
             self._drop(group, now_ms)
         elif step == "calm":
@@ -252,6 +297,8 @@ class Engine:
             if group.active:
                 why = f"nothing that is felt fires any more; {len(group.active)} alerts still do"
             self._resolve(group, since, now_ms, why)
+        elif any(group.held[at].alert.kind == reporting.KIND for at in group.active.values()):
+            self.state.seal(group)  # what a person reported is over when a person says so
         else:
             left = len(group.active)
             self._resolve(group, now_ms, now_ms, f"longest life reached with {left} alerts still firing")
@@ -264,6 +311,28 @@ class Engine:
         membership.note(group, now_ms, "state", f"resolved: {why}")
         self.state.rest(group)
         self._telling.publish(group, "resolved", now_ms)
+
+    def _verify(self, group: Group, now_ms: int) -> None:
+        """The verification window is over: close it, if it has been stable for so long."""
+        fires = self._probes.firing(group)
+        rested = group.resolved_at or now_ms
+        if not fires and group.calm_since is not None:
+            rested = max(rested, group.calm_since)
+        due = rested + self.settings.verify_ms
+        unstable = fires or group.hurting
+        if unstable and now_ms < (group.resolved_at or 0) + self.settings.max_age_ms:
+            if not group.unstable:
+                group.unstable = True
+                group.facts += 1
+                group.updated_at = max(group.updated_at, now_ms)
+                still = fires or f"{group.hurting} alert{'s' * (group.hurting != 1)} still fire"
+                membership.note(group, now_ms, "state", f"not closed yet: {still}")
+                self._telling.publish(group, "updated", now_ms)
+            self.state.timers.set(group.id, "verify", now_ms + VERIFY_AGAIN_MS)
+        elif due > now_ms:
+            self.state.timers.set(group.id, "verify", due)
+        else:
+            self._close(group, now_ms, "stable since it was resolved")
 
     def _close(self, group: Group, now_ms: int, why: str) -> None:
         if group.state != "resolved":

@@ -10,7 +10,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from correlator.incident import Hint, Member, Reason, Similar, TimelineEntry
+from correlator.incident import (
+    Edit,
+    Figure,
+    Filing,
+    Hint,
+    Member,
+    Pause,
+    Reason,
+    Similar,
+    TimelineEntry,
+)
 from detectors.alert import SEVERITIES, Alert
 
 LIVE = frozenset(("open", "acknowledged", "mitigated", "reopened"))
@@ -74,6 +84,32 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     version: int
     """counts how often it was written down"""
+
+
+class Told(msgspec.Struct):
+    """What people said of an incident, beside its steps. Empty means that the rules decide."""
+
+    kind: str = "incident"
+    source: str = "detected"
+    reported_by: str = ""
+    title: str = ""
+    assignee: str = ""
+    category: str = ""
+    severity: str = ""
+    impact_level: str = ""
+    urgency: str = ""
+    priority: str = ""
+    figures: dict[str, Figure] = {}
+    """confirmed or estimated by a person, by name"""
+    reputation: tuple[str, ...] = ()
+    aware_at: int | None = None
+    major_at: int | None = None
+    started_at: int | None = None
+    """in place of what the alerts say"""
+    detected_at: int | None = None
+    pauses: list[Pause] = []
+    filings: list[Filing] = []
+    edits: list[Edit] = []
 
 
 class Merge(msgspec.Struct):
@@ -188,6 +224,19 @@ class Group(msgspec.Struct):
     """the signature in words"""
     problem: str = ""
     finding: Finding | None = None
+    told: Told = msgspec.field(default_factory=Told)
+    unstable: bool = False
+    """resolved, but what still fires keeps it from closing; the timeline says so"""
+
+    @property
+    def began_at(self) -> int:
+        """When it started: as a person corrected it, else by its alerts."""
+        return self.started_at if self.told.started_at is None else self.told.started_at
+
+    @property
+    def noticed_at(self) -> int:
+        """When it was detected, likewise."""
+        return self.detected_at if self.told.detected_at is None else self.told.detected_at
 
     @property
     def version(self) -> int:

@@ -19,6 +19,12 @@ IMPACT_FIGURES = (
 )
 """people affected and their share of the base, financial partners, transactions, money, delay of payments"""
 
+FILINGS = (
+    "customer notice", "gdpr notification", "nis2 early warning", "nis2 notification", "nis2 final report",
+    "dora initial", "dora intermediate", "dora final",
+)  # fmt: skip
+"""reports and notices that are handed in; their clocks have the same names"""
+
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
     """One named piece of evidence for a membership, and what it weighed."""

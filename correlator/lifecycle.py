@@ -57,7 +57,7 @@ def apply(group: Group, step: str, at_ms: int, actor: str = "") -> Refusal | Non
     following = after(group.state, step)
     if isinstance(following, Refusal):
         return following
-    at_ms = max(at_ms, group.detected_at)
+    at_ms = max(at_ms, group.noticed_at)
     if step == "acknowledge":
         # The first acknowledge is the one MTTA counts; after a reopening only the state follows.
         if group.acknowledged_at is None:
@@ -90,4 +90,4 @@ def _resolve(group: Group, at_ms: int, actor: str) -> None:
 def active_ms(group: Group) -> int:
     """Time between start and resolve (or the newest version), without the calm before reopenings."""
     end = group.resolved_at if group.resolved_at is not None else group.updated_at
-    return max(0, end - group.started_at - group.calm_ms)
+    return max(0, end - group.began_at - group.calm_ms)

@@ -57,6 +57,24 @@ def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str =
     _set(survivor, record.after)
     survivor.merges.append(record)
     survivor.finding = survivor.finding or other.finding
+    _tell_both(survivor, other)
+
+
+def _tell_both(survivor: Group, other: Group) -> None:
+    """What people said of the other one holds of both, unless they said otherwise of this one."""
+    told, more = survivor.told, other.told
+    told.assignee = told.assignee or more.assignee
+    told.figures = {**more.figures, **told.figures}
+    told.reputation = tuple(dict.fromkeys((*told.reputation, *more.reputation)))
+    for name in ("aware_at", "major_at"):
+        times = [at for at in (getattr(told, name), getattr(more, name)) if at is not None]
+        setattr(told, name, min(times, default=None))
+    known = {filing.name for filing in told.filings}
+    told.filings = [*told.filings, *(f for f in more.filings if f.name not in known)]
+    if told.started_at is not None:
+        told.started_at = min(told.started_at, other.began_at)
+    if told.detected_at is not None:
+        told.detected_at = min(told.detected_at, other.noticed_at)
 
 
 def _together(one: Standing, other: Standing) -> Standing:

@@ -133,8 +133,8 @@ class PastBook:
         return [all[number - first] for number in sorted(few)]
 
     def _near(self, symptoms: Sequence[str]) -> list[Past]:
-        from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
-        from sklearn import config_context  # type: ignore[import-untyped]
+        from scipy.sparse import csr_matrix
+        from sklearn import config_context
 
         if self._fitted is None or self._fitted[0] != self.next:
             self._fitted = self._fit()
@@ -147,7 +147,7 @@ class PastBook:
 
     def _fit(self) -> tuple[int, list[Past], Any]:
         from scipy.sparse import csr_matrix
-        from sklearn.neighbors import NearestNeighbors  # type: ignore[import-untyped]
+        from sklearn.neighbors import NearestNeighbors
 
         rows = [past for past in self._by_id.values() if past.symptoms]
         for past in rows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from correlator import knowledge, lifecycle, lineage, membership, writing
+import msgspec
+
+from correlator import knowledge, lifecycle, lineage, membership, reporting, statements, writing
 from correlator.group import Group, Merge
 from correlator.incident import Reason
 from correlator.lifecycle import Refusal
@@ -12,9 +14,12 @@ from correlator.together import TAUGHT
 from streams.records.digest import digest_hex
 from streams.records.messages import Action, ActionResult
 
-VERBS = (*lifecycle.HUMAN, "merge", "split", "undo", "record")
+VERBS = (*lifecycle.HUMAN, "merge", "split", "undo", "record", *statements.VERBS)
+"""beside `report`, which opens an incident (`correlator.engine`)"""
 KINDS = {"acknowledge": "acknowledged", "resolve": "resolved", "reopen": "reopened", "close": "closed"}
 """step -> last part of the CloudEvents type of the version that follows"""
+LATER = ("record", *statements.LATER)
+"""what may be said of an incident that has closed"""
 
 
 class People:
@@ -42,21 +47,17 @@ class People:
             result = ActionResult(action.id, action.incident, False, text, group.state if group else "")
         elif action.action == "undo":
             result = self._undo(action, now_ms)
-        elif action.action == "record" and (past := self._state.knowledge.book.get(action.incident)):
-            refusal = knowledge.refused(action)
-            if refusal is None:
-                self._state.knowledge.found_later(past, action)
-            reason = refusal.reason if refusal else "applied"
-            result = ActionResult(action.id, action.incident, refusal is None, reason, "closed")
+        elif action.incident not in self._state.groups and action.action in LATER:
+            result = self._later(action)
         else:
             found = self._find(action.incident)
             if isinstance(found, Refusal):
                 state = "merged" if action.incident in self._state.merged else ""
                 result = ActionResult(action.id, action.incident, False, found.reason, state)
             else:
-                apply = {"merge": self._merge, "split": self._split, "record": self._record}.get(
-                    action.action, self._step
-                )
+                apply = self._state_it if action.action in statements.VERBS else self._step
+                own = {"merge": self._merge, "split": self._split, "record": self._record}
+                apply = own.get(action.action, apply)
                 outcome = apply(found, action, now_ms)
                 applied = not isinstance(outcome, Refusal)
                 reason = outcome.reason if isinstance(outcome, Refusal) else outcome
@@ -90,12 +91,62 @@ class People:
         into = self._state.merged.get(id)
         return Refusal(f"merged into {into}" if into else "no such incident, or it is closed")
 
+    def _later(self, action: Action) -> ActionResult:
+        """What may still be said of an incident that has closed."""
+        state = self._state
+        past, group = state.knowledge.book.get(action.incident), state.closed.get(action.incident)
+        refusal: Refusal | None = None
+        said = ""
+        if group is None and (past is None or action.action != "record"):
+            found = self._find(action.incident)
+            refusal = found if isinstance(found, Refusal) else None
+            merged = action.incident in state.merged
+            reason = refusal.reason if refusal else "no such incident"
+            return ActionResult(action.id, action.incident, False, reason, "merged" if merged else "")
+        if action.action == "record":
+            refusal = knowledge.refused(action)
+            if refusal is None and past is not None:
+                state.knowledge.found_later(past, action)
+                if group is not None:
+                    group.finding = past.finding
+            said = _recorded(action)
+        elif group is not None:
+            stated = statements.state(group, action)
+            refusal = stated if isinstance(stated, Refusal) else None
+            said = "" if isinstance(stated, Refusal) else stated
+        if refusal is None and group is not None:
+            self._say(group, action, said)
+            self._telling.publish(group, "updated", group.updated_at)
+            state.closed.put(group)
+        reason = refusal.reason if refusal else "applied"
+        return ActionResult(action.id, action.incident, refusal is None, reason, "closed")
+
+    def _state_it(self, group: Group, action: Action, now_ms: int) -> str | Refusal:
+        """See `correlator.statements`."""
+        said = statements.state(group, action)
+        if isinstance(said, Refusal):
+            return said
+        self._say(group, action, said)
+        if group.state == "resolved":
+            self._state.rest(group)  # by the time of the resolve as it stands now
+        self._telling.publish(group, "updated", now_ms)
+        return "applied"
+
+    def _say(self, group: Group, action: Action, text: str) -> None:
+        group.facts += 1
+        group.updated_at = max(group.updated_at, action.ts)
+        membership.note(group, action.ts, "action", f"{action.actor or 'somebody'} {text}", action.id)
+
     def _step(self, group: Group, action: Action, now_ms: int) -> str | Refusal:
         refusal = knowledge.refused(action)
         refusal = refusal or lifecycle.apply(group, action.action, action.ts, action.actor or "somebody")
         if refusal is not None:
             return refusal
         self._note(group, action, action.action)
+        if action.action == "acknowledge":
+            statements.aware(group, action.ts)
+        elif action.action == "resolve":
+            self._settle(group, action)
         if knowledge.says_cause(action):
             self._write_down(group, action)
         if action.action == "resolve":
@@ -118,14 +169,7 @@ class People:
     def _write_down(self, group: Group, action: Action) -> None:
         """Cause and fix, as far as they are said."""
         self._state.knowledge.found(group, action)
-        cause = f"{action.cause_service}: {action.cause}".strip(": ")
-        said = (("cause", cause), ("fixed by", action.fix), ("runbook", action.runbook))
-        text = "; ".join(f"{name}: {what}" for name, what in said if what)
-        group.facts += 1
-        group.updated_at = max(group.updated_at, action.ts)
-        membership.note(
-            group, action.ts, "action", f"{action.actor or 'somebody'} recorded {text}", action.id
-        )
+        self._say(group, action, _recorded(action))
 
     def _merge(self, group: Group, action: Action, now_ms: int) -> str | Refusal:
         """Several incidents into this one: all of them or none."""
@@ -232,12 +276,29 @@ class People:
         self._state.refresh(group)
         self._state.calm(group, now_ms)
 
+    def _settle(self, group: Group, action: Action) -> None:
+        """What a person reported is over when a person says that the incident is."""
+        for index in list(group.active.values()):
+            alert = group.held[index].alert
+            if alert.kind == reporting.KIND:
+                over = msgspec.structs.replace(
+                    alert, version=alert.version + 1, state="resolved",
+                    resolved_at=max(action.ts, alert.started_at), last_seen_at=action.ts,
+                )  # fmt: skip
+                membership.renew(group, over, action.ts)
+
     def _note(self, group: Group, action: Action, what: str) -> None:
         group.facts += 1
         group.updated_at = max(group.updated_at, action.ts)
         who = f" by {action.actor}" if action.actor else ""
         text = f"{what}{who}" + (f": {action.note}" if action.note else "")
         membership.note(group, action.ts, "action", text, action.id)
+
+
+def _recorded(action: Action) -> str:
+    cause = f"{action.cause_service}: {action.cause}".strip(": ")
+    said = (("cause", cause), ("fixed by", action.fix), ("runbook", action.runbook))
+    return "recorded " + "; ".join(f"{name}: {what}" for name, what in said if what)
 
 
 def _record(survivor: Group, id: str) -> Merge | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import compress, count
 from operator import is_not
@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from correlator import lifecycle, titles
+from config.settings import Level
+from correlator import impact, lifecycle, titles
 from correlator.directory import Directory
 from correlator.group import Group, Held
 from correlator.incident import Incident, TimelineEntry
@@ -104,9 +105,17 @@ def _placed(entry: TimelineEntry, number: int) -> _Placed:
     return entry.at_ms, entry.kind, entry.ref, entry.text, number, msgspec.Raw(_encode(entry))
 
 
-def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded, directory: Directory) -> bytes:
+def cloud_event(
+    group: Group,
+    kind: str,
+    book: ChangeBook,
+    encoded: Encoded,
+    directory: Directory,
+    matrix: Mapping[Level, Sequence[str]],
+) -> bytes:
     """One version of an opened group as a CloudEvent.
 
+    `matrix`: priorities by impact and urgency.
     `kind`: opened | updated | acknowledged | resolved | reopened | closed | merged.
     """
     changes = [c for c in map(book.get, sorted(group.changes)) if c is not None]
@@ -115,17 +124,25 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded, dir
     roles = {s: "suspected cause" if s == suspect else "affected" for s in sorted(group.spans)}
     if suspect:
         roles = {suspect: "suspected cause", **roles}
+    told = group.told
+    category = told.category or titles.category(group.traits)
+    severity = told.severity or group.severity
+    entries = directory.entries(group.spans)
+    active_ms = lifecycle.active_ms(group)
+    standing = impact.stand(severity, len(group.spans), entries, told, matrix)
+    figures = impact.estimates(entries, (h.alert for h in group.held), category, active_ms, told)
+    finding = group.finding
     data = _Wire(
         id=group.id,
         version=group.version,
         domain=group.domain,
         state=group.state,
-        title=group.title,
-        category=titles.category(group.traits),
-        severity=group.severity,
-        priority=titles.priority(group.severity, len(group.spans)),
-        started_at=group.started_at,
-        detected_at=group.detected_at,
+        title=told.title or group.title,
+        category=category,
+        severity=severity,
+        priority=standing.priority,
+        started_at=group.began_at,
+        detected_at=group.noticed_at,
         opened_at=group.anchor,
         updated_at=group.updated_at,
         acknowledged_at=group.acknowledged_at,
@@ -133,7 +150,7 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded, dir
         resolved_at=group.resolved_at,
         closed_at=group.closed_at,
         first_resolved_at=group.first_resolved_at,
-        active_ms=lifecycle.active_ms(group),
+        active_ms=active_ms,
         resolved_by=group.resolved_by,
         acknowledged_by=group.acknowledged_by,
         reopened=group.reopened,
@@ -153,6 +170,23 @@ def cloud_event(group: Group, kind: str, book: ChangeBook, encoded: Encoded, dir
         similar=group.similar,
         suggestion=group.suggestion,
         problem=group.problem,
+        kind=told.kind,
+        source=told.source,
+        reported_by=told.reported_by,
+        assignee=told.assignee,
+        impact_level=standing.impact,
+        urgency=standing.urgency,
+        priority_basis=standing.basis,
+        impact=figures,
+        reputation=told.reputation,
+        aware_at=told.aware_at,
+        major_at=told.major_at,
+        pauses=tuple(told.pauses),
+        filings=tuple(told.filings),
+        edits=tuple(told.edits),
+        cause=finding.cause if finding else "",
+        cause_service=finding.cause_service if finding else "",
+        fix=finding.fix if finding else "",
     )
     when = datetime.fromtimestamp(group.updated_at / 1000, UTC)
     return _encode(

@@ -92,6 +92,7 @@ class Memory(msgspec.Struct, array_like=True):
     past_symptoms: list[str] = []
     past_incidents: list[Entry] = []
     problems: list[Problem] = []
+    closed: list[tuple[str, bool, bytes]] = []
     written: writing.Memory = writing.Memory()
 
 
@@ -136,6 +137,7 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             past_symptoms=past_symptoms,
             past_incidents=past_incidents,
             problems=state.knowledge.problems.entries(),
+            closed=state.closed.entries(),
             written=state.writing.memory(),
         )
     )
@@ -177,6 +179,8 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
     state.knowledge.book.restore(m.past_symptoms, m.past_incidents)
     for problem in m.problems:
         state.knowledge.problems.put(problem)
+    for entry in m.closed:
+        state.closed.load(*entry)
     state.writing.restore(m.written)
     outside.released_ms, outside.repeated, outside.forced = m.outside
     external.time_ms, external.marked_ms, external.still_from = m.external_times
@@ -267,12 +271,12 @@ class _Book(Protocol):
 
 _BOOK_NAMES = (
     *("edges", "changes", "label_values", "past_incidents", "merged_incidents", "answers"),
-    *("seen_together", "similar_incidents", "problems"),
+    *("seen_together", "similar_incidents", "problems", "closed_incidents"),
 )
 
 
 def _books(state: State) -> tuple[_Book, ...]:
     return (
         *(state.topology, state.changes, state.census, state.past, state.merged, state.answers),
-        *(state.together, state.knowledge.book, state.knowledge.problems),
+        *(state.together, state.knowledge.book, state.knowledge.problems, state.closed),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from config.catalogue import Catalogue
 from config.settings import Correlate
+from correlator.closedbook import ClosedBook
 from correlator.directory import Directory
 from correlator.group import Group
 from correlator.grouping import LABEL_WEIGHTS
@@ -50,6 +51,7 @@ class State:
         self.past: Recent[str] = Recent(MOST_REMEMBERED)
         """`domain NUL series` -> the incident that closed with it last"""
         self.merged: Recent[str] = Recent(MOST_REMEMBERED)
+        self.closed = ClosedBook()
         self.answers: Recent[ActionResult] = Recent(MOST_REMEMBERED)
         self.writing = Writing(self.stands)
         self.counters: dict[str, int] = {
@@ -67,7 +69,8 @@ class State:
             return group.state
         if id in self.merged:
             return "merged"
-        return "closed" if self.knowledge.book.get(id) is not None else ""
+        known = id in self.closed or self.knowledge.book.get(id) is not None
+        return "closed" if known else ""
 
     def adopt(self, group: Group, now_ms: int) -> None:
         """A group that was not here: every way to find it, and its timers."""
@@ -135,6 +138,7 @@ class State:
         for series in group.series:
             self.past.put(f"{group.domain}\0{series}", group.id)
         self.together.learn(group.signals, group.closed_at or group.updated_at)
+        self.closed.put(group)
         self.forget(group)
 
     def forget(self, group: Group) -> None:

@@ -89,8 +89,10 @@ class Telling:
         group.told_at = max(group.told_at, now_ms)
         self._state.timers.set(group.id, "flush", None)
         kept = self._keep(group)
-        value = render.cloud_event(group, kind, self._state.changes, kept.encoded, self._state.directory)
-        self._state.writing.follow(group, value, now_ms)
+        state = self._state
+        matrix = state.settings.priority_matrix
+        value = render.cloud_event(group, kind, state.changes, kept.encoded, state.directory, matrix)
+        state.writing.follow(group, value, now_ms)
         if kind == "closed" or group.id not in self._state.groups:
             self._kept.pop(group.id, None)
         self._out.append(Version(group.id, kind, value))

@@ -71,7 +71,8 @@ class Drafting:
         if not self._settings.of(audience).drafts:
             return gone
         stopped = any(u.about == "resolved" and u.state == "withdrawn" and u.actor for u in mine)
-        state = "sent" if auto and not stopped else "draft"
+        told = any(u.state == "sent" for u in mine)  # else "it is over" would be the first they hear of it
+        state = "sent" if auto and told and not stopped else "draft"
         return [*gone, *self._draft(audience, seen, mine, state, at_ms)]
 
     def _draft(

@@ -47,7 +47,7 @@ class Forest(NamedTuple):
 
 def grow(rows: F32, trees: int, seed: int) -> Forest:
     """Grow a forest from rows f32[n, features], all finite, n >= 2. Equal arguments, equal forest."""
-    from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]
+    from sklearn.ensemble import IsolationForest
 
     count = min(ROWS, len(rows))
     grown = IsolationForest(n_estimators=trees, max_samples=count, random_state=seed).fit(rows)

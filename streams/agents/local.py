@@ -11,6 +11,7 @@ from itertools import count
 from config.catalogue_files import load_catalogue
 from config.settings import Settings
 from correlator.domain import domain_factory
+from correlator.respond import respond_factory
 from detectors.shard import shard_factory
 from streams.decode.ingest import ingest_factory
 from streams.records.stage import Output, PartitionCore, Record
@@ -19,7 +20,7 @@ Factory = Callable[[str, int], PartitionCore]
 
 
 class LocalPipeline:
-    """Ingest, detect and correlate, wired in memory.
+    """Ingest, detect, correlate and respond, wired in memory.
 
     `inputs` are the input partitions as (topic, partition); `on_output` is called with every
     record any stage produces, in order; `edges` are declared calls beside those of the catalogue.
@@ -36,7 +37,9 @@ class LocalPipeline:
         sources = [f"{topic}/{partition}" for topic, partition in inputs]
         ingest: Factory = ingest_factory(settings, sources)
         detect: Factory = shard_factory(settings)
-        correlate: Factory = domain_factory(settings, load_catalogue(settings).with_calls(edges))
+        catalogue = load_catalogue(settings).with_calls(edges)
+        correlate: Factory = domain_factory(settings, catalogue)
+        respond: Factory = respond_factory(settings, catalogue)
         self._cores: dict[tuple[str, int], PartitionCore] = {}
         for topic, partition in inputs:
             self._cores[topic, partition] = ingest(topic, partition)
@@ -44,12 +47,19 @@ class LocalPipeline:
             self._cores[topics.pages, shard] = detect(topics.pages, shard)
         for domain in range(settings.correlate.partitions):
             self._cores[topics.alerts, domain] = correlate(topics.alerts, domain)
+        self._responding = respond(topics.incidents, 0)
+        self._cores[topics.incidents, 0] = self._responding
         self._offsets = {home: count() for home in self._cores}
         self._on_output = on_output
 
     def feed(self, records: Sequence[Record]) -> None:
         """Run records of one input partition, and all that follows from them, through the stages."""
         self._run((records[0].topic, records[0].partition), records)
+
+    def finish(self, now_ms: int) -> None:
+        """Nothing more comes: what is due up to `now_ms` (ms UTC) comes due."""
+        for output in self._responding.tick(now_ms, True):
+            self._on_output(output)
 
     def _run(self, home: tuple[str, int], records: Sequence[Record]) -> None:
         onward: dict[tuple[str, int], list[Record]] = {}

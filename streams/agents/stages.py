@@ -10,7 +10,7 @@ from streams.agents.runner import CoreFactory, Prefetch
 from streams.agents.sinkrunner import SinkHandler
 from streams.agents.topics import TopicSpec
 
-STAGES = ("ingest", "detect", "correlate", "sink")
+STAGES = ("ingest", "detect", "correlate", "respond", "sink")
 """In the order in which a record passes them."""
 
 INTERNAL_FETCH_WAIT_MS = 20
@@ -40,6 +40,7 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
         "ingest": tuple(topic.name for topic in settings.inputs),
         "detect": (topics.pages,),
         "correlate": (topics.alerts,),
+        "respond": (topics.incidents,),
         "sink": (
             topics.incidents,
             topics.alerts,
@@ -111,6 +112,10 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
         from correlator.domain import domain_factory
 
         return StagePlan(stage, inputs, domain_factory(settings))
+    if stage == "respond":
+        from correlator.respond import respond_factory
+
+        return StagePlan(stage, inputs, respond_factory(settings))
     from sinks.handler import sink_handler
 
     return StagePlan(stage, inputs, handler=sink_handler(settings))

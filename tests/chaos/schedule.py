@@ -57,7 +57,7 @@ class Plan:
         return f"{len(self.layout)} workers ({'; '.join(self.layout)}): " + ", ".join(map(str, self.faults))
 
 
-ALL = "ingest,detect,correlate,sink"
+ALL = "ingest,detect,correlate,respond,sink"
 LAYOUTS: tuple[tuple[str, ...], ...] = (
     (ALL,),
     (ALL, ALL),

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,10 +79,18 @@ def _environment() -> dict[str, str]:
 class Pipeline:
     """Settings, workers and readers of one test. Topics carry `prefix`, so that tests can share a broker."""
 
-    def __init__(self, folder: Path, kafka: str, clickhouse: str, prefix: str, data: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kafka: str,
+        clickhouse: str,
+        prefix: str,
+        data: Path,
+        extra: Mapping[str, dict[str, Any]] = {},
+    ) -> None:
         self.folder, self.data = folder, data
         self.config = folder / "tocsin.yaml"
-        raw = {
+        raw: dict[str, Any] = {
             "kafka": {"bootstrap": kafka, "group_prefix": prefix, "checkpoint_seconds": 0.5},
             "topics": {
                 "inputs": [
@@ -109,9 +117,13 @@ class Pipeline:
                 },
             },
             "ingest": {"shards": 3, "allowed_lateness_ms": 1_000},
-            "correlate": {"topology": str(data / "topology.json")},
+            "correlate": {"topology": str(data / "topology.json")}
+            if (data / "topology.json").exists()
+            else {},
             "clickhouse": {"url": clickhouse, "database": prefix.replace("-", "_")},
         }
+        for section, keys in extra.items():
+            raw[section] = {**raw.get(section, {}), **keys}
         self.config.write_text(yaml.safe_dump(raw))
         self.settings: Settings = load_settings(self.config)
         self.workers: list[Worker] = []
@@ -312,9 +324,16 @@ class Pipeline:
 
 
 @contextmanager
-def pipeline(folder: Path, kafka: str, clickhouse: str, prefix: str, data: Path) -> Iterator[Pipeline]:
-    """A pipeline whose workers are gone afterwards."""
-    running = Pipeline(folder, kafka, clickhouse, prefix, data)
+def pipeline(
+    folder: Path,
+    kafka: str,
+    clickhouse: str,
+    prefix: str,
+    data: Path,
+    extra: Mapping[str, dict[str, Any]] = {},
+) -> Iterator[Pipeline]:
+    """A pipeline whose workers are gone afterwards; `extra`: more settings, by section."""
+    running = Pipeline(folder, kafka, clickhouse, prefix, data, extra)
     try:
         yield running
     finally:
