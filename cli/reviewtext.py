@@ -188,7 +188,9 @@ def _downtime(m: Material) -> str:
     if i.resolved_at is None:
         return f"{active} so far; it is not resolved."
     how = {"auto": "it ended by itself", "human": "a person resolved it"}.get(i.resolved_by, "it is resolved")
-    again = f"; it came back {some(i.reopened, 'time')}, the calm between does not count" if i.reopened else ""
+    again = (
+        f"; it came back {some(i.reopened, 'time')}, the calm between does not count" if i.reopened else ""
+    )
     return f"{active}; {how}{again}."
 
 

@@ -1,4 +1,4 @@
-"""Questions about action items, reviews and status updates, and what a review is made of. Times are ms UTC."""
+"""Questions about action items, reviews and status updates; what a review is made of. Times are ms UTC."""
 
 from __future__ import annotations
 
@@ -179,9 +179,7 @@ def _notifications(reader: Reader, incident: str) -> tuple[Notification, ...]:
         """,  # noqa: S608
         incident=incident,
     )
-    return tuple(
-        msgspec.convert({**row, "at_ms": row["at"]}, Notification, strict=False) for row in rows
-    )
+    return tuple(msgspec.convert({**row, "at_ms": row["at"]}, Notification, strict=False) for row in rows)
 
 
 def _suppressed(reader: Reader, incident: Incident) -> tuple[tuple[SuppressionRow, ...], int]:
