@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
 
-import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cli.explain import headline
-from cli.output import NONE, figure, percent, some
+from cli.output import NONE, figure, percent
 from cli.when import utc
 from correlator.incident import Figure, Hint, Incident
 from sinks.afterwards import Material
@@ -23,8 +21,8 @@ MOST_ENTRIES = 200
 """of the timeline"""
 MOST_ALERTS = 100
 MOST_SERVICES = 30
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@])")
-_STARTS = re.compile(r"^(\s*)([-=:]|\d+[.)])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&])")
+_STARTS = re.compile(r"^([-+=:]|(?P<number>\d+)(?P<dot>[.)]))(?=\s|$|[-=:])")
 _FIGURES = {
     "customers": "customers affected",
     "customer_share": "share of the customers",
@@ -39,7 +37,7 @@ TO_DO = "(to be filled in)"
 def markdown(m: Material) -> str:
     """The review as far as it can be worked out, with the parts for people left open."""
     i = m.incident
-    return _environment().get_template("review.md.j2").render(
+    text = _environment().get_template("review.md.j2").render(
         m=m, i=i,
         known=m.known,
         headline=headline(i),
@@ -57,7 +55,8 @@ def markdown(m: Material) -> str:
         sent=[u for u in m.updates if u.state == "sent"],
         went_well=_well(m) or TO_DO,
         went_badly=_badly(m) or TO_DO,
-    ).strip() + "\n"  # fmt: skip
+    )  # fmt: skip
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def items_markdown(m: Material) -> str:
@@ -86,7 +85,12 @@ def verdict(m: Material) -> str:
 def escaped(text: object) -> str:
     """One line of text that means nothing to Markdown and HTML."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return _STARTS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", line)) if line else ""
+    return _STARTS.sub(_start, _SPECIAL.sub(r"\\\1", line))
+
+
+def _start(found: re.Match[str]) -> str:
+    """What would begin a list or underline a heading."""
+    return f"{found['number']}\\{found['dot']}" if found["number"] else f"\\{found[0]}"
 
 
 def _link(address: str) -> str:
@@ -188,9 +192,7 @@ def _downtime(m: Material) -> str:
     if i.resolved_at is None:
         return f"{active} so far; it is not resolved."
     how = {"auto": "it ended by itself", "human": "a person resolved it"}.get(i.resolved_by, "it is resolved")
-    again = (
-        f"; it came back {some(i.reopened, 'time')}, the calm between does not count" if i.reopened else ""
-    )
+    again = f"; it came back {_times(i.reopened)}, the calm between does not count" if i.reopened else ""
     return f"{active}; {how}{again}."
 
 
@@ -221,6 +223,10 @@ def _timeline(m: Material) -> list[tuple[str, str, str]]:
     return [*shown[:half], ("", "…", f"{left} entries are left out: tocsin explain {i.id}"), *shown[-half:]]
 
 
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
 def _well(m: Material) -> str:
     """What the figures speak of, as a start for people."""
     i = m.incident
@@ -237,7 +243,7 @@ def _badly(m: Material) -> str:
     if i.acknowledged_at is None and i.state != "merged":
         said.append("nobody acknowledged it")
     if i.reopened:
-        said.append(f"it came back {some(i.reopened, 'time')} after it had been resolved")
+        said.append(f"it came back {_times(i.reopened)} after it had been resolved")
     cause = _cause_service(m)
     if cause and i.hints and i.hints[0].service != cause:
         said.append("the first hint was wrong")
@@ -250,7 +256,3 @@ def _badly(m: Material) -> str:
 
 def _sentences(said: list[str]) -> str:
     return f"By the figures: {'; '.join(said)}. {TO_DO}" if said else ""
-
-
-def as_json(m: Material) -> Any:
-    return msgspec.to_builtins(m)
