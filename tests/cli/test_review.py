@@ -124,7 +124,7 @@ class Seen(HTMLParser):
 
 
 def test_nothing_breaks_out_of_a_page(client: Client) -> None:
-    """Titles, notes, services, log lines, items, edited text: shown as text, never run, followed or loaded."""
+    """Titles, notes, services, log lines, items, edited text: shown, never run, followed or loaded."""
     m = found(client, *reviewed.hostile())
     for text in (page(m.incident, markdown(m)), page(m.incident, reviewed.EDITED.text, reviewed.EDITED)):
         seen = Seen(text)
@@ -238,7 +238,7 @@ def test_from_the_core_to_the_page(client: Client) -> None:
     said = [
         Action("x1", T0 + 30_000, id, "acknowledge", "ann", "on it"),
         *(over(a, 60_000) for a in alerts), mark(400_000),
-        Action("x2", T0 + 500_000, id, "record", "ann", cause="pool", cause_service="payment", fix="rollback"),
+        Action("x2", T0 + 500_000, id, "record", "ann", cause="pool", cause_service="payment"),
         Action("x3", T0 + 500_000, id, "item", "ann",
                fields={"op": "add", "text": "bigger pool", "owner": "bob", "due": "2024-01-01"}),
         Action("x4", T0 + 500_000, id, "review", "ann", fields={"text": "# Mine\n"}),
