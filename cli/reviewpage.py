@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -13,6 +14,10 @@ from cli.output import figure
 from cli.when import utc
 from correlator.afterwards import Review
 from correlator.incident import Incident
+
+
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b")
+"""kept on one line on a phone"""
 
 
 class Phase(NamedTuple):
@@ -29,6 +34,7 @@ def page(incident: Incident, markdown: str, edited: Review | None = None) -> str
     """`markdown`: text people may have written; HTML in it is shown, not run."""
     body = _renderer().render(markdown)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
+    body = _TIME.sub(r"<time>\g<0></time>", body)
     template = _environment().get_template("review.html.j2")
     # Markup: made by the renderer, which escapes whatever came in.
     return template.render(i=incident, body=Markup(body), course=course(incident), edited=edited)  # noqa: S704
