@@ -15,7 +15,6 @@ from cli.when import utc
 from correlator.afterwards import Review
 from correlator.incident import Incident
 
-
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b")
 """kept on one line on a phone"""
 

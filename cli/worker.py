@@ -23,7 +23,7 @@ from streams.agents import footprint, logs
 from streams.agents.observe import ObserveConfig
 from streams.agents.process import WorkerConfig, run_worker, use_fast_loop
 from streams.agents.receiver import Receiver
-from streams.agents.stages import STAGES, StagePlan, build_plan, topic_specs
+from streams.agents.stages import STAGES, StagePlan, build_plan, expanded, topic_specs
 from streams.agents.topics import StartError
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,10 @@ def worker(
 ) -> None:
     """Run the pipeline: Kafka in, incidents out.
 
-    One worker runs all four stages. Start more of them, on any machine, and they share the
-    partitions; give the heavy stage workers of its own with --stages. Topics are created as configured
-    when they are missing. Stop with Ctrl-C or SIGTERM: what has begun is finished and checkpointed.
+    One worker runs all stages, notify once for each target that is configured. Start more of them, on any
+    machine, and they share the partitions; give the heavy stage workers of its own with --stages. Topics are
+    created as configured when they are missing. Stop with Ctrl-C or SIGTERM: what has begun is finished and
+    checkpointed.
 
     Examples:
 
@@ -108,6 +109,9 @@ def worker(
         reading = checked(settings)  # before anything is started: what is wrong with it stops the start
         if reading.catalogue:
             say(f"catalogue: {in_a_line(reading)}")
+    chosen = expanded(chosen, settings)
+    if not chosen:
+        raise CliError("--stages notify: no target is configured", "add one under notify.targets")
     alerts = None if receive is None else (*address(receive, "--receive"), token())
     try:
         use_fast_loop()

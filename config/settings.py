@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from config.control import Rule, Slo
 from config.logs import LogRules
+from config.notify import Notify
 from config.response import Respond
 from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
 from config.updates import Updates
@@ -286,6 +287,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     topology: TopologySettings = TopologySettings()
     respond: Respond = Respond()
     updates: Updates = Updates()
+    notify: Notify = Notify()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()
     telemetry: Telemetry = Telemetry()

@@ -36,6 +36,14 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     open: bool = False
     """the target has been told that it is open and not yet that it is resolved"""
+    step: int = 0
+    """requests answered for an item that takes several"""
+    note: str = ""
+    """what the next of them needs to know"""
+    doing: int = 0
+    """version of the incident they are for"""
+    fingerprint: str = ""
+    """of what it was told last; what is the same is not told again"""
 
     @property
     def key(self) -> str:

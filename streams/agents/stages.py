@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from config.settings import Settings
 from streams.agents.runner import CoreFactory, Prefetch
 from streams.agents.sinkrunner import SinkHandler
-from streams.agents.topics import TopicSpec
+from streams.agents.topics import StartError, TopicSpec
 
-STAGES = ("ingest", "detect", "correlate", "respond", "sink")
+STAGES = ("ingest", "detect", "correlate", "respond", "notify", "sink")
+TARGET = "notify."
+"""what begins the name of the stage of one target"""
 """In the order in which a record passes them."""
 
 INTERNAL_FETCH_WAIT_MS = 20
@@ -36,6 +38,8 @@ class StagePlan:
 def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
     """Topics a stage reads. Raises KeyError for an unknown stage."""
     topics = settings.topics
+    if stage.startswith(TARGET):
+        return (topics.incidents, topics.response, topics.written)
     return {
         "ingest": tuple(topic.name for topic in settings.inputs),
         "detect": (topics.pages,),
@@ -53,6 +57,15 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
             topics.deadletters,
         ),
     }[stage]
+
+
+def expanded(stages: Sequence[str], settings: Settings) -> list[str]:
+    """The stages as they run: one for each target in place of notify."""
+    found: list[str] = []
+    for stage in stages:
+        own = [f"{TARGET}{target.name}" for target in settings.notify.targets]
+        found += own if stage == "notify" else [stage]
+    return found
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
@@ -116,6 +129,14 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
         from correlator.respond import respond_factory
 
         return StagePlan(stage, inputs, respond_factory(settings))
+    if stage.startswith(TARGET):
+        from sinks.protocol import SinkMisconfigured
+        from sinks.targets.build import engine_of
+
+        try:
+            return StagePlan(stage, inputs, handler=engine_of(settings, stage.removeprefix(TARGET)))
+        except SinkMisconfigured as error:
+            raise StartError(str(error)) from error
     from sinks.handler import sink_handler
 
     return StagePlan(stage, inputs, handler=sink_handler(settings))

@@ -109,7 +109,7 @@ CLOCKS = {
 """(service, clock) -> how it stands in the end"""
 
 DAYS = {
-    # mail 31 1/6, cdn 31, dns 141: linear between neighbours, 0.9 is 0.8 of the way from the second to the third
+    # mail 31 1/6, cdn 31, dns 141: 0.9 lies at 0.8 of the way from the second to the third
     "2027-10-30": {
         "n": 3, "n_auto": 2, "n_human": 1, "n_acknowledged": 2, "ack_rate": 2 / 3,
         "mttd_p50": 2, "mttd_mean": 2,

@@ -1,0 +1,1 @@
+"""Targets that are told of incidents, behind one protocol."""
