@@ -16,7 +16,7 @@ import msgspec
 from config.catalogue import Catalogue
 from config.catalogue_files import load_catalogue
 from config.settings import Settings
-from correlator import render
+from correlator import cloudevents, render
 from correlator.atlas import Atlas
 from correlator.drafts import templates_of
 from correlator.engine import Engine, Version
@@ -191,7 +191,7 @@ class DomainCore:
         return [
             *(self._incident(v) for v in versions),
             *self.way.take(self.suppressor.holding),
-            Output(self._settings.topics.action_results, _encoder.encode(answer), message.id.encode()),
+            self._answer(answer),
         ]
 
     def _advance(self, watermark: int) -> list[Output]:
@@ -299,12 +299,22 @@ class DomainCore:
     def _topology(self) -> list[Output]:
         """What readers are to be told of the topology."""
         topic = self._settings.topics.topology
-        return [Output(topic, _encoder.encode(one), one.service.encode()) for one in self.atlas.tell()]
+        out = []
+        for one in self.atlas.tell():
+            headers = cloudevents.headers(f"{one.service}/{one.at_ms}", "service", one.service, one.at_ms)
+            out.append(Output(topic, _encoder.encode(one), one.service.encode(), headers=headers))
+        return out
 
     def _now(self) -> int:
         """Event time reached, for what is applied where it stands in the log."""
         alone = self.external.time_ms if self.external.alone else NO_WATERMARK
         return max(self.inbox.released_ms, self.outside.released_ms, alone)
+
+    def _answer(self, answer: ActionResult) -> Output:
+        topic = self._settings.topics.action_results
+        about = answer.incident or answer.problem or answer.silence
+        headers = cloudevents.headers(answer.id, "action_result", about)
+        return Output(topic, _encoder.encode(answer), answer.id.encode(), headers=headers)
 
     def _incident(self, version: Version) -> Output:
         return Output(

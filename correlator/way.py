@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from config.settings import Topics
+from correlator import cloudevents
 from correlator.engine import Engine, Version
 from correlator.holding import Holding
 from correlator.incident import Reason
@@ -52,7 +53,9 @@ class EngineWay:
 
     def record(self, said: Suppression | SilenceRecord) -> None:
         key = said.alert if isinstance(said, Suppression) else f"silence/{said.name}"
-        self.out.append(Output(self._topic, _encoder.encode(said), key.encode()))
+        kind = "suppression" if isinstance(said, Suppression) else "silence"
+        headers = cloudevents.headers(f"{key}/{said.version}", kind, key.rpartition("/")[2], said.at_ms)
+        self.out.append(Output(self._topic, _encoder.encode(said), key.encode(), headers=headers))
 
     def take(self, holding: Holding) -> Sequence[Output]:
         """What there is to write; alerts of groups that came to nothing are recorded."""
