@@ -163,7 +163,7 @@ def test_an_open_incident_has_a_review_too(client: Client) -> None:
     """Without hints, members, clocks, items."""
     i = replace(
         reviewed.incident(), state="open", acknowledged_at=None, mitigated_at=None, resolved_at=None,
-        closed_at=None, first_resolved_at=None, 
+        closed_at=None, first_resolved_at=None,
         members=(), hints=(), similar=(), impact=(), reopened=0, edits=(), pauses=(),
         filings=(), reputation=(), signature="", timeline=(),
     )  # fmt: skip
