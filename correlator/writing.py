@@ -189,7 +189,8 @@ class Writing:
         if not known and not self.drafting.concerns(seen):
             return
         self.told.put(seen.id, seen.state)
-        for made in self.drafting.follow(seen, known, now_ms):
+        at_ms = max(now_ms, seen.updated_at)  # without telemetry there is no event time yet
+        for made in self.drafting.follow(seen, known, at_ms):
             self.updates.put(made)
             self._say(made)
 

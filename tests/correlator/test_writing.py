@@ -295,6 +295,16 @@ def test_what_a_person_withdrew_is_not_sent_by_another_way() -> None:
     assert play.updates()[-1] == ("closed", "draft")
 
 
+def test_what_is_reported_before_any_telemetry_is_told_at_its_own_time() -> None:
+    """There is no event time yet."""
+    play = Play()
+    play.id = "feedfeedfeedfeed"
+    play.do("report", title="no cards", services="payment", severity="critical")
+    play.do("acknowledge", 40_000)
+    assert play.updates() == [("open", "withdrawn"), ("acknowledged", "draft")]
+    assert (play.update("open").at_ms, play.update("acknowledged").at_ms) == (T0 + 40_000, T0 + 40_000)
+
+
 def test_minor_incidents_are_not_told() -> None:
     """Unless the settings say so."""
     minor = [firing("payment", severity="warning", kind="log"), mark(400_000)]
