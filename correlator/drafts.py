@@ -40,10 +40,10 @@ _FAILURES = (
 )
 """what a template that does not fit its values may end with"""
 _EFFECTS = {
-    "service disruption": ("Disruption", "not available as usual"),
-    "performance degradation": ("Slow responses", "slower than usual"),
-    "security incident": ("Disruption", "not available as usual"),
-    "operational issue": ("Possible disruption", "possibly not available as usual"),
+    "service disruption": ("Disruption", "may not be available as usual"),
+    "performance degradation": ("Slow responses", "may be slower than usual"),
+    "security incident": ("Disruption", "may not be available as usual"),
+    "operational issue": ("Possible disruption", "may not work as usual"),
 }
 """category -> what customers are told it is, and what it does"""
 
@@ -193,11 +193,9 @@ def customers(seen: Seen, catalogue: Catalogue) -> dict[str, Any]:
     """What templates for customers may use: what they know our services by, and times."""
     names = _few(_business([r.service for r in seen.services], catalogue))
     effect, condition = _EFFECTS.get(seen.category, _EFFECTS["operational issue"])
-    many = len(names) != 1
     return {
         "what": _listed(names) or "some of our services",
         "names": names,
-        "verb": "are" if many else "is",
         "effect": effect,
         "condition": condition,
         **_times(seen),

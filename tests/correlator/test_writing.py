@@ -342,9 +342,9 @@ def test_customers_read_business_words_alone() -> None:
 @pytest.mark.parametrize(
     ("category", "names", "said"),
     [
-        ("performance degradation", ("Card payments",), "Card payments is slower than usual"),
-        ("service disruption", ("Orders", "Search"), "Orders and Search are not available as usual"),
-        ("service disruption", (), "some of our services are not available as usual"),
+        ("performance degradation", ("Card payments",), "Card payments may be slower than usual"),
+        ("service disruption", ("Orders", "Search"), "Orders and Search may not be available as usual"),
+        ("service disruption", (), "some of our services may not be available as usual"),
     ],
 )
 def test_the_sentence_fits_what_is_affected(category: str, names: tuple[str, ...], said: str) -> None:
@@ -404,7 +404,7 @@ def test_where_a_template_fails_later_tocsins_own_stands(tmp_path: Path) -> None
     (tmp_path / "customers" / "open.j2").write_text(text)
     templates = Templates(Updates(templates=str(tmp_path)))
     values = {**drafts.customers(drafts._sample(), Catalogue()), "names": ["Odd"], "what": "Odd"}
-    assert "Odd are not available" in templates.write("customers", "open", values).text
+    assert "Odd may not be available" in templates.write("customers", "open", values).text
 
 
 # -- memory -------------------------------------------------------------------------------------------
