@@ -15,8 +15,8 @@ from cli.when import utc
 from correlator.afterwards import Review
 from correlator.incident import Incident
 
-_TIME = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b")
-"""kept on one line on a phone"""
+_TIME = re.compile(r"\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\b")
+"""broken between date and time at most"""
 
 
 class Phase(NamedTuple):
@@ -33,7 +33,7 @@ def page(incident: Incident, markdown: str, edited: Review | None = None) -> str
     """`markdown`: text people may have written; HTML in it is shown, not run."""
     body = _renderer().render(markdown)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
-    body = _TIME.sub(r"<time>\g<0></time>", body)
+    body = _TIME.sub(r"<time><span>\1</span> <span>\2</span></time>", body)
     template = _environment().get_template("review.html.j2")
     # Markup: made by the renderer, which escapes whatever came in.
     return template.render(i=incident, body=Markup(body), course=course(incident), edited=edited)  # noqa: S704
