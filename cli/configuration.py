@@ -6,14 +6,12 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from cli.catalogue import catalogue_from
+from cli.catalogue import catalogue_from, check_templates
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import plain, some, table
 from config.durations import in_words
-from config.load import ConfigError
 from config.settings import Detect, Settings
-from correlator.drafts import templates_of
 from detectors.alert import SEVERITIES
 from detectors.control import Control, Controls, has_thresholds
 from detectors.words import habits, quantity, unit_of
@@ -49,21 +47,13 @@ def check(config: ConfigFile = None) -> None:
     """
     settings = settings_from(config)
     catalogue = catalogue_from(settings)
-    _templates(settings)
+    check_templates(settings)
     detect = settings.detect
     console.print(
         f"{config or 'defaults'}: fine ({some(len(settings.topics.inputs), 'input')}, "
         f"{some(len(detect.rules), 'rule')}, {some(len(detect.slos), 'objective')}"
         f"{', ' + some(len(catalogue.services), 'service') if catalogue else ''}{_suppression(settings)})"
     )
-
-
-def _templates(settings: Settings) -> None:
-    """Those of status updates are tried, as at the start of a worker."""
-    try:
-        templates_of(settings.updates)
-    except ConfigError as error:
-        raise CliError(f"bad configuration: {error}", "correct the template") from None
 
 
 def _suppression(settings: Settings) -> str:
