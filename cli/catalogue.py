@@ -115,10 +115,10 @@ def checked(settings: Settings, named: Sequence[Path] | None = None) -> Reading:
 
 def check_templates(settings: Settings) -> None:
     """Texts of status updates are tried as the correlate stage does it. Raises `CliError`."""
-    from correlator.drafts import templates_of
+    from correlator.drafts import Templates
 
     try:
-        templates_of(settings.updates)
+        Templates(settings.updates)
     except ConfigError as error:
         raise CliError(f"bad configuration: {error}", "correct the template") from None
 
