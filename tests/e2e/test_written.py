@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def test_reported_told_reviewed_and_followed_up(tmp_path: Path, stack: Stack) -> None:
-    """Customers hear of it once, in the words a person chose, after its release; items and review are kept."""
+    """Customers hear of it once, in a person's words, after its release; items and the review are kept."""
     with served(WebhookService()) as hook:
         target = {
             "type": "webhook", "name": "status-page", "url": hook.url, "about": ["updates"],
