@@ -18,6 +18,7 @@ from cli.errors import CliError
 from cli.output import plain, styled, wall_ms
 from cli.store import full_id, reader_of
 from config.settings import Settings
+from correlator import writing
 from streams.records.digest import digest_hex
 from streams.records.messages import Action, ActionResult
 
@@ -192,7 +193,9 @@ def answered(
         # Without a state the correlator does not know the incident at all.
         step = f"tocsin explain {id} shows where it stands" if result.state else "tocsin incidents lists them"
         raise CliError(f"refused: {result.reason}", step, code=1)
-    if not as_json:
+    if not as_json and verb in writing.VERBS:
+        console.print(plain(result.reason))
+    elif not as_json:
         console.print("incident", id, "is", styled(result.state or "updated"), plain(f"by {action.actor}"))
         if result.reason != "applied":
             console.print(plain(result.reason))

@@ -11,7 +11,7 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.catalogue import catalogue_from
+from cli.catalogue import catalogue_from, check_templates
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from, stderr
 from cli.dataset import DataSet, load
 from cli.errors import CliError
@@ -233,6 +233,7 @@ def backtest(
     """
     settings = settings_from(config)
     catalogue_from(settings)
+    check_templates(settings)
     data = load(folder)
     named = {*(run or ()), history} - {""}
     unknown = sorted(named - set(data.runs))

@@ -14,6 +14,7 @@ from cli.errors import CliError
 from cli.output import plain, some, table
 from config.catalogue import Catalogue
 from config.catalogue_files import Reading, read
+from config.load import ConfigError
 from config.settings import Settings
 
 app = typer.Typer(
@@ -110,6 +111,16 @@ def checked(settings: Settings, named: Sequence[Path] | None = None) -> Reading:
         rest = f" ({more} more)" if more else ""
         raise CliError(f"bad catalogue: {reading.errors[0]}{rest}", "tocsin catalogue check says all of it")
     return reading
+
+
+def check_templates(settings: Settings) -> None:
+    """Texts of status updates are tried as the correlate stage does it. Raises `CliError`."""
+    from correlator.drafts import Templates
+
+    try:
+        Templates(settings.updates)
+    except ConfigError as error:
+        raise CliError(f"bad configuration: {error}", "correct the template") from None
 
 
 def in_a_line(reading: Reading) -> str:

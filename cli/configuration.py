@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from cli.catalogue import catalogue_from
+from cli.catalogue import catalogue_from, check_templates
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import plain, some, table
@@ -47,6 +47,7 @@ def check(config: ConfigFile = None) -> None:
     """
     settings = settings_from(config)
     catalogue = catalogue_from(settings)
+    check_templates(settings)
     detect = settings.detect
     console.print(
         f"{config or 'defaults'}: fine ({some(len(settings.topics.inputs), 'input')}, "

@@ -24,6 +24,9 @@ COMMANDS = {
     "similar": "Past incidents like this one, and what was found out about them.",
     "problems": "Incidents that keep coming back: list, show, workaround, resolve, close.",
     "knowledge": "Search recorded causes and fixes.",
+    "review": "The post-incident review of an incident, as Markdown or a page.",
+    "items": "Action items: list, add, start, done, drop.",
+    "updates": "Status updates for employees and customers: list, release, withdraw, edit.",
     "report": "MTTD, MTTA, MTTR and noise reduction.",
     "ack": "Acknowledge an incident.",
     "assign": "Give an incident to a team or a person.",
@@ -58,6 +61,7 @@ COMMANDS = {
     "backtest": "Run the whole pipeline over files.",
     "replay": "Publish files into Kafka.",
     "diagnose": "Rank the likely root cause of faults in files.",
+    "schemas": "Write the schemas of all topics: AsyncAPI and JSON Schema.",
     "config": "Check a settings file, and see which rules apply to a series.",
     "dev": "Kafka and ClickHouse on this machine, from pip packages alone.",
 }
@@ -72,7 +76,20 @@ MODULES = {
     "config": "cli.configuration",
 }
 
-GROUPS = ("incident", "targets", "problems", "topology", "catalogue", "silence", "rules", "config", "dev")
+GROUPS = (
+    "incident",
+    "targets",
+    "problems",
+    "review",
+    "items",
+    "updates",
+    "topology",
+    "catalogue",
+    "silence",
+    "rules",
+    "config",
+    "dev",
+)
 """commands with commands of their own"""
 
 

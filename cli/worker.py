@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cli.catalogue import checked, in_a_line
+from cli.catalogue import check_templates, checked, in_a_line
 from cli.common import ClickHouseUrl, ConfigFile, KafkaAddress, settings_from
 from cli.errors import CliError
 from cli.receive import address, token
@@ -106,6 +106,7 @@ def worker(
     say = _teller(logs.set_up(log_level, log_format))
     settings = settings_from(config, kafka, clickhouse)
     if "correlate" in chosen:
+        check_templates(settings)
         reading = checked(settings)  # before anything is started: what is wrong with it stops the start
         if reading.catalogue:
             say(f"catalogue: {in_a_line(reading)}")

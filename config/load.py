@@ -71,6 +71,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     if path is not None and settings.topology.catalogue:
         beside = tuple(str(path.parent / name) for name in settings.topology.catalogue)
         settings = msgspec.structs.replace(settings, topology=TopologySettings(catalogue=beside))
+    if path is not None and settings.updates.templates:
+        folder = str(path.parent / settings.updates.templates)
+        updates = msgspec.structs.replace(settings.updates, templates=folder)
+        settings = msgspec.structs.replace(settings, updates=updates)
     return settings
 
 

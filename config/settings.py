@@ -12,6 +12,7 @@ from config.logs import LogRules
 from config.notify import Notify
 from config.response import Respond
 from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
+from config.updates import Updates
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -285,6 +286,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     correlate: Correlate = Correlate()
     topology: TopologySettings = TopologySettings()
     respond: Respond = Respond()
+    updates: Updates = Updates()
     notify: Notify = Notify()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()

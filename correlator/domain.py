@@ -16,8 +16,9 @@ import msgspec
 from config.catalogue import Catalogue
 from config.catalogue_files import load_catalogue
 from config.settings import Settings
-from correlator import render
+from correlator import cloudevents, render
 from correlator.atlas import Atlas
+from correlator.drafts import templates_of
 from correlator.engine import Engine, Version
 from correlator.external import KIND as EXTERNAL_KIND
 from correlator.external import External
@@ -25,6 +26,7 @@ from correlator.inbox import Inbox, ShardClock
 from correlator.snapshot import Parts, dump, load
 from correlator.snapshot import telemetry as telemetry_of
 from correlator.suppress import Suppressor
+from correlator.updating import Drafting
 from correlator.way import EngineWay
 from detectors.alert import Alert, share
 from streams.records.messages import (
@@ -57,9 +59,10 @@ def domain_factory(
 ) -> Callable[[str, int], PartitionCore]:
     """Cores of the correlate stage. `catalogue`: by default that which the settings name.
 
-    Raises `ConfigError` when its files are not as they should be.
+    Raises `ConfigError` when its files, or the templates of status updates, are not as they should be.
     """
     known = load_catalogue(settings) if catalogue is None else catalogue
+    templates_of(settings.updates)
 
     def core(topic: str, partition: int) -> PartitionCore:
         return DomainCore(settings, known, partition)
@@ -79,6 +82,12 @@ class DomainCore:
     def _begin(self) -> None:
         self.engine = Engine(self._settings.correlate, self._catalogue, self._settings.detect.step_ms)
         self.directory = self.engine.state.directory
+        self.engine.state.writing.drafting = Drafting(
+            self._settings.updates,
+            templates_of(self._settings.updates),
+            self._catalogue,
+            self._settings.correlate.verify_ms,
+        )
         self.atlas = Atlas(self.engine.state.topology, speaks=self._partition == 0)
         self.clock = ShardClock()
         self.inbox = Inbox(MOST_HELD)
@@ -186,7 +195,7 @@ class DomainCore:
         return [
             *(self._incident(v) for v in versions),
             *self.way.take(self.suppressor.holding),
-            Output(self._settings.topics.action_results, _encoder.encode(told), message.id.encode()),
+            self._answer(told),
         ]
 
     def _advance(self, watermark: int) -> list[Output]:
@@ -241,7 +250,7 @@ class DomainCore:
     def _facts(self, until_ms: int, out: list[Output]) -> None:
         """Apply held facts up to and including `until_ms`, with what else is due between them."""
         engine, inbox, suppressor, way = self.engine, self.inbox, self.suppressor, self.way
-        directory, learned = self.directory, engine.state.knowledge.out
+        directory, learned, said = self.directory, engine.state.knowledge.out, engine.state.writing.out
         timers, unopened = engine.state.timers, engine.unopened
         idle = suppressor.idle
         while (at_ms := inbox.next_at()) is not None and at_ms <= until_ms:
@@ -261,7 +270,7 @@ class DomainCore:
                         suppressor.observe(alert, at_ms)
                 elif isinstance(fact, Edges):
                     out += self._edges(fact)
-            if way.out or unopened or learned:
+            if way.out or unopened or learned or said:
                 out += way.take(suppressor.holding)
 
     def _between(self, at_ms: int, ends: int | None, out: list[Output]) -> None:
@@ -294,12 +303,22 @@ class DomainCore:
     def _topology(self) -> list[Output]:
         """What readers are to be told of the topology."""
         topic = self._settings.topics.topology
-        return [Output(topic, _encoder.encode(one), one.service.encode()) for one in self.atlas.tell()]
+        out = []
+        for one in self.atlas.tell():
+            headers = cloudevents.headers(f"{one.service}/{one.at_ms}", "service", one.service, one.at_ms)
+            out.append(Output(topic, _encoder.encode(one), one.service.encode(), headers=headers))
+        return out
 
     def _now(self) -> int:
         """Event time reached, for what is applied where it stands in the log."""
         alone = self.external.time_ms if self.external.alone else NO_WATERMARK
         return max(self.inbox.released_ms, self.outside.released_ms, alone)
+
+    def _answer(self, answer: ActionResult) -> Output:
+        topic = self._settings.topics.action_results
+        about = answer.incident or answer.problem or answer.silence
+        headers = cloudevents.headers(answer.id, "action_result", about)
+        return Output(topic, _encoder.encode(answer), answer.id.encode(), headers=headers)
 
     def _incident(self, version: Version) -> Output:
         return Output(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator import knowledge, lifecycle, lineage, membership, reporting, statements
+from correlator import knowledge, lifecycle, lineage, membership, reporting, statements, writing
 from correlator.group import Group, Merge
 from correlator.incident import Reason
 from correlator.lifecycle import Refusal
@@ -39,9 +39,11 @@ class People:
             return known
         if action.problem:
             result = self._state.knowledge.step(action, now_ms)
+        elif action.action in writing.VERBS:
+            result = self._state.writing.act(action, now_ms)
         elif action.action not in VERBS:
             group = self._state.groups.get(action.incident)
-            text = f"unknown action {action.action!r}; known: {', '.join(VERBS)}"
+            text = f"unknown action {action.action!r}; known: {', '.join((*VERBS, *writing.VERBS))}"
             result = ActionResult(action.id, action.incident, False, text, group.state if group else "")
         elif action.action == "undo":
             result = self._undo(action, now_ms)

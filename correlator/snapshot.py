@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from correlator import writing
 from correlator.atlas import Atlas, AtlasState
 from correlator.engine import Engine
 from correlator.external import External, Past, Standing
@@ -92,6 +93,7 @@ class Memory(msgspec.Struct, array_like=True):
     past_incidents: list[Entry] = []
     problems: list[Problem] = []
     closed: list[tuple[str, bool, bytes]] = []
+    written: writing.Memory = writing.Memory()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -136,6 +138,7 @@ def dump(parts: Parts, next_offset: int, held: list[int]) -> bytes:
             past_incidents=past_incidents,
             problems=state.knowledge.problems.entries(),
             closed=state.closed.entries(),
+            written=state.writing.memory(),
         )
     )
 
@@ -178,6 +181,7 @@ def load(blob: bytes, parts: Parts) -> tuple[int, list[int]]:
         state.knowledge.problems.put(problem)
     for entry in m.closed:
         state.closed.load(*entry)
+    state.writing.restore(m.written)
     outside.released_ms, outside.repeated, outside.forced = m.outside
     external.time_ms, external.marked_ms, external.still_from = m.external_times
     external.standing.update(m.standing)
@@ -241,6 +245,8 @@ def telemetry(engine: Engine, inbox: Inbox, suppressor: Suppressor) -> tuple[Tal
     totals.count(DROPPED, "unknown_alert", engine.counters["unknown_alerts"])
     totals.count(DROPPED, "unnamed_call", engine.state.topology.unnamed)
     holding = suppressor.holding
+    for name, written in zip(writing.BOOKS, engine.state.writing.books(), strict=True):
+        totals.count(EVICTED, name, written.evicted)
     for kind, count in holding.totals.items():
         totals.count(DROPPED, f"suppressed_{kind}", count)
     totals.count(EVICTED, "suppressed_alerts", holding.evicted)

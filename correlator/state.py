@@ -18,6 +18,7 @@ from correlator.outlook import Outlook
 from correlator.text import Frequencies
 from correlator.together import Together
 from correlator.topology import Topology
+from correlator.writing import Writing
 from streams.records.messages import ActionResult
 
 MOST_REMEMBERED = 10_000
@@ -52,6 +53,7 @@ class State:
         self.merged: Recent[str] = Recent(MOST_REMEMBERED)
         self.closed = ClosedBook()
         self.answers: Recent[ActionResult] = Recent(MOST_REMEMBERED)
+        self.writing = Writing(self.stands)
         self.counters: dict[str, int] = {
             "repeated_alerts": 0,
             "unknown_alerts": 0,
@@ -59,6 +61,16 @@ class State:
             "unopened_alerts": 0,
             "evicted_groups": 0,
         }
+
+    def stands(self, id: str) -> str:
+        """State of an incident, also of one that is over; empty: there is none, or it is forgotten."""
+        group = self.groups.get(id)
+        if group is not None and group.opened_at is not None:
+            return group.state
+        if id in self.merged:
+            return "merged"
+        known = id in self.closed or self.knowledge.book.get(id) is not None
+        return "closed" if known else ""
 
     def adopt(self, group: Group, now_ms: int) -> None:
         """A group that was not here: every way to find it, and its timers."""

@@ -92,6 +92,7 @@ class Telling:
         state = self._state
         matrix = state.settings.priority_matrix
         value = render.cloud_event(group, kind, state.changes, kept.encoded, state.directory, matrix)
+        state.writing.follow(group, value, now_ms)
         if kind == "closed" or group.id not in self._state.groups:
             self._kept.pop(group.id, None)
         self._out.append(Version(group.id, kind, value))

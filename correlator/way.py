@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from config.settings import Topics
+from correlator import cloudevents
 from correlator.engine import Engine, Version
 from correlator.holding import Holding
 from correlator.incident import Reason
@@ -25,6 +26,7 @@ class EngineWay:
         self._engine = engine
         self._topic = topics.suppressions
         self._problems = topics.problems
+        self._told = topics.written
         self._written = written
         self.out: list[Output] = []
         """to be written"""
@@ -51,15 +53,20 @@ class EngineWay:
 
     def record(self, said: Suppression | SilenceRecord) -> None:
         key = said.alert if isinstance(said, Suppression) else f"silence/{said.name}"
-        self.out.append(Output(self._topic, _encoder.encode(said), key.encode()))
+        kind = "suppression" if isinstance(said, Suppression) else "silence"
+        headers = cloudevents.headers(f"{key}/{said.version}", kind, key.rpartition("/")[2], said.at_ms)
+        self.out.append(Output(self._topic, _encoder.encode(said), key.encode(), headers=headers))
 
     def take(self, holding: Holding) -> Sequence[Output]:
         """What there is to write; alerts of groups that came to nothing are recorded."""
-        unopened, learned = self._engine.unopened, self._engine.state.knowledge.out
-        if not unopened and not learned and not self.out:
+        state = self._engine.state
+        unopened, learned, said = self._engine.unopened, state.knowledge.out, state.writing.out
+        if not unopened and not learned and not said and not self.out:
             return ()
         self.out += (Output(self._problems, s.value, s.key.encode(), headers=HEADERS) for s in learned)
         learned.clear()
+        self.out += (Output(self._told, s.value, s.key.encode(), headers=HEADERS) for s in said)
+        said.clear()
         for group, at_ms in unopened:
             for held in group.held:
                 holding.unopened(held.alert, group.domain, held.joined_at, at_ms)

@@ -29,7 +29,9 @@ def headline(item: Item) -> str:
 def body(item: Item, console_url: str = "") -> str:
     """Some lines of plain text: what, since when, why we think so, who, what to do."""
     if isinstance(item, Notice | StatusUpdate):
-        address = link(item.incident, console_url)
+        # Customers have no business with the console, nor with its host.
+        outside = isinstance(item, StatusUpdate) and item.audience == "customers"
+        address = "" if outside else link(item.incident, console_url)
         return item.text + (f"\n{address}" if address else "")
     lines = [item.title, f"Severity {item.severity}, priority {item.priority}, {item.category}"]
     lines.append(f"Started {when(item.started_at)}, detected {when(item.detected_at)}")

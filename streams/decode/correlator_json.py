@@ -23,7 +23,7 @@ MAX_FIELDS = 64
 MAX_SILENCE_BYTES = 65_536
 
 
-class _Change(msgspec.Struct):
+class ChangeIn(msgspec.Struct):
     ts: int
     service: str
     id: str = ""
@@ -33,7 +33,7 @@ class _Change(msgspec.Struct):
     author: str = ""
 
 
-class _Action(msgspec.Struct):
+class ActionIn(msgspec.Struct):
     ts: int
     action: str
     incident: str = ""
@@ -54,8 +54,8 @@ _LATER = frozenset(("problem", "cause", "cause_service", "fix", "runbook", "fiel
 """fields that an action's id does not depend on while they are empty: older ids stay what they were"""
 _PROSE = ("summary", "note", "cause", "fix")
 
-_change = msgspec.json.Decoder(_Change)
-_action = msgspec.json.Decoder(_Action)
+_change = msgspec.json.Decoder(ChangeIn)
+_action = msgspec.json.Decoder(ActionIn)
 
 
 def claims_action(look: Look) -> bool:
@@ -100,7 +100,7 @@ def actions(value: bytes, sink: Columns) -> None:
     sink.message(SilenceAction(**said))
 
 
-def _said(found: _Change | _Action) -> dict[str, Any]:
+def _said(found: ChangeIn | ActionIn) -> dict[str, Any]:
     """Its fields, with an id, and each text cut so that the whole fits a message."""
     said = msgspec.structs.asdict(found)
     for name in [name for name in _LATER if not said.get(name, True)]:
@@ -130,7 +130,7 @@ def _fields(given: dict[str, str | int | float | bool | None]) -> dict[str, str]
     }
 
 
-def _parsed(decoder: msgspec.json.Decoder[_Change] | msgspec.json.Decoder[_Action], value: bytes):  # type: ignore[no-untyped-def]
+def _parsed(decoder: msgspec.json.Decoder[ChangeIn] | msgspec.json.Decoder[ActionIn], value: bytes):  # type: ignore[no-untyped-def]
     try:
         found = decoder.decode(value)
     except UNREADABLE_JSON as error:

@@ -82,3 +82,16 @@ def test_what_is_no_label_is_refused(config: Path, capsys: pytest.CaptureFixture
     """With an example."""
     assert run("rules", "-c", config, "db") == 2
     assert "'db' is not LABEL=VALUE" in capsys.readouterr().err
+
+
+def test_templates_of_status_updates_are_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the settings file's folder; what is wrong with one is said, with its file."""
+    path = tmp_path / "tocsin.yaml"
+    path.write_text("updates: {templates: texts}\n")
+    file = tmp_path / "texts" / "customers" / "open.j2"
+    file.parent.mkdir(parents=True)
+    file.write_text("Trouble\n{{ what }} {{ condition }}.\n")
+    assert run("check", "-c", path) == 0
+    file.write_text("Trouble\n{{ suspect }} did it.\n")
+    assert run("check", "-c", path) == 2
+    assert f"{file}: 'suspect' is undefined" in capsys.readouterr().err

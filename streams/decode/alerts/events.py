@@ -16,54 +16,54 @@ _EVENTS = (
 )  # fmt: skip
 
 
-class _Pair(msgspec.Struct, frozen=True):
+class EventLabel(msgspec.Struct, frozen=True):
     key: str = ""
     value: str = ""
 
 
-class _Labels(msgspec.Struct, frozen=True):
-    labels: tuple[_Pair, ...] = ()
+class EventLabels(msgspec.Struct, frozen=True):
+    labels: tuple[EventLabel, ...] = ()
 
     def plain(self) -> dict[str, str]:
         return {pair.key: pair.value for pair in self.labels}
 
 
-class _Alert(msgspec.Struct, rename="camel"):
+class EventAlert(msgspec.Struct, rename="camel"):
     """protojson leaves out what is zero, and writes 64-bit numbers as texts."""
 
     fingerprint: int = 0
-    labels: _Labels = _Labels()
-    annotations: _Labels = _Labels()
+    labels: EventLabels = EventLabels()
+    annotations: EventLabels = EventLabels()
     starts_at: str = ""
     ends_at: str = ""
     resolved: bool = False
 
 
-class _Created(msgspec.Struct):
-    alert: _Alert
+class EventCreated(msgspec.Struct):
+    alert: EventAlert
 
 
-class _Grouped(msgspec.Struct):
-    details: _Alert | None = None
+class EventGrouped(msgspec.Struct):
+    details: EventAlert | None = None
 
 
-class _Grouping(msgspec.Struct):
-    alert: _Grouped
+class EventGrouping(msgspec.Struct):
+    alert: EventGrouped
 
 
-class _Notification(msgspec.Struct):
-    alerts: list[_Grouped] = []
+class EventNotification(msgspec.Struct):
+    alerts: list[EventGrouped] = []
 
 
-class _Data(msgspec.Struct, rename="camel"):
-    alert_created: _Created | None = None
-    alert_grouped: _Grouping | None = None
-    alert_resolved: _Grouping | None = None
-    notification: _Notification | None = None
+class EventData(msgspec.Struct, rename="camel"):
+    alert_created: EventCreated | None = None
+    alert_grouped: EventGrouping | None = None
+    alert_resolved: EventGrouping | None = None
+    notification: EventNotification | None = None
 
 
-class _Event(msgspec.Struct):
-    data: _Data
+class AlertmanagerEvent(msgspec.Struct):
+    data: EventData
 
 
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -87,10 +87,10 @@ def decode(value: bytes, sink: Columns) -> None:
     Raises `BadRecord`.
     """
     try:
-        data = msgspec.convert(_anything.decode(value), _Event, strict=False).data
+        data = msgspec.convert(_anything.decode(value), AlertmanagerEvent, strict=False).data
     except UNREADABLE_JSON as error:
         raise BadRecord(*json_fault(error)) from None
-    found: list[tuple[_Alert, bool]] = []
+    found: list[tuple[EventAlert, bool]] = []
     if data.alert_created is not None:
         found.append((data.alert_created.alert, False))
     for grouping, over in ((data.alert_grouped, False), (data.alert_resolved, True)):
@@ -105,7 +105,7 @@ def decode(value: bytes, sink: Columns) -> None:
             sink.refuse(fault.reason, fault.detail)
 
 
-def _said(alert: _Alert, over: bool) -> webhook.Said:
+def _said(alert: EventAlert, over: bool) -> webhook.Said:
     """As the webhook would say it, with the same fingerprint, so that both ways name one alert."""
     return webhook.Said(
         status="resolved" if over or alert.resolved else "firing",

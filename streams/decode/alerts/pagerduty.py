@@ -23,7 +23,7 @@ _USUAL = Usual(
 )
 
 
-class _Payload(msgspec.Struct):
+class PagerDutyPayload(msgspec.Struct):
     summary: str = ""
     source: str = ""
     severity: str = ""
@@ -34,13 +34,13 @@ class _Payload(msgspec.Struct):
     custom_details: object = None
 
 
-class _Event(msgspec.Struct):
+class PagerDutyEvent(msgspec.Struct):
     event_action: str
     dedup_key: str | None = None
-    payload: _Payload | None = None
+    payload: PagerDutyPayload | None = None
 
 
-_event = msgspec.json.Decoder(_Event)
+_event = msgspec.json.Decoder(PagerDutyEvent)
 
 
 def claims(look: Look) -> bool:
@@ -59,13 +59,13 @@ def decode(value: bytes, sink: Columns) -> None:
         raise BadRecord(fault.reason, fault.detail) from None
 
 
-def _external(event: _Event, sink: Columns) -> ExternalAlert:
+def _external(event: PagerDutyEvent, sink: Columns) -> ExternalAlert:
     state = _STATES.get(event.event_action)
     if state is None:
         raise RowFault(
             f"event_action must be trigger, acknowledge or resolve, not {event.event_action[:40]!r}"
         )
-    payload = event.payload or _Payload()
+    payload = event.payload or PagerDutyPayload()
     if state == "firing" and not payload.summary.strip():
         raise RowFault("a trigger needs payload.summary")
     if state != "firing" and not event.dedup_key:
@@ -94,7 +94,7 @@ def _external(event: _Event, sink: Columns) -> ExternalAlert:
     )
 
 
-def _labels(payload: _Payload) -> dict[str, str]:
+def _labels(payload: PagerDutyPayload) -> dict[str, str]:
     """The payload's own words, and the texts, numbers and booleans of its details."""
     details = payload.custom_details if isinstance(payload.custom_details, dict) else {}
     found = {
