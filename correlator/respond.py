@@ -101,6 +101,8 @@ class RespondCore:
 
     def _begin(self) -> None:
         self.now_ms = 0
+        self._wall_ms = 0
+        """the newest time heard of: what is long gone by it rings no bell"""
         self.files: dict[str, File] = {}
         self.assignment = Assignment()
         self.evicted = 0
@@ -130,6 +132,7 @@ class RespondCore:
     def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
         """By the wall clock only once everything has been read: a fact on its way may still stop a clock."""
         out: list[Output] = []
+        self._wall_ms = max(self._wall_ms, now_ms)
         if at_end:
             self._fire(now_ms, out)
         return out
@@ -197,6 +200,7 @@ class RespondCore:
 
     def _fire(self, now_ms: int, out: list[Output]) -> None:
         """Everything that comes due up to and including `now_ms`, in order of time."""
+        self._wall_ms = max(self._wall_ms, now_ms)
         while self._due and self._due[0][0] <= now_ms:
             at_ms, id = heapq.heappop(self._due)
             file = self.files.get(id)
@@ -255,7 +259,7 @@ class RespondCore:
         """A clock that warns or was missed is worth telling; one that stopped in time is not."""
         kind = LOUD.get(clock.state)
         told = before is not None and before.state == clock.state and before.due_at == clock.due_at
-        if kind is None or told or self.now_ms - clock.at_ms > STALE_MS:
+        if kind is None or told or self._wall_ms - clock.at_ms > STALE_MS:
             return
         due = datetime.fromtimestamp(clock.due_at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
         what = "is due" if clock.state == "warned" else "was due"
@@ -286,7 +290,7 @@ class RespondCore:
         for number in range(file.level + 1, level + 1):
             step = steps[number - 1]
             people = self._router.people(step.tier.to, step.at_ms)
-            if self.now_ms - step.at_ms <= STALE_MS:
+            if self._wall_ms - step.at_ms <= STALE_MS:
                 notice = routing.escalation(case, number, step, people, len(steps))
                 out.append(self._said(notice, "notice", 1, notice.at_ms))
         file.level = level

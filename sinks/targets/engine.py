@@ -52,6 +52,8 @@ AT_ONCE = 4
 MOST_STEPS = 8
 """requests for one item; more is a bug of the target"""
 LONGEST_REST_S = 300.0
+STALE_MS = 86_400_000
+"""a notice of something longer ago is of no use to anybody"""
 MOST_ERROR = 500
 
 
@@ -152,7 +154,8 @@ class Engine:
         if isinstance(item, StatusUpdate):
             return "updates" in settings.about and item.state == "sent" and item.audience in settings.audience
         if isinstance(item, Notice):
-            return "notices" in settings.about and SEVERITIES.index(item.severity) >= self._least
+            late = self._clock() * 1000 - item.at_ms > STALE_MS
+            return "notices" in settings.about and SEVERITIES.index(item.severity) >= self._least and not late
         if "incidents" not in settings.about:
             return False
         known = self._ledger.get(self._target.dedup_key(item))
