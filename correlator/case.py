@@ -68,6 +68,8 @@ class Case(msgspec.Struct, array_like=True):
 def case_of(incident: Incident) -> Case:
     """Of one version."""
     suspect = next((s.service for s in incident.services if s.role == "suspected cause"), "")
+    if not suspect and len(incident.services) == 1:
+        suspect = incident.services[0].service  # nothing else can be meant
     runbook = next((s.runbook for s in incident.services if s.service == suspect), "")
     services = tuple(s.service for s in incident.services[:MOST_SERVICES])
     metrics = sorted({f"{m.service} {m.metric}" for m in incident.members})[:MOST_SERVICES]
