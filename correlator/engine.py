@@ -306,6 +306,7 @@ class Engine:
     def _resolve(self, group: Group, at_ms: int, now_ms: int, why: str) -> None:
         if lifecycle.apply(group, "resolve", at_ms) is not None:
             return
+        statements.end_pause(group, at_ms)
         group.facts += 1
         group.updated_at = max(group.updated_at, now_ms)
         membership.note(group, now_ms, "state", f"resolved: {why}")

@@ -109,6 +109,21 @@ def test_impact_is_stated_and_stays() -> None:
     assert incident.reputation == ("press", "social media")
 
 
+def test_a_pause_ends_with_the_incident_and_none_overlap() -> None:
+    """What is over is not waited for; a pause that was sent late is refused."""
+    incident, _ = after(act("pause", 1, "supplier"), act("resolve", 3))
+    assert [(p.from_ms - T0, p.until_ms) for p in incident.pauses] == [(MINUTE, T0 + 3 * MINUTE)]
+    _, answer = after(act("pause", 1, "supplier"), act("resume", 5), act("pause", 3, "late"))
+    assert "paused before, until" in answer.reason
+
+
+def test_major_is_not_before_the_start() -> None:
+    """A clock that runs behind counts as the earliest moment it could have been."""
+    early = act("classify", -5, major=True)
+    incident, _ = after(early)
+    assert incident.major_at == incident.started_at
+
+
 def test_clocks_are_paused_and_run_on() -> None:
     """Once at a time, with what it waits for."""
     incident, answer = after(act("pause", 1, "supplier"), act("pause", 2, "again"), act("resume", 3))
@@ -146,6 +161,10 @@ def test_clocks_are_paused_and_run_on() -> None:
         (act("submit", name="letter"), "name is 'letter': expected one of customer notice"),
         (act("submit", name="dora initial", at=T0 + 9 * MINUTE), "not later than the action's own"),
         (act("dance"), "unknown action 'dance'"),
+        (act("edit", 5, "x", started_at="²"), "started_at is '²': expected ms since 1970"),
+        (act("edit", 5, "x", started_at="9" * 5_000), "expected ms since 1970 or ISO 8601"),
+        (act("submit", name="dora initial", at="²"), "at is '²'"),
+        (act("report", id="00000000000000e1", title="x", started_at="²"), "started_at is '²'"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_reason(action: Action, reason: str) -> None:
