@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import aiokafka
+import msgspec
 import pytest
 
 from cli.main import main
@@ -29,6 +30,7 @@ from tests.agents.test_worker import working
 GOLDEN = Path(__file__).parents[1] / "decode" / "golden"
 WEBHOOK = (GOLDEN / "alertmanager" / "firing.json").read_bytes()
 GRAFANA = (GOLDEN / "grafana" / "alerting.json").read_bytes()
+TOKEN = "t0"  # noqa: S105
 TRIGGER = (GOLDEN / "pagerduty" / "trigger.json").read_bytes()
 
 
@@ -112,6 +114,50 @@ async def test_what_cannot_be_used_is_answered_with_the_reason(bootstrap: str) -
         assert (await call("POST", "/v1/alerts", bomb, **{"Content-Encoding": "gzip"}))[0] == 413
         await call("POST", "/v1/alerts", WEBHOOK)
         assert [value for _, value in await values(bootstrap, topic, 1)] == [WEBHOOK]
+
+
+def acting(bootstrap: str) -> Settings:
+    """Settings with a topic for actions, too."""
+    of = settings(bootstrap, kit.unique("r"))
+    topic = InputTopic(name=f"{of.receive.topic}.actions", format="actions", partitions=1)
+    topics = msgspec.structs.replace(of.topics, inputs=(*of.topics.inputs, topic))
+    return msgspec.structs.replace(of, topics=topics)
+
+
+async def test_actions_of_other_programs_are_on_their_topic(bootstrap: str) -> None:
+    """One or several, each with its id, keyed by the incident."""
+    of = acting(bootstrap)
+    one = {"id": "x1", "ts": 1_700_000_000_000, "incident": "a1", "action": "acknowledge", "actor": "ann"}
+    more = [{**one, "id": "x2"}, {**one, "id": "", "action": "impact", "fields": {"customers": 5}}]
+    async with receiving(of) as call:
+        assert await call("POST", "/v1/actions", json.dumps(one).encode()) == (
+            202,
+            {"status": "success", "ids": ["x1"]},
+        )
+        status, answer = await call("POST", "/v1/actions", json.dumps(more).encode())
+        assert (status, answer["ids"][0], len(answer["ids"])) == (202, "x2", 2)
+    found = await values(bootstrap, of.topics.inputs[1].name, 3)
+    assert [key for key, _ in found] == [b"a1"] * 3
+    sent = [json.loads(value) for _, value in found]
+    assert [s["id"] for s in sent] == ["x1", *answer["ids"]]
+    assert sent[2]["fields"] == {"customers": "5"}
+
+
+async def test_actions_that_cannot_be_are_answered_with_the_reason(bootstrap: str) -> None:
+    """Nothing of them is sent on."""
+    of = acting(bootstrap)
+    async with receiving(of, TOKEN) as call:
+        head = {"Authorization": f"Bearer {TOKEN}"}
+        for body, reason in (
+            (b"{", "JSON expected"),
+            (b"[]", "1 to 100 actions expected"),
+            (b'{"ts": 1, "action": "x"}', "an action needs an action, and an incident"),
+            (b'{"ts": -1, "action": "x", "incident": "a"}', "ts must be milliseconds"),
+        ):
+            status, answer = await call("POST", "/v1/actions", body, **head)
+            assert status == 400
+            assert reason in json.dumps(answer)
+        assert (await call("POST", "/v1/actions", b"{}"))[0] == 401
 
 
 async def test_only_who_has_the_token_is_heard(bootstrap: str) -> None:

@@ -393,6 +393,73 @@ def test_the_shape_of_an_incident_is_corrected_by_action(
     assert done.code == 0
 
 
+@pytest.mark.parametrize(
+    ("typed", "verb", "fields"),
+    [
+        (("assign", "cc", "team-a"), "assign", {"to": "team-a"}),
+        (
+            ("classify", "cc", "--severity", "error", "--major"),
+            "classify",
+            {"severity": "error", "major": "true"},
+        ),
+        (("classify", "cc", "--priority", ""), "classify", {"priority": ""}),
+        (
+            ("impact", "cc", "--customers", "12", "--payment-delay", "2", "--estimate"),
+            "impact",
+            {"customers": "12.0", "payment_delay_ms": "120000", "status": "estimate"},
+        ),
+        (
+            ("edit", "cc", "started_at=2026-01-01T00:00", "--note", "x"),
+            "edit",
+            {"started_at": "1767225600000"},
+        ),
+        (
+            ("submit", "cc", "dora initial", "--at", "2026-01-01"),
+            "submit",
+            {"name": "dora initial", "at": "1767225600000"},
+        ),
+        (("pause", "cc", "--note", "x"), "pause", {}),
+        (("resume", "cc"), "resume", {}),
+        (("mitigate", "cc"), "mitigate", {}),
+        (("note", "cc", "a sentence"), "note", {}),
+    ],
+)
+def test_what_people_state_travels_in_fields(
+    run: Run, stack: Stack, typed: tuple[str, ...], verb: str, fields: dict[str, str]
+) -> None:
+    """Each command sends its verb and what it was given."""
+    with Correlator(stack.kafka, _applied) as correlator:
+        done = run(*typed, "--timeout", "20")
+    (action,) = correlator.seen
+    assert (action.incident, action.action, action.fields) == (OPEN, verb, fields)
+    assert done.code == 0
+
+
+def test_a_report_makes_an_id_of_its_own(run: Run, stack: Stack) -> None:
+    """ClickHouse is not asked; the answer names the new incident."""
+    with Correlator(stack.kafka, _applied) as correlator:
+        done = run(
+            "report-incident", "Mail is slow", "--service", "mail", "--service", "dns",
+            "--started", "2026-01-01", "--timeout", "20",
+        )  # fmt: skip
+    (action,) = correlator.seen
+    assert re.fullmatch(r"[0-9a-f]{16}", action.incident)
+    assert action.fields == {
+        "title": "Mail is slow",
+        "services": "mail,dns",
+        "severity": "error",
+        "started_at": "1767225600000",
+    }
+    assert (done.code, action.incident in done.out) == (0, True)
+
+
+def test_an_edit_without_a_time_is_explained(run: Run) -> None:
+    """Before anything is sent."""
+    done = run("edit", "cc", "yesterday", "--note", "x")
+    assert done.code == 2
+    assert "'yesterday' is not NAME=TIME" in done.err
+
+
 def test_an_action_answers_in_json_too(run: Run, stack: Stack) -> None:
     """The ActionResult as it came."""
     with Correlator(stack.kafka, _applied):
