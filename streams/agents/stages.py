@@ -38,7 +38,7 @@ class StagePlan:
 def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
     """Topics a stage reads. Raises KeyError for an unknown stage."""
     topics = settings.topics
-    if stage.startswith(TARGET):
+    if stage == "notify" or stage.startswith(TARGET):
         return (topics.incidents, topics.response, topics.written)
     return {
         "ingest": tuple(topic.name for topic in settings.inputs),

@@ -184,6 +184,7 @@ class Chaos:
         wanted = {
             (stage, topic, partition)
             for stage in STAGES
+            if stage != "notify"  # no targets
             for topic in stage_inputs(stage, self.settings)
             for partition in range(counts[topic])
         }

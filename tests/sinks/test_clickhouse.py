@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,3 +137,62 @@ async def test_batches_above_the_limit_are_cut(client: Client, settings: ClickHo
     await sink.write(deliver(*(alert(f"a{n}") for n in range(10))))
     await sink.stop()
     assert client.query("SELECT count() FROM alerts").result_rows == [(10,)]
+
+
+async def test_a_full_disk_is_waited_out(
+    client: Client, settings: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of space accuses no row; when there is space again everything goes through, nothing twice.
+
+    The engine's own error is put in: filling a real disk would take the machine down with it.
+    """
+    sink = ClickHouseSink(settings, patience_s=0.2)
+    await sink.start()
+    real = sink._connected().insert
+    full = True
+
+    def guarded(*given: Any, **how: Any) -> Any:
+        if full:
+            raise DatabaseError("Cannot reserve 1.00 MiB, not enough space", code=243)
+        return real(*given, **how)
+
+    monkeypatch.setattr(sink._connected(), "insert", guarded)
+    batch = [incident(f"{n:016x}") for n in range(50)]
+    with pytest.raises(SinkUnavailable, match="not enough space"):
+        await sink.write(deliver(*batch))
+    full = False
+    assert list(await sink.write(deliver(*batch))) == []
+    await sink.stop()
+    assert client.query("SELECT count(), uniqExact(id) FROM incidents").result_rows == [(50, 50)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """SIGKILL while batches go in, several times; the same sink goes on when the server is back."""
+    port = free_port()
+    settings = ClickHouse(url=f"http://127.0.0.1:{port}", batch_rows=200)
+    sink = ClickHouseSink(settings, patience_s=0.5)
+    with Stack(tmp_path, kafka=False, clickhouse_port=port) as stack:
+        await sink.start()
+        written = 0
+        for kill in range(3):
+            batch = [incident(f"{kill}{n:015x}") for n in range(3_000)]
+            writing = asyncio.create_task(sink.write(deliver(*batch)))
+            await asyncio.sleep(0.15)
+            stack.supervisor.kill("clickhouse")
+            with contextlib.suppress(SinkUnavailable):
+                await writing
+            await asyncio.to_thread(stack.supervisor.restart, "clickhouse")
+            refused: Sequence[Refusal] | None = None
+            while refused is None:
+                with contextlib.suppress(SinkUnavailable):
+                    refused = await sink.write(deliver(*batch))
+            assert refused == []
+            written += len(batch)
+        client = connect(settings)
+        counted = client.query("SELECT count(), uniqExact(id) FROM incidents").result_rows
+        facts = client.query("SELECT count() FROM incident_facts FINAL").result_rows
+        client.close()
+    await sink.stop()
+    assert (counted, facts) == ([(written, written)], [(written,)])
