@@ -72,7 +72,8 @@ def columns(table: str, by: str) -> list[str]:
             names += [f"{stat}_n", *(f"{stat}_{part}_ms" for part in ("mean", "p50", "p90", "p95"))]
         return names
     kinds: dict[str, type[msgspec.Struct]] = {
-        "sla": Sla, "services": Busy, "teams": Load, "recurrence": Recurring, "hints": Hints, "noise": NoiseDay,
+        "sla": Sla, "services": Busy, "teams": Load, "recurrence": Recurring, "hints": Hints,
+        "noise": NoiseDay,
     }  # fmt: skip
     return list(kinds[table].__struct_fields__)
 

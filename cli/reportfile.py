@@ -14,7 +14,10 @@ _RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    """With a header; None is an empty cell, never a zero. Text a spreadsheet would run as a formula gets a quote."""
+    """With a header; None is an empty cell, never a zero.
+
+    Text that a spreadsheet would run as a formula gets a quote before it.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)

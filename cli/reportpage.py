@@ -15,8 +15,10 @@ from cli.when import utc
 from sinks.analytics import NoiseDay
 from sinks.reader import Group
 
-MOST_DAYS = 62
-"""a longer period is drawn by week"""
+MOST_DAYS = 31
+"""times of a longer period are drawn by week: a day has too few incidents for a percentile"""
+MOST_BARS = 62
+"""bars that can be told apart"""
 WIDTH, HEIGHT = 360.0, 170.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 8.0, 10.0, 24.0
 """units of the drawing; text in it is 11 of them high, and it is shown about as wide as it is drawn"""
@@ -55,7 +57,7 @@ class Bars(NamedTuple):
 
 
 def page(found: Report, course: Sequence[Group], days: Sequence[NoiseDay], period: str, now_ms: int) -> str:
-    """`course`: timing by day or week, empty ones included; `days`: noise by day. `now_ms`: when it was made."""
+    """`course`: timing by day or week, empty ones included; `days`: noise by day; `now_ms`: made at."""
     charts = [
         chart(name, meaning, course, stat)
         for name, meaning, stat in (
@@ -115,7 +117,7 @@ def chart(name: str, meaning: str, course: Sequence[Group], stat: str) -> Chart:
 
 def noise_bars(days: Sequence[NoiseDay]) -> Bars:
     """The last days of the period, as many as can be told apart."""
-    days = days[-MOST_DAYS:]
+    days = days[-MOST_BARS:]
     highest = max((max(day.alerts, day.incidents) for day in days), default=0)
     step = next(s * 10**e for e in range(12) for s in (1, 2, 5) if s * 10**e * 4 >= highest)
     count = max(1, -(-highest // step))

@@ -1,6 +1,7 @@
-"""What the report asks beside timing: deadlines, busy services, teams, what comes back, hints. Times are ms UTC.
+"""What the report asks beside timing: deadlines, busy services, teams, what comes back, hints.
 
-A period is [since, until). Each question says by which time an incident or clock belongs to it.
+Times are ms UTC. A period is [since, until). Each question says by which time an incident or clock belongs
+to it.
 """
 
 from __future__ import annotations

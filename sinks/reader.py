@@ -177,7 +177,8 @@ class Reader:
         """Incidents resolved in [since, until), by a key of `GROUPINGS`; "" for all of them together.
 
         By service an incident counts under each service that takes part. By day and by
-        week (named by its Monday, UTC), those without a resolve between the first and the last are there, empty.
+        week (named by its Monday, UTC), those without a resolve between the first and the last are
+        there, empty.
         """
         rows = self._rows(_report_sql(by), since=since_ms, until=until_ms)
         groups = [_group(row) for row in rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from clickhouse_connect.driver.client import Client
 from msgspec.structs import replace
 
@@ -82,9 +84,10 @@ def fill(client: Client) -> None:
     ]
     _insert(client, [*alerts])
     held = [(one.detected_at, one.id) for one in alerts[::6]]
-    client.command(
-        "INSERT INTO suppressed_facts (day, alert) VALUES "
-        + ", ".join(f"(toDate({at // 1000}), '{id}')" for at, id in held)
+    client.insert(
+        "suppressed_facts",
+        [[datetime.fromtimestamp(at / 1000, UTC).date(), id] for at, id in held],
+        column_names=["day", "alert"],
     )
 
 
