@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -29,6 +30,8 @@ _STEPS_MS = tuple(
         172_800, 432_000, 864_000, 1_728_000, 4_320_000,
     )
 )  # fmt: skip
+
+_UNIT = re.compile(r"(\d) ")
 
 
 class Chart(NamedTuple):
@@ -171,6 +174,15 @@ def _ordinal(day: str) -> int:
     return date.fromisoformat(day).toordinal()
 
 
+def _together(text: str) -> str:
+    """A number is not parted from its unit by the end of a line: `4 min` may be, from `5 s`."""
+    return _UNIT.sub("\\1\N{NO-BREAK SPACE}", text)
+
+
+def _figure(ms: float | None) -> str:
+    return _together(figure(ms))
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -180,6 +192,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         autoescape=True,
     )
-    made.filters |= {"utc": utc, "figure": figure, "percent": percent}
+    made.filters |= {"utc": utc, "figure": _figure, "percent": lambda share: _together(percent(share))}
     made.globals["dash"] = NONE
     return made
