@@ -71,6 +71,13 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     if path is not None and settings.topology.catalogue:
         beside = tuple(str(path.parent / name) for name in settings.topology.catalogue)
         settings = msgspec.structs.replace(settings, topology=TopologySettings(catalogue=beside))
+    if path is not None and any(schedule.calendar for schedule in settings.respond.schedules):
+        schedules = tuple(
+            msgspec.structs.replace(one, calendar=str(path.parent / one.calendar)) if one.calendar else one
+            for one in settings.respond.schedules
+        )
+        respond = msgspec.structs.replace(settings.respond, schedules=schedules)
+        settings = msgspec.structs.replace(settings, respond=respond)
     if path is not None and settings.updates.templates:
         folder = str(path.parent / settings.updates.templates)
         updates = msgspec.structs.replace(settings.updates, templates=folder)

@@ -168,6 +168,10 @@ def _schedule(key: str, schedule: Schedule) -> Iterator[Problem]:
     for i, override in enumerate(schedule.overrides):
         yield from _moment(f"{key}.overrides[{i}].from", override.from_)
         yield from _moment(f"{key}.overrides[{i}].until", override.until)
+        if override.from_ >= override.until:
+            yield Problem(
+                f"{key}.overrides[{i}].until", override.until, f"later than from ({override.from_})"
+            )
 
 
 def _hours(key: str, hours: Hours) -> Iterator[Problem]:

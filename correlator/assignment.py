@@ -80,7 +80,8 @@ class Assignment:
             record.checked += 1
             record.right += predicted == team
         record.examples.append(Example(tuple(signs[:MOST_SIGNS]), team))
-        del record.examples[:-MOST_EXAMPLES]
+        # More than a model learns from, so that the present one can be made again after a restart.
+        del record.examples[: -(MOST_EXAMPLES + EVERY)]
         record.learned += 1
         if record.learned - record.fitted >= EVERY or len(record.examples) == LEAST_EXAMPLES:
             record.fitted = record.learned
@@ -90,7 +91,7 @@ class Assignment:
         if self._model_of == record.fitted:
             return self._model
         late = record.learned - record.fitted
-        known = record.examples[: len(record.examples) - late]
+        known = record.examples[: len(record.examples) - late][-MOST_EXAMPLES:]
         self._model, self._model_of = None, record.fitted
         if len(known) >= LEAST_EXAMPLES and len({one.team for one in known}) >= 2:
             from sklearn.naive_bayes import MultinomialNB

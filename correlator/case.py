@@ -36,6 +36,8 @@ class Case(msgspec.Struct, array_like=True):
     owner: str
     assignee: str
     runbook: str
+    calm_ms: int = 0
+    """time between its resolves and the reopenings that followed"""
     signs: tuple[str, ...] = ()
     """what past incidents are compared by"""
     team: str = ""
@@ -68,6 +70,8 @@ class Case(msgspec.Struct, array_like=True):
 def case_of(incident: Incident) -> Case:
     """Of one version."""
     suspect = next((s.service for s in incident.services if s.role == "suspected cause"), "")
+    if not suspect and len(incident.services) == 1:
+        suspect = incident.services[0].service  # nothing else can be meant
     runbook = next((s.runbook for s in incident.services if s.service == suspect), "")
     services = tuple(s.service for s in incident.services[:MOST_SERVICES])
     metrics = sorted({f"{m.service} {m.metric}" for m in incident.members})[:MOST_SERVICES]
@@ -96,5 +100,11 @@ def case_of(incident: Incident) -> Case:
         owner=incident.owner,
         assignee=incident.assignee,
         runbook=runbook,
+        calm_ms=_calm(incident),
         signs=(f"category {incident.category}", *(f"service {s}" for s in services), *metrics),
     )
+
+
+def _calm(incident: Incident) -> int:
+    end = incident.resolved_at if incident.resolved_at is not None else incident.updated_at
+    return max(0, end - incident.started_at - incident.active_ms) if incident.reopened else 0

@@ -1,13 +1,14 @@
 """Which deadlines an incident has, and how they stand: functions of the incident, the settings and a time.
 
 Service levels count from opening: to respond until somebody acknowledges, to resolve until it is resolved; a
-reopening lets the second run on. People's pauses and business hours make them stand still. Deadlines of
-contracts and regulations never do:
+reopening lets the second run on, without the calm in between. People's pauses and business hours make them
+stand still. Deadlines of contracts and regulations never do:
 
   GDPR article 33(1)      72 h from awareness                                  security incidents
   NIS2 article 23(4)      early warning 24 h and notification 72 h from awareness, final report one month
                           after the notification was handed in                  major incidents
-  DORA article 19, and    initial: 4 h from classification as major, at the latest 24 h from awareness;
+  DORA article 19, and    initial: 4 h from classification as major, at the latest 24 h from awareness unless
+                          it was classified later than that;
   RTS 2025/301 article 5  intermediate 72 h after the initial was handed in; final one month after the
                           intermediate was handed in                            major incidents
 
@@ -97,8 +98,10 @@ def _level(
 ) -> Deadline:
     start = case.opened_at
     pauses = [p for p in case.pauses if stop is None or p.from_ms < stop]
-    warn = reached(start, round(length * policy.settings.warn_share), hours, pauses)
-    due = reached(start, length, hours, pauses)
+    # Time in which it was taken to be over does not count.
+    calm = case.calm_ms if name == "sla resolve" else 0
+    warn = reached(start, round(length * policy.settings.warn_share), hours, pauses) + calm
+    due = reached(start, length, hours, pauses) + calm
     within = f", {hours.from_} to {hours.to} {hours.zone}" if hours is not None else ""
     basis = f"{in_words(length)} from opening ({every}{within})"
     held = pauses[-1].from_ms if pauses and pauses[-1].until_ms is None else None
@@ -134,7 +137,9 @@ def _regulations(case: Case, policy: Policy) -> Iterator[Deadline]:
             due = month_after(filed, policy.zone)
             yield _regulatory(case, policy, "nis2 final report", filed, due, basis)
     if "dora" in rules and major is not None:
-        due = major + 4 * HOUR_MS if aware is None else min(major + 4 * HOUR_MS, aware + 24 * HOUR_MS)
+        due = major + 4 * HOUR_MS
+        if aware is not None and major <= aware + 24 * HOUR_MS:
+            due = min(due, aware + 24 * HOUR_MS)
         basis = "4 h from classification as major, at most 24 h from awareness (DORA article 19)"
         yield _regulatory(case, policy, "dora initial", major, due, basis)
         if (filed := case.filed("dora initial")) is not None:

@@ -306,6 +306,7 @@ class Engine:
     def _resolve(self, group: Group, at_ms: int, now_ms: int, why: str) -> None:
         if lifecycle.apply(group, "resolve", at_ms) is not None:
             return
+        statements.end_pause(group, at_ms)
         group.facts += 1
         group.updated_at = max(group.updated_at, now_ms)
         membership.note(group, now_ms, "state", f"resolved: {why}")
@@ -325,7 +326,9 @@ class Engine:
                 group.unstable = True
                 group.facts += 1
                 group.updated_at = max(group.updated_at, now_ms)
-                still = fires or f"{group.hurting} alert{'s' * (group.hurting != 1)} still fire"
+                still = fires or (
+                    "an alert still fires" if group.hurting == 1 else f"{group.hurting} alerts still fire"
+                )
                 membership.note(group, now_ms, "state", f"not closed yet: {still}")
                 self._telling.publish(group, "updated", now_ms)
             self.state.timers.set(group.id, "verify", now_ms + VERIFY_AGAIN_MS)

@@ -50,7 +50,7 @@ def on_call(schedule: Schedule, at_ms: int, calendars: Mapping[str, bytes]) -> l
         if begin <= now < end:
             return [Shift(override.person, _ms(begin), _ms(end))]
     if schedule.calendar:
-        return _from_calendar(calendars[schedule.name], at_ms)
+        return _from_calendar(calendars[schedule.name], now, zone)
     return [_turn(schedule, zone, now)]
 
 
@@ -72,13 +72,13 @@ def _turn(schedule: Schedule, zone: ZoneInfo, now: datetime) -> Shift:
     return Shift(person, _ms(begin(number)), _ms(begin(number + 1)))
 
 
-def _from_calendar(raw: bytes, at_ms: int) -> list[Shift]:
+def _from_calendar(raw: bytes, now: datetime, zone: ZoneInfo) -> list[Shift]:
     import recurring_ical_events
 
-    now = datetime.fromtimestamp(at_ms / 1000, UTC)
     found = []
-    for event in recurring_ical_events.of(_calendar(raw)).at(now):
-        begin, end = (_utc(event[name].dt) for name in ("DTSTART", "DTEND"))
+    around = (now - timedelta(days=2), now + timedelta(days=2))
+    for event in recurring_ical_events.of(_calendar(raw)).between(*around):
+        begin, end = (_utc(event[name].dt, zone) for name in ("DTSTART", "DTEND"))
         if begin <= now < end:
             found += [Shift(person, _ms(begin), _ms(end)) for person in _people(event)]
     return sorted(set(found), key=lambda shift: (shift.from_ms or 0, shift.person))
@@ -101,10 +101,11 @@ def _people(event: Any) -> Iterable[str]:
         yield str(event.get("SUMMARY", "somebody"))[:MOST_CHARS]
 
 
-def _utc(when: Any) -> datetime:
-    if not isinstance(when, datetime):  # a whole day
-        return datetime(when.year, when.month, when.day, tzinfo=UTC)
-    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).astimezone(UTC)
+def _utc(when: Any, zone: ZoneInfo) -> datetime:
+    """Whole days, and times without a zone, are those of the schedule's zone."""
+    if not isinstance(when, datetime):
+        return datetime(when.year, when.month, when.day, tzinfo=zone).astimezone(UTC)
+    return (when if when.tzinfo is not None else when.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime:

@@ -278,6 +278,7 @@ class People:
 
     def _settle(self, group: Group, action: Action) -> None:
         """What a person reported is over when a person says that the incident is."""
+        statements.end_pause(group, action.ts)
         for index in list(group.active.values()):
             alert = group.held[index].alert
             if alert.kind == reporting.KIND:

@@ -29,4 +29,4 @@ class Probes:
         if not found:
             return ""
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        return f"{', '.join(found[:3])}{more} still fire"
+        return f"{', '.join(found[:3])}{more} still fire{'s' * (len(found) == 1)}"

@@ -19,6 +19,8 @@ FIELDS = (
     "title", "services", "category", "severity", "kind", "started_at", "domain", "status", *IMPACT_FIGURES,
     "reputation",
 )  # fmt: skip
+DISRUPTS = {"critical": "service disruption", "error": "service disruption"}
+"""what people report as grave is broken, unless they say otherwise"""
 IMPACT = (*IMPACT_FIGURES, "status", "reputation")
 """fields that are an `impact` of their own"""
 
@@ -76,7 +78,7 @@ def report_of(action: Action) -> Report | Refusal:
         source="reported",
         reported_by=action.actor or "somebody",
         title=title,
-        category=said.get("category", ""),
+        category=said.get("category") or DISRUPTS.get(severity, ""),
         severity=said.get("severity", ""),
         aware_at=action.ts,
     )

@@ -31,8 +31,6 @@ from streams.records.stage import Record as Input
 from streams.records.telemetry import DEAD, EVICTED, CoreTelemetry, Tally
 
 MOST_CASES = 20_000
-STALE_MS = 86_400_000
-"""a notice about something longer ago is not worth sending: clocks and duty say it all the same"""
 LOUD = {"warned": "clock warned", "missed": "clock missed"}
 
 
@@ -105,6 +103,8 @@ class RespondCore:
         self.assignment = Assignment()
         self.evicted = 0
         self._due: list[tuple[int, str]] = []
+        """a heap; an entry counts while `_next` has the same"""
+        self._next: dict[str, int] = {}
         self._next_offset = 0
         self._tally = Tally()
 
@@ -123,7 +123,9 @@ class RespondCore:
                 out.append(self._dead(record, error))
                 continue
             # First what was due before this became known, by its own time.
-            self._fire(incident.updated_at, out)
+            # A sender whose clock is ahead does not hurry the deadlines of others.
+            known = record.timestamp_ms if record.timestamp_ms > 0 else incident.updated_at
+            self._fire(min(incident.updated_at, known), out)
             self._take(incident, out)
         return out
 
@@ -188,7 +190,9 @@ class RespondCore:
         self.files[case.id] = file  # most recently changed last
         while len(self.files) > MOST_CASES:
             closed = (id for id, f in self.files.items() if f.case.closed_at is not None)
-            del self.files[next(closed, next(iter(self.files)))]
+            gone = next(closed, next(iter(self.files)))
+            del self.files[gone]
+            self._next.pop(gone, None)
             self.evicted += 1
         self._look(file, out)
         if closes and case.kind == "incident" and case.state == "closed":
@@ -200,8 +204,9 @@ class RespondCore:
         while self._due and self._due[0][0] <= now_ms:
             at_ms, id = heapq.heappop(self._due)
             file = self.files.get(id)
-            if file is None:
+            if file is None or self._next.get(id) != at_ms:
                 continue
+            del self._next[id]
             self.now_ms = max(self.now_ms, at_ms)
             self._look(file, out)
             self._wait(file)
@@ -218,8 +223,15 @@ class RespondCore:
         if file.case.waits:
             steps = routing.steps(self._router.policy(file.case), file.waits_from)
             moments += [step.at_ms for step in steps if step.at_ms > now_ms]
-        if moments:
-            heapq.heappush(self._due, (min(moments), file.case.id))
+        id = file.case.id
+        if not moments:
+            self._next.pop(id, None)
+        elif self._next.get(id) != min(moments):
+            self._next[id] = min(moments)
+            heapq.heappush(self._due, (min(moments), id))
+            if len(self._due) > 2 * len(self._next) + 100:
+                self._due = [(at, known) for known, at in self._next.items()]
+                heapq.heapify(self._due)
 
     def _look(self, file: File, out: list[Output]) -> None:
         """Tell of what stands otherwise than it was told."""
@@ -232,7 +244,7 @@ class RespondCore:
         for name, one in found.items():
             before = file.clocks.get(name)
             clock = clocks.clock(case, one, file.facts.get(name, case.version), self.now_ms)
-            if before is None or not _same_facts(before, clock):
+            if before is None or before.state == "cancelled" or not _same_facts(before, clock):
                 file.facts[name] = case.version
                 clock = clocks.clock(case, one, case.version, self.now_ms)
             if clock != before:
@@ -255,7 +267,7 @@ class RespondCore:
         """A clock that warns or was missed is worth telling; one that stopped in time is not."""
         kind = LOUD.get(clock.state)
         told = before is not None and before.state == clock.state and before.due_at == clock.due_at
-        if kind is None or told or self.now_ms - clock.at_ms > STALE_MS:
+        if kind is None or told:
             return
         due = datetime.fromtimestamp(clock.due_at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
         what = "is due" if clock.state == "warned" else "was due"
@@ -286,9 +298,8 @@ class RespondCore:
         for number in range(file.level + 1, level + 1):
             step = steps[number - 1]
             people = self._router.people(step.tier.to, step.at_ms)
-            if self.now_ms - step.at_ms <= STALE_MS:
-                notice = routing.escalation(case, number, step, people, len(steps))
-                out.append(self._said(notice, "notice", 1, notice.at_ms))
+            notice = routing.escalation(case, number, step, people, len(steps))
+            out.append(self._said(notice, "notice", 1, notice.at_ms))
         file.level = level
         asked = steps[level - 1] if 0 < level <= len(steps) else None
         people = self._router.people(asked.tier.to, asked.at_ms) if asked is not None else ()

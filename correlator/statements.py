@@ -101,7 +101,8 @@ def _classify(group: Group, action: Action) -> str | Refusal:
             changed.append(f"{name} {after or 'by rule'}")
     if major is not None:
         was = group.told.major_at
-        now = (was if was is not None else action.ts) if major == "true" else None
+        said_at = max(action.ts, group.began_at)
+        now = (was if was is not None else said_at) if major == "true" else None
         _audit(group, action, "major_at", _text(was), _text(now))
         group.told.major_at = now
         changed.append("major" if major == "true" else "not major")
@@ -222,6 +223,8 @@ def _pause(group: Group, action: Action) -> str | Refusal:
         return Refusal(f"cannot pause the clocks of an incident that is {group.state}")
     if not action.note.strip():
         return Refusal("say in note what it waits for")
+    if group.told.pauses and action.ts < (group.told.pauses[-1].until_ms or 0):
+        return Refusal(f"paused before, until {_text(group.told.pauses[-1].until_ms)}: that is later")
     group.told.pauses = [
         *group.told.pauses, Pause(action.ts, None, action.note, action.actor or "somebody"),
     ]  # fmt: skip
@@ -235,6 +238,17 @@ def _resume(group: Group, action: Action) -> str | Refusal:
     until = max(action.ts, last.from_ms)
     group.told.pauses = [*earlier, Pause(last.from_ms, until, last.reason, last.by)]
     return "clocks resumed" + (f": {action.note}" if action.note else "")
+
+
+def end_pause(group: Group, at_ms: int) -> None:
+    """It is over: nothing is waited for any more."""
+    pauses = group.told.pauses
+    if pauses and pauses[-1].until_ms is None:
+        last = pauses[-1]
+        group.told.pauses = [
+            *pauses[:-1],
+            Pause(last.from_ms, max(at_ms, last.from_ms), last.reason, last.by),
+        ]
 
 
 def _submit(group: Group, action: Action) -> str | Refusal:
@@ -254,7 +268,7 @@ def _submit(group: Group, action: Action) -> str | Refusal:
 def moment(text: str) -> int | None:
     """ms UTC of a number of ms or of ISO 8601 with a zone; None for anything else."""
     text = text.strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < 17:
         at_ms = int(text)
     else:
         try:

@@ -52,6 +52,8 @@ AT_ONCE = 4
 MOST_STEPS = 8
 """requests for one item; more is a bug of the target"""
 LONGEST_REST_S = 300.0
+STALE_MS = 86_400_000
+"""a notice of something longer ago wakes nobody, unless the target knows the incident as open"""
 MOST_ERROR = 500
 
 
@@ -152,7 +154,10 @@ class Engine:
         if isinstance(item, StatusUpdate):
             return "updates" in settings.about and item.state == "sent" and item.audience in settings.audience
         if isinstance(item, Notice):
-            return "notices" in settings.about and SEVERITIES.index(item.severity) >= self._least
+            if "notices" not in settings.about or SEVERITIES.index(item.severity) < self._least:
+                return False
+            known = self._ledger.get(item.incident)
+            return self._clock() * 1000 - item.at_ms <= STALE_MS or (known is not None and known.open)
         if "incidents" not in settings.about:
             return False
         known = self._ledger.get(self._target.dedup_key(item))

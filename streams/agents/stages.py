@@ -127,9 +127,13 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
 
         return StagePlan(stage, inputs, domain_factory(settings))
     if stage == "respond":
+        from correlator.oncall import CalendarError
         from correlator.respond import respond_factory
 
-        return StagePlan(stage, inputs, respond_factory(settings))
+        try:
+            return StagePlan(stage, inputs, respond_factory(settings))
+        except CalendarError as error:
+            raise StartError(str(error)) from error
     if stage.startswith(TARGET):
         from sinks.protocol import SinkMisconfigured
         from sinks.targets.build import engine_of

@@ -121,6 +121,8 @@ def test_dora_counts_from_classification_at_most_a_day_from_awareness() -> None:
     assert soon["dora initial"] == (OPEN + HOUR, OPEN + 5 * HOUR, None)
     late = found(case(aware_at=aware, major_at=OPEN + 22 * HOUR))
     assert late["dora initial"][1] == aware + 24 * HOUR
+    later = found(case(aware_at=aware, major_at=OPEN + 30 * HOUR))  # classified later than that
+    assert later["dora initial"][1] == OPEN + 34 * HOUR
     assert "dora intermediate" not in soon
 
 

@@ -102,6 +102,19 @@ def test_calendars_name_people_by_summary_or_attendee() -> None:
     assert people("2026-04-01T09:00") == ["Bob", "cleo@example.org"]
 
 
+def test_whole_days_are_those_of_the_schedules_zone() -> None:
+    """From midnight in Berlin, not in Greenwich."""
+    day = b"BEGIN:VEVENT\r\nUID:3\r\nDTSTAMP:20260101T000000Z\r\nDTSTART;VALUE=DATE:20260710\r\n"
+    day += b"DTEND;VALUE=DATE:20260711\r\nSUMMARY:Zoe\r\nEND:VEVENT\r\nEND:VCALENDAR"
+    raw = CALENDAR.replace(b"END:VCALENDAR", day)
+    one = msgspec.convert({"name": "c", "calendar": "x.ics", "zone": "Europe/Berlin"}, Schedule)
+    found = [
+        [shift.person for shift in on_call(one, at(when), {"c": raw})]
+        for when in ("2026-07-09T23:59", "2026-07-10T00:00", "2026-07-10T23:59", "2026-07-11T00:00")
+    ]
+    assert found == [[], ["Zoe"], ["Zoe"], []]
+
+
 def test_a_file_that_is_no_calendar_is_refused(tmp_path: Path) -> None:
     """With its name."""
     with pytest.raises(CalendarError, match=r"none\.ics"):

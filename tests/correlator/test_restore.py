@@ -33,7 +33,19 @@ from tests.correlator.test_suppress_replay import RULES, actions
 
 SERVICES = ("gateway", "checkout", "payment", "cart", "store", "island", "rock")
 WORDS = ("connection refused by payment", "disk quota exceeded on volume", "certificate expired")
-VERBS = ("merge", "merge", "split", "undo", "acknowledge", "mitigate", "resolve", "reopen", "close")
+VERBS = (
+    "merge", "merge", "split", "undo", "acknowledge", "mitigate", "resolve", "reopen", "close",
+    "assign", "note", "classify", "impact", "edit", "pause", "resume", "submit", "report",
+)  # fmt: skip
+FIELDS = {
+    "assign": {"to": "team-x"},
+    "classify": {"severity": "critical", "major": "true"},
+    "impact": {"customers": "12", "reputation": "press"},
+    "edit": {"started_at": str(T0 - 5_000)},
+    "submit": {"name": "dora initial"},
+    "report": {"title": "Something is wrong", "services": "checkout,rock", "severity": "critical"},
+}
+"""what some verbs need"""
 
 
 @st.composite
@@ -117,7 +129,10 @@ def people(draw: st.DrawFn, log: list[Any], **rules: Any) -> list[Any]:
         choice = {"merge": ids, "split": [*known[one].alerts, *SERVICES]}.get(verb, [""])
         chosen = tuple(c for c in draw(st.lists(st.sampled_from(choice), max_size=2, unique=True)) if c)
         said_at = T0 + draw(st.integers(0, 90)) * 10_000
-        log.insert(at, Action(f"a{number}", said_at, one, verb, "ada", "", chosen))
+        one = f"{number:016x}" if verb == "report" else one
+        note = "because" if verb in ("note", "edit", "pause") else ""
+        fields = FIELDS.get(verb, {})
+        log.insert(at, Action(f"a{number}", said_at, one, verb, "ada", note, chosen, fields=fields))
     return log
 
 

@@ -94,7 +94,8 @@ CLOCKS = {
     ("login", "sla respond"): Deadline(307, 322, None, "cancelled"),
     ("login", "sla resolve"): Deadline(307, 547, None, "cancelled"),
     ("queue", "sla respond"): Deadline(402, 417, 405, "met"),
-    ("queue", "sla resolve"): Deadline(402, 642, 451, "met"),
+    # The seven minutes of calm do not count.
+    ("queue", "sla resolve"): Deadline(402, 642 + 7, 451, "met"),
     ("store", "sla respond"): Deadline(602, 617, 604, "met"),
     # Four hours and the half hour in which it stood still.
     ("store", "sla resolve"): Deadline(602, 602 + 240 + 30, 701, "met"),
