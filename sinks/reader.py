@@ -13,7 +13,7 @@ from correlator.incident import Incident
 from sinks.rows import INCIDENTS, incident_of
 
 OPEN_STATES = ("open", "acknowledged", "mitigated", "reopened")
-GROUPINGS = ("service", "severity", "category", "day")
+GROUPINGS = ("service", "team", "severity", "category", "week", "day")
 
 _QUANTITIES = {
     "mttd": ("mttd_ms", ""),
@@ -24,11 +24,15 @@ _QUANTITIES = {
 }
 _KEYS = {
     "service": "arrayJoin(arrayDistinct(services))",
+    "team": "toString(team)",
     "severity": "toString(severity)",
     "category": "toString(category)",
+    "week": "toString(toMonday(toDate(resolved_at, 'UTC')))",
     "day": "toString(toDate(resolved_at, 'UTC'))",
     "": "''",
 }
+_DAYS = {"day": 1, "week": 7}
+"""groupings by time, and how many days each covers"""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -104,6 +108,8 @@ class Noise(msgspec.Struct, frozen=True):
     """1 - incidents / alerts; None without alerts"""
     active: int
     """detected in the period and not resolved yet"""
+    suppressed: int = 0
+    """of the alerts: held back by a silence, maintenance, inhibition, deduplication or flap control"""
 
 
 class Reader:
@@ -170,12 +176,13 @@ class Reader:
     def report(self, since_ms: int, until_ms: int, by: str = "") -> list[Group]:
         """Incidents resolved in [since, until), by a key of `GROUPINGS`; "" for all of them together.
 
-        By service an incident counts under each service that takes part. By day, days without a
-        resolve between the first and the last are there, empty.
+        By service an incident counts under each service that takes part. By day and by
+        week (named by its Monday, UTC), those without a resolve between the first and the last are
+        there, empty.
         """
         rows = self._rows(_report_sql(by), since=since_ms, until=until_ms)
         groups = [_group(row) for row in rows]
-        return _with_empty_days(groups) if by == "day" else groups
+        return _with_empty(groups, _DAYS[by]) if by in _DAYS else groups
 
     def noise(self, since_ms: int, until_ms: int) -> Noise:
         """Alerts and incidents detected in [since, until)."""
@@ -185,13 +192,18 @@ class Reader:
         )
         sql = f"""
             SELECT
-                (SELECT count() FROM alerts WHERE {during}) AS alerts,
+                (SELECT count() FROM alert_facts FINAL WHERE {during}) AS alerts,
+                (
+                    SELECT count() FROM alert_facts FINAL
+                    WHERE {during} AND id IN (SELECT alert FROM suppressed_facts)
+                ) AS suppressed,
                 (SELECT count() FROM incident_timing WHERE {during}) AS incidents,
                 (SELECT count() FROM incident_timing WHERE {during} AND resolved_at IS NULL) AS active
             """  # noqa: S608
         (row,) = self._rows(sql, since=since_ms, until=until_ms)
         alerts, incidents = row["alerts"], row["incidents"]
-        return Noise(alerts, incidents, 1 - incidents / alerts if alerts else None, row["active"])
+        reduction = 1 - incidents / alerts if alerts else None
+        return Noise(alerts, incidents, reduction, row["active"], row["suppressed"])
 
     def ask(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Rows of a question of another module; times are ms UTC."""
@@ -227,7 +239,7 @@ def _report_sql(by: str) -> str:
           AND toUnixTimestamp64Milli(resolved_at) < {{until:Int64}}
         GROUP BY key
         HAVING resolved > 0
-        ORDER BY {"key" if by == "day" else "resolved DESC, key"}
+        ORDER BY {"key" if by in _DAYS else "resolved DESC, key"}
         """  # noqa: S608
 
 
@@ -244,11 +256,11 @@ def _group(row: dict[str, Any]) -> Group:
 _NOTHING = Stat(0, None, None, None, None)
 
 
-def _with_empty_days(groups: Sequence[Group]) -> list[Group]:
+def _with_empty(groups: Sequence[Group], step: int) -> list[Group]:
     if not groups:
         return []
     known = {group.key: group for group in groups}
     first, last = (datetime.fromisoformat(groups[at].key).replace(tzinfo=UTC) for at in (0, -1))
-    days = [(first + timedelta(days=n)).date().isoformat() for n in range((last - first).days + 1)]
+    days = [(first + timedelta(days=n)).date().isoformat() for n in range(0, (last - first).days + 1, step)]
     nothing: dict[str, Any] = dict.fromkeys(_QUANTITIES, _NOTHING)
     return [known.get(day) or Group(day, 0, 0, 0, 0, None, **nothing) for day in days]

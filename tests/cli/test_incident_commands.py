@@ -242,7 +242,7 @@ def test_an_empty_database_points_to_the_demo(run: Run, command: str) -> None:
         (("incidents", "--state", "weird"), {}, "use one of open"),
         (("incidents", "--open", "--state", "open"), {}, "exclude each other"),
         (("incidents", "--since", "yesterday"), {}, "for example --since 24h"),
-        (("report", "--by", "phase-of-moon"), {}, "service, severity, category, day"),
+        (("report", "--by", "phase-of-moon"), {}, "service, team, severity, category, week, day"),
         (("report", "--since", "1h", "--until", "2h"), {}, "exchange them"),
         (("ack", OPEN), {"TOCSIN_KAFKA": "127.0.0.1:1"}, "no Kafka at 127.0.0.1:1"),
         (("change", "--service", " "), {}, "--service is empty"),
@@ -308,7 +308,9 @@ def test_the_report_gives_n_mean_and_quantiles(run: Run) -> None:
     assert total["mtta"] == dict.fromkeys(("mean", "p50", "p90", "p95"), 2.0 * MINUTE) | {"n": 1}
     assert total["mttr_human"]["p50"] == 50 * MINUTE
     assert total["mttr"]["mean"] == (2 * DAY + 50 * MINUTE) / 2
-    assert answer["noise"] == {"alerts": 9, "incidents": 3, "reduction": pytest.approx(2 / 3), "active": 1}
+    assert answer["noise"] == {
+        "alerts": 9, "suppressed": 0, "incidents": 3, "reduction": pytest.approx(2 / 3), "active": 1,
+    }  # fmt: skip
 
 
 def test_the_report_by_day_has_empty_days_without_figures(run: Run) -> None:
@@ -327,6 +329,14 @@ def test_the_report_by_service_counts_under_each_service(run: Run) -> None:
     """An incident in two services is in both rows, and once in the total."""
     groups = run("report", "--by", "service", "--json").json["groups"]
     assert {group["key"]: group["resolved"] for group in groups} == {"payment": 2, "checkout": 2}
+
+
+def test_the_report_by_team_and_by_week(run: Run) -> None:
+    """Nobody owns them: one row without a name. Both were resolved in the week of 29 December."""
+    groups = run("report", "--by", "team", "--json").json["groups"]
+    assert {group["key"]: group["resolved"] for group in groups} == {"": 2}
+    groups = run("report", "--by", "week", "--json").json["groups"]
+    assert [(group["key"], group["resolved"]) for group in groups] == [("2025-12-29", 2)]
 
 
 def test_the_report_by_category_splits(run: Run) -> None:
