@@ -9,8 +9,10 @@ Two questions are asked of every line, from counts alone:
   Held against each other are the last `MEMORY_MS` or so (exponential weights) and everything before them, by
   the Poisson deviance 2 (k ln(k/E) - (k - E)) (Wilks; for log templates as in He et al., Log3C, 2018),
   where a kind never seen is expected half a time. A share, not a rate, so that load cancels out. Lines
-  of a burst that was told are taken out of what is normal again. A burst begins where the sum of its lines
-  less `LEAST_RATIO` times the usual was last zero (the change point of a CUSUM, Page, 1954).
+  of a burst that was told are taken out of what is normal again. The lines of a burst are those since the sum
+  of them less `LEAST_RATIO` times the usual was last zero (a CUSUM, Page, 1954). It begins with the one of
+  them from which on a higher rate explains best what came: the change point of greatest likelihood when the
+  rate after it is not known (Hinkley, 1970). So a stray line some time before does not begin it.
 - *missing*: a kind B that has always come soon after kind A (its *leader*: most often the line right
   before it, of the same instance) no longer does: A has come far more often without B than ever before.
   These are the invariants of Lou et al., Mining Invariants from Console Logs, 2010, kept online and one a
@@ -35,6 +37,8 @@ LEAST_LINES = 20
 """of a service before shares mean anything"""
 LEAST_DEVIANCE = 15.0
 LEAST_RATIO = 3.0
+MOST_ONSETS = 48
+"""lines of a burst, the newest, that it may have begun with"""
 LEAST_SECONDS = 2
 """different seconds in which a burst's lines must lie: one request may log twice"""
 PROBATION_MS = 900_000
@@ -112,6 +116,8 @@ class Kind(msgspec.Struct, array_like=True):
     trials: int = 0
     missed: int = 0
     missing: bool = False
+    lately: list[tuple[int, int]] = []
+    """time of each line of the burst, and the lines of the service before it"""
 
     def take_over(self, other: Kind) -> None:
         """What another kind has counted. Its leader and followers are forgotten."""
@@ -257,12 +263,27 @@ class Kinds:
             kind.recent *= math.exp((kind.at - ts) / MEMORY_MS)
             if kind.excess <= 0.0 or kind.recent < BURST_OVER:
                 kind.excess, kind.since, kind.seconds, kind.burst = 0.0, ts, 0, 0
+                kind.lately = []
             if ts // 1000 != kind.at // 1000 or not kind.seconds:
                 kind.seconds += 1
             kind.at = ts
         kind.recent += 1.0
         kind.excess += 1.0
         kind.burst += 1
+        kind.lately.append((ts, self._total - 1))
+        if len(kind.lately) > MOST_ONSETS:
+            del kind.lately[0]
+
+    def onset(self, kind: Kind) -> int:
+        """When its burst began."""
+        usual, lines = self._usual(kind), len(kind.lately)
+        best, began = -math.inf, kind.since
+        for number, (ts, before) in enumerate(kind.lately):
+            seen, expected = lines - number, usual * max(1, self._total - before)
+            gain = seen * math.log(seen / expected) - (seen - expected) if seen > expected else 0.0
+            if gain > best:
+                best, began = gain, ts
+        return began
 
     def _usual(self, kind: Kind) -> float:
         """Its share of the service's lines, those of its burst left out."""
@@ -362,6 +383,7 @@ class Kinds:
         for kind in self._kinds.values():
             kind.lines //= 2
             kind.told //= 2
+            kind.lately = [(ts, before // 2) for ts, before in kind.lately]
 
     def export(self) -> KindsState:
         """State for a snapshot."""

@@ -230,7 +230,7 @@ class Logs:
             self.counters["suppressed_new_templates"] += 1
             return
         opened = self._open(service, kind, line)
-        opened.started, opened.detected = kind.since, line.ts
+        opened.started, opened.detected = service.kinds.onset(kind), line.ts
         opened.sign, opened.ratio, opened.count = BURST, burst.ratio, kind.burst
         if kind.told >= HABIT:
             opened.full = opened.severity = "info"

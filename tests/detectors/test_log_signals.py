@@ -345,6 +345,21 @@ def test_a_burst_begins_with_its_lines_not_with_the_odd_one_before() -> None:
     assert [alert.started_at for alert in alerts[:1]] == [begin + 100]
 
 
+@pytest.mark.parametrize("gap_ms", [8_000, 16_000, 25_000])
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_a_stray_line_shortly_before_does_not_begin_a_burst(gap_ms: int, every: int) -> None:
+    """One error, then nothing, then many: the burst begins with the many, however dense they are."""
+    logs = Logs(CONFIG)
+    begin = T0 + 400_000
+    bad = {begin - gap_ms} | {begin + 100 * i for i in range(0, 80, every)} | {T0 + 10_000}
+    lines = [
+        line(ts, "ERROR odd one" if ts in bad else "hello", 17 if ts in bad else 9)
+        for ts in range(T0, begin + 8_000, 100)
+    ]
+    alerts = [alert for _, alert in logs.run(lines, begin + 9_000) if alert.severity == "error"]
+    assert [alert.started_at for alert in alerts[:1]] == [begin]
+
+
 def test_a_line_that_is_missed_is_not_named_after_the_line_it_followed() -> None:
     """The pattern names what its lines say, and none of the missing line came."""
     logs = Logs(CONFIG, LogRules(patterns=(Pattern(name="lookup", regex="looking up", do="name"),)))
