@@ -31,7 +31,7 @@ def join(group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, m
     """Take `alert` in. False when the group is full: the alert is then only counted."""
     group.facts += 1
     group.updated_at = max(group.updated_at, now_ms)
-    if not (group.grave and opening.circumstantial(alert)):
+    if not group.grave or opening.is_grave(alert):
         group.started_at = min(group.started_at, alert.started_at)
         group.detected_at = min(group.detected_at, alert.detected_at)
     group.last_joined_at = max(group.last_joined_at, now_ms)
@@ -48,10 +48,10 @@ def join(group: Group, alert: Alert, reasons: tuple[Reason, ...], now_ms: int, m
 
 
 def beginning(members: Sequence[Held]) -> tuple[int, int]:
-    """When it began and was noticed: its first alerts, without circumstantial ones if any is grave."""
+    """When it began and was noticed: its first alerts; the first of those that count, if any is grave."""
     alerts = [held.alert for held in members]
     if any(opening.is_grave(alert) for alert in alerts):
-        alerts = [alert for alert in alerts if not opening.circumstantial(alert)]
+        alerts = [alert for alert in alerts if opening.is_grave(alert)] or alerts
     return min(a.started_at for a in alerts), min(a.detected_at for a in alerts)
 
 

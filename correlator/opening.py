@@ -83,7 +83,7 @@ def may_settle(alert: Alert) -> bool:
 
 
 def is_grave(alert: Alert) -> bool:
-    """Warning or worse, and of something that hurts: whether it opens a group with support."""
+    """Warning or worse, and of something that hurts: it opens a group with support, and may begin it."""
     return may_settle(alert) and not circumstantial(alert)
 
 
