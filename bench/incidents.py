@@ -46,6 +46,7 @@ from cli.dataset import DataSet, load
 from cli.timeline import Timeline
 from config.load import load as load_settings
 from config.settings import Settings
+from correlator.hints import RANKERS
 from correlator.incident import Incident
 from correlator.suspect import clock
 
@@ -302,7 +303,13 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="configuration file; default settings without")
     parser.add_argument("--list", action="store_true", help="every fault and stray, with their alerts")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=[r.name for r in RANKERS], help="leave out a ranker"
+    )
     options = parser.parse_args()
+    for ranker in RANKERS:
+        if ranker.name in options.without:
+            type(ranker).look = lambda self, field: None  # type: ignore[method-assign]
     console = Console()
     settings = load_settings(options.config) if options.config else Settings()
     table = Table(

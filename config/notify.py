@@ -158,10 +158,13 @@ def problems(notify: Notify) -> Iterator[Problem]:
             value = getattr(target, name)
             if isinstance(value, Secret):
                 yield from _secret(f"{key}.{name}", value, needed=name in _NEEDED.get(type(target), ()))
+        if isinstance(target, _INCIDENTS_ONLY) and "incidents" not in target.about:
+            yield Problem(f"{key}.about", list(target.about), "incidents: it is told of nothing else")
         if isinstance(target, Webhook) and target.template and target.alertmanager:
             yield Problem(f"{key}.template", "…", "a template, or alertmanager: true, and not both")
 
 
+_INCIDENTS_ONLY = (PagerDuty, Alertmanager, Jira, ServiceNow)
 _NEEDED = {PagerDuty: ("routing_key",), Jira: ("token",), Slack: ("token",), Apprise: ("urls",)}
 
 

@@ -51,7 +51,7 @@ AT_ONCE = 4
 """incidents told of side by side"""
 MOST_STEPS = 8
 """requests for one item; more is a bug of the target"""
-LONGEST_REST_S = 300.0
+LONGEST_REST_S = 3_600.0
 STALE_MS = 86_400_000
 """a notice of something longer ago wakes nobody, unless the target knows the incident as open"""
 MOST_ERROR = 500
@@ -83,7 +83,8 @@ class Engine:
         self._clock = clock
         self._selector = Selector(settings.matchers)
         self._least = SEVERITIES.index(settings.min_severity)
-        self._limiter = AsyncLimiter(max(1.0, settings.rate_per_minute / 60), 1.0)
+        per_s = settings.rate_per_minute / 60
+        self._limiter = AsyncLimiter(per_s, 1.0) if per_s >= 1.0 else AsyncLimiter(1.0, 1.0 / per_s)
         self._breaker = Breaker(settings.breaker_failures, settings.breaker_s, time.monotonic)
         self._session: aiohttp.ClientSession | None = None
         self._rest_until = 0.0
@@ -158,11 +159,11 @@ class Engine:
                 return False
             known = self._ledger.get(item.incident)
             return self._clock() * 1000 - item.at_ms <= STALE_MS or (known is not None and known.open)
-        if "incidents" not in settings.about:
-            return False
         known = self._ledger.get(self._target.dedup_key(item))
         if known is not None and known.open:
             return True  # what was triggered is resolved, whatever the settings say by now
+        if "incidents" not in settings.about:
+            return False
         if item.kind != "incident" or SEVERITIES.index(item.severity) < self._least:
             return False
         return self._selector.matches(labels_of(item))

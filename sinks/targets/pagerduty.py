@@ -57,6 +57,12 @@ class PagerDutyTarget:
             "event_action": action,
             "dedup_key": item.id,
         }
+        if item.merged_into:
+            event["payload"] = {
+                "summary": f"merged into incident {item.merged_into}",
+                "source": "tocsin",
+                "severity": item.severity,
+            }
         if action == "trigger":
             lead = item.services[0].service if item.services else "unknown"
             event["payload"] = {

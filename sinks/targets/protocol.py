@@ -121,9 +121,13 @@ def retry_after(answer: Answer) -> float:
         from email.utils import parsedate_to_datetime
 
         try:
-            until, now = (parsedate_to_datetime(t) for t in (text, answer.headers.get("date", "")))
+            until = parsedate_to_datetime(text)
         except (TypeError, ValueError):
             return 0.0
+        try:
+            now = parsedate_to_datetime(answer.headers.get("date", ""))
+        except (TypeError, ValueError):
+            return 60.0  # at some time that cannot be compared
         return max(0.0, (until - now).total_seconds())
     return 0.0
 

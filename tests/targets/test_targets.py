@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import msgspec
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from correlator.incident import Incident
 from sinks.protocol import SinkUnavailable
 from sinks.targets.ledger import MemoryLedger
+from sinks.targets.protocol import Answer, retry_after
 from tests.targets.kit import KINDS, SECRETS, engine, record, version
 from tests.targets.server import FAULTS, JiraService, PagerDutyService, SlackService
 
@@ -89,7 +92,8 @@ async def test_a_restart_goes_on_where_it_was(kind: str) -> None:
         first = engine(kind, service, ledger)
         await told(first, life()[:1])
         await first.stop()
-        second = engine(kind, service, ledger, min_severity="critical", matchers=['service="another"'])
+        elsewhere = {"min_severity": "critical", "matchers": ['service="another"'], "about": ["updates"]}
+        second = engine(kind, service, ledger, **elsewhere)
         await told(second, life()[:1])
         await told(second, [version(4, id=life()[0].id, state="merged", merged_into="bb00000000000000")])
         await second.stop()
@@ -158,6 +162,45 @@ async def test_a_broken_target_is_left_alone_for_a_while() -> None:
                 await asyncio.wait_for(teller.write([record(life()[0])]), 0.5)
             teller._rest_until = 0.0
         assert len(service.requests) == 2
+        await teller.stop()
+
+
+async def test_what_a_target_asks_to_wait_is_waited() -> None:
+    """Retry-After in seconds, and as a date; nothing is asked before."""
+
+    class Busy(PagerDutyService):
+        def __init__(self) -> None:
+            super().__init__()
+            self.until = {"Retry-After": "1"}
+
+        async def answer(self, request):  # type: ignore[no-untyped-def]
+            if self.until:
+                return web.Response(status=429, headers=self.until)
+            return await super().answer(request)
+
+    async with Busy() as service:
+        teller = engine("pagerduty", service)
+        with pytest.raises(SinkUnavailable, match="HTTP 429"):
+            await teller.write([record(life()[0])])
+        service.until = {}
+        began = time.monotonic()
+        await teller.write([record(life()[0])])
+        assert time.monotonic() - began > 0.8
+        assert len(service.requests) == 2
+        await teller.stop()
+    date = {"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    assert retry_after(Answer(429, date, b"")) == 30.0
+    assert retry_after(Answer(429, {"retry-after": date["retry-after"]}, b"")) == 60.0
+
+
+async def test_a_slow_rate_is_kept() -> None:
+    """120 a minute are no more than two in the first second, however many incidents there are."""
+    async with PagerDutyService() as service:
+        teller = engine("pagerduty", service, rate_per_minute=120)
+        many = [life(f"{n:016x}")[0] for n in range(4)]
+        began = time.monotonic()
+        await told(teller, many)
+        assert time.monotonic() - began > 0.8
         await teller.stop()
 
 

@@ -1,0 +1,1 @@
+"""Rankers of suspects: each looks at one kind of evidence, behind one protocol."""
