@@ -9,7 +9,9 @@ import pytest
 
 from embedded.stack import Stack
 from tests.e2e import scenarios
+from tests.e2e.day import settings_of
 from tests.e2e.pipeline import Pipeline, pipeline
+from tests.e2e.playday import make_day, the_day_holds
 from tests.kafka.cluster import KafkaCluster
 from tests.publicdata import public_data
 from tests.shopdata import write_shop
@@ -73,3 +75,13 @@ def test_real_data_replayed_gives_the_backtests_incidents(
     data = public_data("nezha_ob")
     with pipeline(tmp_path, real_kafka.bootstrap, clickhouse, f"nezha-{workers}", data) as running:
         scenarios.workers_change_nothing(running, workers)
+
+
+def test_a_scripted_day_gives_the_table_worked_out_by_hand(
+    tmp_path: Path, real_kafka: KafkaCluster, clickhouse: str
+) -> None:
+    """Incidents, clocks and SQL of tests/e2e/day.py."""
+    day = make_day(tmp_path)
+    extra = settings_of(day)
+    with pipeline(tmp_path, real_kafka.bootstrap, clickhouse, "scripted-day", day, extra) as running:
+        the_day_holds(running)
