@@ -76,7 +76,7 @@ def check_clocks(incidents: list[dict[str, Any]], response: list[dict[str, Any]]
 
 
 def newest(values: list[bytes]) -> list[dict[str, Any]]:
-    """The newest version of each clock and duty. The day lies ahead: nobody is told yet that any was missed."""
+    """The newest version of each clock and duty. The day lies ahead: nobody is told of misses."""
     found: dict[str, dict[str, Any]] = {}
     for value in values:
         said = json.loads(value)["data"]
