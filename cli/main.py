@@ -18,6 +18,7 @@ COMMANDS = {
     "worker": "Run the pipeline: Kafka in, incidents out.",
     "top": "Watch the workers: rates, lag, delays, dead letters.",
     "receive": "Receive alerts of other systems by HTTP.",
+    "console": "Incidents in a browser: live list, causes, actions, trends.",
     "incidents": "List incidents.",
     "incident": "One incident: its picture, from symptom to cause.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from config.console import Console
 from config.control import Rule, Slo
 from config.logs import LogRules
 from config.notify import Notify
@@ -289,6 +290,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     updates: Updates = Updates()
     notify: Notify = Notify()
     receive: Receive = Receive()
+    console: Console = Console()
     clickhouse: ClickHouse = ClickHouse()
     telemetry: Telemetry = Telemetry()
 

@@ -1,0 +1,74 @@
+"""An action of a person on an incident: may they, is it theirs to see, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from fastapi import HTTPException
+
+from console.access.identity import Identity
+from console.state import State
+from correlator.incident import Incident
+from streams.records.digest import digest_hex
+from streams.records.messages import Action, ActionResult
+
+
+async def incident_for(state: State, identity: Identity, id: str) -> Incident:
+    """The newest version ClickHouse has. Raises 404 also for incidents of domains one may not see."""
+    found = await state.store.ask(lambda reader: reader.incident(id))
+    if found is None or not identity.sees(found.domain):
+        raise HTTPException(404, f"no incident {id}")
+    return found
+
+
+async def domain_of(state: State, identity: Identity, id: str) -> str:
+    """The domain of an incident one may see, from the board if it is there. Raises 404."""
+    entry = state.board.get(id)
+    if entry is None:
+        return (await incident_for(state, identity, id)).domain
+    if not identity.sees(entry.row.domain):
+        raise HTTPException(404, f"no incident {id}")
+    return entry.row.domain
+
+
+async def act(
+    state: State,
+    identity: Identity,
+    verb: str,
+    incident: str,
+    *,
+    note: str = "",
+    targets: tuple[str, ...] = (),
+    found: Mapping[str, str] = {},
+    fields: Mapping[str, str] = {},
+) -> ActionResult:
+    """Send an action and return its answer. `found`: cause, cause_service, fix, runbook.
+
+    Raises 403, 404, 409 (refused, with the reason), 504 (sent, no answer yet) and `Unavailable`.
+    """
+    if not identity.may(verb):
+        raise HTTPException(403, f"{identity.role} may not {verb}")
+    await domain_of(state, identity, incident)
+    for other in targets if verb == "merge" else ():
+        await domain_of(state, identity, other)
+    at_ms = state.clock()
+    said = [text for pair in sorted({**found, **fields}.items()) for text in pair]
+    id = digest_hex("action", incident, verb, identity.name, note, str(at_ms), *targets, *said)
+    action = Action(
+        id=id,
+        ts=at_ms,
+        incident=incident,
+        action=verb,
+        actor=identity.name,
+        note=note,
+        targets=targets,
+        fields=dict(fields),
+    )
+    action = msgspec.structs.replace(action, **found)
+    result = await state.bus.act(action, incident)
+    if result is None:
+        raise HTTPException(504, f"sent as {id}, but no answer yet: is a worker running that correlates?")
+    if not result.applied:
+        raise HTTPException(409, result.reason)
+    return result

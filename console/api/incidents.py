@@ -1,0 +1,150 @@
+"""Incidents for programs: list, one whole, and actions on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from console.access.guard import Reads
+from console.acting import act, incident_for
+from console.live.filters import filter_of
+from console.state import Shared
+
+router = APIRouter(tags=["incidents"])
+
+Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="incident id, 16 hex digits")]
+Words = Annotated[list[str] | None, Query(max_length=50)]
+Text = Annotated[str, Field(max_length=4_000)]
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "not logged in"},
+    403: {"description": "the role does not suffice"},
+    404: {"description": "no such incident, or of a domain one may not see"},
+    503: {"description": "Kafka or ClickHouse does not answer"},
+}
+
+
+class Listed(BaseModel):
+    """An incident in a list; times are ms UTC."""
+
+    id: str
+    version: int
+    domain: str
+    state: str
+    priority: str
+    severity: str
+    category: str
+    title: str
+    started_at: int
+    detected_at: int
+    acknowledged_at: int | None
+    resolved_at: int | None
+    updated_at: int
+    services: list[str]
+    owner: str
+    acknowledged_by: str
+    alerts: int
+    cause_service: str
+    cause: str
+    confidence: float
+    due_name: str | None = None
+    due_state: str | None = None
+    due_at: int | None = None
+
+
+_OF_ROW = [name for name in Listed.model_fields if not name.startswith("due_")]
+
+
+class Listing(BaseModel):
+    total: int
+    counts: dict[str, int]
+    """by severity"""
+    incidents: list[Listed]
+
+
+@router.get("/incidents", responses={400: {"description": "a filter with a value it cannot have"}, **ERRORS})
+async def list_incidents(
+    request: Request,
+    state: Shared,
+    identity: Reads,
+    severity: Annotated[list[Literal["info", "warning", "error", "critical"]] | None, Query()] = None,
+    priority: Annotated[list[Literal["P1", "P2", "P3", "P4"]] | None, Query()] = None,
+    service: Words = None,
+    team: Words = None,
+    domain: Words = None,
+    at_risk: bool = False,
+    unacknowledged: bool = False,
+    q: Annotated[str, Query(max_length=200)] = "",
+    sort: Literal["urgency", "newest", "oldest", "due", "updated"] = "urgency",
+    most: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Listing:
+    """Those that are active now, as on the page."""
+    wanted = filter_of(request.query_params.multi_items())
+    found = state.board.select(wanted, identity.domains, most)
+    listed = []
+    for row, due in found.entries:
+        values: dict[str, Any] = {name: getattr(row, name) for name in _OF_ROW}
+        if due is not None:
+            values |= {"due_name": due.name, "due_state": due.state, "due_at": due.due_at}
+        listed.append(Listed(**values))
+    return Listing(total=found.total, counts=dict(found.counts), incidents=listed)
+
+
+@router.get("/incidents/{id}", responses=ERRORS)
+async def one_incident(id: Id, state: Shared, identity: Reads) -> dict[str, Any]:
+    """The newest version, whole, as on the incident topic (docs/schemas.md)."""
+    found = await incident_for(state, identity, id)
+    whole: dict[str, Any] = msgspec.to_builtins(found)
+    return whole
+
+
+class Asked(BaseModel):
+    """An action; what each takes: docs/lifecycle.md."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Annotated[str, Field(max_length=40)]
+    note: Text = ""
+    targets: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
+    cause: Text = ""
+    cause_service: Annotated[str, Field(max_length=200)] = ""
+    fix: Text = ""
+    runbook: Text = ""
+    fields: Annotated[dict[str, Text], Field(max_length=40)] = {}
+
+
+class Answer(BaseModel):
+    id: str
+    applied: bool
+    reason: str
+    state: str
+
+
+@router.post(
+    "/incidents/{id}/actions",
+    responses={
+        409: {"description": "refused, with the reason"},
+        504: {"description": "sent, but not answered yet: it is in the topic and will be applied once"},
+        **ERRORS,
+    },
+)
+async def act_on(id: Id, asked: Asked, state: Shared, identity: Reads) -> Answer:
+    """Do something: acknowledge, assign, mitigate, resolve, close, reopen, merge, split, undo, note, ..."""
+    found = {
+        name: value
+        for name in ("cause", "cause_service", "fix", "runbook")
+        if (value := getattr(asked, name))
+    }
+    result = await act(
+        state,
+        identity,
+        asked.action,
+        id,
+        note=asked.note,
+        targets=tuple(asked.targets),
+        found=found,
+        fields=asked.fields,
+    )
+    return Answer(id=result.id, applied=result.applied, reason=result.reason, state=result.state)

@@ -1,0 +1,127 @@
+"""The web application: routes, middleware, and what runs beside them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.staticfiles import StaticFiles
+
+from config.settings import Settings
+from console.access.guard import local_identity
+from console.access.identify import Identify
+from console.access.identity import Identity
+from console.api import incidents as api_incidents
+from console.bus import Bus
+from console.headers import SecurityHeaders
+from console.live.board import Board
+from console.live.feed import Feed
+from console.live.filters import BadFilter
+from console.pages import incidents as page_incidents
+from console.pages import status as page_status
+from console.render import Pages
+from console.state import State
+from console.store import Store, Unavailable
+
+log = logging.getLogger(__name__)
+
+PAGES = (page_incidents, page_status)
+API = (api_incidents,)
+
+
+def wall_ms() -> int:
+    """Now, ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def create_app(settings: Settings, clock: Callable[[], int] = wall_ms) -> FastAPI:
+    """The application for these settings. Nothing is connected before it starts."""
+    board = Board(settings.console.max_incidents)
+    store = Store(settings.clickhouse)
+    feed = Feed(settings, board, store, clock)
+    bus = Bus(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await feed.start()
+        await bus.start()
+        try:
+            yield
+        finally:
+            await bus.stop()
+            await feed.stop()
+            await store.close()
+
+    app = FastAPI(
+        title="Tocsin",
+        summary="Incidents, why they are incidents, and what people do about them.",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.console = State(settings, board, feed, store, bus, Pages(), clock)
+    identity = local_identity()
+
+    async def who(_: Request) -> Identity | None:
+        return identity
+
+    app.add_middleware(Identify, who=who)
+    app.add_middleware(SecurityHeaders)
+    for module in PAGES:
+        app.include_router(module.router, include_in_schema=False)
+    for module in API:
+        app.include_router(module.router, prefix="/api/v1")
+    app.mount("/static", StaticFiles(directory=str(files("console") / "static")), name="static")
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(BadFilter, _bad_filter)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for nothing else
+    return _answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+    return _answer(request, 422, said)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unavailable)  # noqa: S101
+    return _answer(request, 503, f"{error.service} is not there: {error.detail}", {"retry-after": "5"})
+
+
+async def _bad_filter(request: Request, error: Exception) -> Response:
+    return _answer(request, 400, str(error))
+
+
+def _answer(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """JSON for programs, a page for people, a line for a part of a page."""
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"detail": detail}, status, headers)
+    console: State = request.app.state.console
+    identity = getattr(request.state, "identity", None) or Identity("", "viewer")
+    part = request.headers.get("hx-request") == "true"
+    page = console.page(
+        request,
+        "part_error.html" if part else "error.html",
+        identity,
+        status,
+        code=status,
+        detail=detail,
+    )
+    page.headers.update(headers or {})
+    return page

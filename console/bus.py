@@ -1,0 +1,138 @@
+"""Actions of people, to the actions topic, and the answers of the correlator."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from config.connect import kafka_options
+from config.settings import Settings
+from console.store import Unavailable
+from streams.records.messages import Action, ActionResult, SilenceAction
+
+_AGAIN_S = 1.0
+_MOST_WAITING = 1_000
+log = logging.getLogger(__name__)
+_results = msgspec.json.Decoder(ActionResult)
+
+
+class Bus:
+    """One producer and one reader of answers for all who act."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._answers: dict[str, asyncio.Future[ActionResult]] = {}
+        self._ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.trouble = "not connected yet"
+        """why nothing can be done; empty: it can"""
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="bus")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def act(self, action: Action | SilenceAction, key: str) -> ActionResult | None:
+        """Send an action and wait for its answer; None when nobody answers in time: it stays in the topic.
+
+        Raises `Unavailable` when the broker does not confirm it.
+        """
+        if len(self._answers) >= _MOST_WAITING:
+            raise Unavailable("Kafka", "too many actions wait for their answers")
+        topic = self._topic_of("actions")
+        future = self._answers.setdefault(action.id, asyncio.get_running_loop().create_future())
+        try:
+            await self.send(topic, key.encode(), msgspec.json.encode(action))
+            async with asyncio.timeout(self._settings.console.act_timeout_s):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            return None
+        finally:
+            self._answers.pop(action.id, None)
+
+    async def send(self, topic: str, key: bytes | None, value: bytes, **more: Any) -> None:
+        """Produce one record; returns when the broker has it. Raises `Unavailable`."""
+        if self._producer is None or not self._ready.is_set():
+            raise Unavailable("Kafka", self.trouble or "not connected yet")
+        try:
+            async with asyncio.timeout(self._settings.console.act_timeout_s):
+                await self._producer.send_and_wait(topic, value, key=key, **more)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Unavailable("Kafka", f"not confirmed: {type(error).__name__}") from error
+
+    def _topic_of(self, format: str) -> str:
+        for topic in self._settings.topics.inputs:
+            if topic.format == format:
+                return topic.name
+        raise Unavailable("Kafka", f"no input topic has format {format!r}: add one under topics.inputs")
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._serve()
+            except (KafkaError, OSError, ValueError) as error:
+                self.trouble = f"no Kafka at {self._settings.kafka.bootstrap}: {type(error).__name__}"
+                log.warning("console: %s, trying again", self.trouble)
+            finally:
+                self._ready.clear()
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _serve(self) -> None:
+        options = kafka_options(self._settings.kafka)
+        producer = AIOKafkaProducer(
+            **options, acks="all", request_timeout_ms=10_000, max_request_size=16_000_000
+        )
+        consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=50)
+        try:
+            await producer.start()
+            await consumer.start()
+            homes = await self._homes(consumer)
+            consumer.assign(homes)
+            for home, end in (await consumer.end_offsets(homes)).items():
+                consumer.seek(home, end)
+            self._producer = producer
+            self._ready.set()
+            self.trouble = ""
+            while True:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    for record in records:
+                        self._answer(record.value)
+        finally:
+            self._producer = None
+            await _quietly(consumer.stop)
+            await _quietly(producer.stop)
+
+    async def _homes(self, consumer: Any) -> list[TopicPartition]:
+        name = self._settings.topics.action_results
+        while name not in await consumer.topics():
+            self.trouble = f"Kafka has no topic {name}: a worker makes it when it starts"
+            await asyncio.sleep(_AGAIN_S)
+        return [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
+
+    def _answer(self, value: bytes | None) -> None:
+        if value is None:
+            return
+        try:
+            result = _results.decode(value)
+        except msgspec.DecodeError:
+            return  # not ours to judge: the sink writes the dead letter
+        future = self._answers.get(result.id)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+
+async def _quietly(stop: Callable[[], Any]) -> None:
+    try:
+        await stop()
+    except (KafkaError, OSError) as error:
+        log.debug("console: while leaving Kafka: %r", error)

@@ -1,0 +1,1 @@
+"""Incidents as they are now, from the topics."""

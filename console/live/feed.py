@@ -1,0 +1,170 @@
+"""Keeps the board up to date: what ClickHouse has at the start, then the topics as they grow.
+
+Reading begins a little before the start, so that nothing falls between the two; versions say what is newer.
+Without ClickHouse the topics are read from their beginning: they are compacted, a version of each incident.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from config.connect import kafka_options
+from config.settings import Settings
+from console.live.board import Board
+from console.live.row import row_of
+from console.store import Store, Unavailable
+from correlator.incident import Incident
+from correlator.response import Clock
+from sinks.inbox import Unreadable, open_record
+from sinks.live import clocks_running, incidents_active
+from streams.records.stage import Record
+
+OVERLAP_MS = 600_000
+_PARTS = ("topic", "partition", "offset", "timestamp", "key", "value")
+_AGAIN_S = 1.0
+_TIDY_S = 60.0
+log = logging.getLogger(__name__)
+
+
+class Feed:
+    """The shell around a board."""
+
+    def __init__(self, settings: Settings, board: Board, store: Store, clock: Callable[[], int]) -> None:
+        self._settings = settings
+        self._board = board
+        self._store = store
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.trouble = "not connected yet"
+        """why nothing comes in; empty: it does"""
+        self.unread = 0
+        """records that were not what their topic promises"""
+        self.crashed: BaseException | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="feed")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def change(self, timeout_s: float) -> bool:
+        """Wait until the board changes; False after the time-out."""
+        changed = self._changed
+        try:
+            async with asyncio.timeout(timeout_s):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, OSError, ValueError) as error:
+                self._lose(f"no Kafka at {self._settings.kafka.bootstrap}: {type(error).__name__}")
+                log.warning("console: %s, trying again", self.trouble)
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _follow(self) -> None:
+        topics = self._settings.topics
+        names = (topics.incidents, topics.response)
+        begin_ms = self._clock() - OVERLAP_MS if await self._seeded() else None
+        consumer = AIOKafkaConsumer(
+            **kafka_options(self._settings.kafka), enable_auto_commit=False, fetch_max_wait_ms=100
+        )
+        await consumer.start()
+        try:
+            homes = await self._homes(consumer, names)
+            consumer.assign(homes)
+            await _seek(consumer, homes, begin_ms)
+            self.trouble = ""
+            self._ring()
+            tidied = time.monotonic()
+            while True:
+                before = self._board.changes
+                for records in (await consumer.getmany(timeout_ms=200, max_records=5_000)).values():
+                    for record in records:
+                        self._take(record)
+                if time.monotonic() - tidied > _TIDY_S:
+                    tidied = time.monotonic()
+                    self._board.tidy(self._clock())
+                if self._board.changes != before:
+                    self._ring()
+        finally:
+            await consumer.stop()
+
+    async def _homes(self, consumer: Any, names: tuple[str, ...]) -> list[TopicPartition]:
+        """Partitions of the topics, once there are any: a worker makes them."""
+        while True:
+            present = await consumer.topics()
+            homes = [
+                TopicPartition(name, number)
+                for name in names
+                if name in present
+                for number in sorted(consumer.partitions_for_topic(name) or ())
+            ]
+            if {home.topic for home in homes} == set(names):
+                return homes
+            missing = sorted(set(names) - {home.topic for home in homes})
+            self._lose(f"Kafka has no topic {missing[0]}: a worker makes it when it starts")
+            await asyncio.sleep(_AGAIN_S)
+            await consumer._client.force_metadata_update()
+
+    async def _seeded(self) -> bool:
+        try:
+            found = await self._store.ask(lambda reader: (incidents_active(reader), clocks_running(reader)))
+        except Unavailable:
+            return False
+        incidents, clocks = found
+        for incident in incidents:
+            self._board.put(row_of(incident))
+        for clock in clocks:
+            self._board.clock(clock)
+        self._ring()
+        return True
+
+    def _take(self, record: Any) -> None:
+        given = Record(*(getattr(record, name) for name in _PARTS))
+        try:
+            delivery = open_record(given, self._settings.topics)
+        except Unreadable:
+            self.unread += 1  # the sink writes the dead letter
+            return
+        if delivery is None:
+            return
+        if isinstance(delivery.item, Incident):
+            self._board.put(row_of(delivery.item))
+        elif isinstance(delivery.item, Clock):
+            self._board.clock(delivery.item)
+
+    def _lose(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._ring()
+
+    def _ring(self) -> None:
+        """Wake everybody who waits now; later waits are for later changes."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+async def _seek(consumer: Any, homes: list[TopicPartition], begin_ms: int | None) -> None:
+    if begin_ms is None:
+        await consumer.seek_to_beginning(*homes)
+        return
+    found = await consumer.offsets_for_times(dict.fromkeys(homes, begin_ms))
+    ends = await consumer.end_offsets(homes)
+    for home in homes:
+        at = found.get(home)
+        consumer.seek(home, ends[home] if at is None else at.offset)

@@ -1,0 +1,52 @@
+"""Serves the console until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from config.settings import Settings
+from console.app import create_app
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class StartError(Exception):
+    """It cannot start as it is set up; `next_step` says what to do."""
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.next_step = next_step
+
+
+def serve(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Listen and serve; port 0 asks for a free one. Raises `StartError`."""
+    if host not in LOOPBACK:
+        raise StartError(
+            f"the console listens at {host} only with access control",
+            "set console.access in the settings file, or listen on 127.0.0.1",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            bound = listener.getsockname()[1]
+            shown = f"[{host}]" if ":" in host else host
+            announce(f"console: http://{shown}:{bound}/")
+            config = uvicorn.Config(
+                create_app(settings),
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+                lifespan="on",
+            )
+            asyncio.run(uvicorn.Server(config).serve([listener]))
+    except OSError as error:
+        raise StartError(
+            f"cannot listen at {host}:{port} ({error.strerror or error})", "choose another with --listen"
+        ) from error

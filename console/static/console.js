@@ -1,0 +1,134 @@
+// What every page does: times in the reader's zone, look, keys, CSRF token, messages.
+"use strict";
+
+window.tocsin = (() => {
+  const stored = (key, fallback) => {
+    try { return localStorage.getItem("tocsin." + key) ?? fallback; } catch { return fallback; }
+  };
+  const store = (key, value) => {
+    try { localStorage.setItem("tocsin." + key, value); } catch { /* storage may be forbidden */ }
+  };
+
+  // -- times
+  const zone = () => (stored("zone", "local") === "UTC" ? "UTC" : undefined);
+  const forms = () => {
+    const timeZone = zone();
+    const make = (options) => new Intl.DateTimeFormat("en-GB", { timeZone, ...options });
+    return {
+      minute: make({ year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", timeZoneName: "short" }),
+      second: make({ hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" }),
+      day: make({ year: "numeric", month: "2-digit", day: "2-digit" }),
+    };
+  };
+  let form = forms();
+  const duration = (ms) => {
+    const s = Math.round(Math.abs(ms) / 1000);
+    if (s < 60) return s + " s";
+    const m = Math.floor(s / 60);
+    if (m < 60) return m + " min";
+    const h = Math.floor(m / 60);
+    if (h < 24) return m % 60 ? h + " h " + (m % 60) + " min" : h + " h";
+    const d = Math.floor(h / 24);
+    return h % 24 ? d + " d " + (h % 24) + " h" : d + " d";
+  };
+  // "2026-05-02 14:03 CEST", the order of ISO 8601.
+  const text = (ms, kind) => {
+    const parts = Object.fromEntries(form[kind].formatToParts(ms).map((p) => [p.type, p.value]));
+    const day = parts.year + "-" + parts.month + "-" + parts.day;
+    if (kind === "day") return day;
+    const clock = parts.hour + ":" + parts.minute;
+    if (kind === "second") return clock + ":" + parts.second + " " + parts.timeZoneName;
+    return day + " " + clock + " " + parts.timeZoneName;
+  };
+  const set = (node, value) => { if (node.textContent !== value) node.textContent = value; };
+  const relative = (node, now) => {
+    const ms = Number(node.dataset.ms);
+    if (node.dataset.form === "age") set(node, duration(now - ms));
+    else set(node, ms >= now ? "in " + duration(ms - now) : duration(now - ms) + " over");
+  };
+  const times = (root = document) => {
+    const now = Date.now();
+    for (const node of root.querySelectorAll("time[data-ms]")) {
+      const ms = Number(node.dataset.ms);
+      if (node.dataset.form === "age" || node.dataset.form === "left") {
+        relative(node, now);
+        node.title = text(ms, "minute");
+      } else set(node, text(ms, node.dataset.form));
+    }
+  };
+  setInterval(() => {
+    const now = Date.now();
+    for (const node of document.querySelectorAll('time[data-form="age"], time[data-form="left"]')) relative(node, now);
+  }, 1000);
+
+  // -- messages
+  const toast = (message, bad = false) => {
+    const node = document.createElement("p");
+    node.className = bad ? "toast bad" : "toast";
+    node.textContent = message;
+    document.getElementById("toasts").append(node);
+    setTimeout(() => node.remove(), bad ? 10000 : 4000);
+  };
+
+  // -- requests
+  const csrf = () => document.querySelector('meta[name="csrf"]').content;
+  document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRF-Token"] = csrf(); });
+  document.addEventListener("htmx:sendError", () => toast("The console does not answer. Nothing was changed; try again.", true));
+  document.addEventListener("htmx:afterSettle", (event) => times(event.target.parentElement ?? document));
+  const post = async (path, body) => {
+    let answer;
+    try {
+      answer = await fetch(path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf() },
+        body: JSON.stringify(body),
+      });
+    } catch {
+      toast("The console does not answer. Nothing was changed; try again.", true);
+      return null;
+    }
+    const said = await answer.json().catch(() => ({}));
+    if (!answer.ok) {
+      toast(typeof said.detail === "string" ? said.detail : "refused (" + answer.status + ")", true);
+      return null;
+    }
+    return said;
+  };
+
+  // -- keys
+  const handlers = new Map();
+  const onKey = (key, handler) => handlers.set(key, handler);
+  let leader = 0;
+  const typing = (node) => node.closest?.("input, textarea, select, [contenteditable], dialog");
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (Date.now() - leader < 1500) {
+      leader = 0;
+      const to = { i: "/incidents", a: "/analytics", p: "/pipeline", c: "/configuration" }[event.key];
+      if (to) { event.preventDefault(); location.href = to; return; }
+    }
+    if (event.key === "g") { leader = Date.now(); return; }
+    const handler = handlers.get(event.key);
+    if (handler && handler(event) !== false) event.preventDefault();
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const zones = document.getElementById("zone");
+    zones.value = stored("zone", "local");
+    zones.addEventListener("change", () => { store("zone", zones.value); form = forms(); times(); document.dispatchEvent(new Event("tocsin:zone")); });
+    const themes = document.getElementById("theme");
+    themes.value = stored("theme", "auto");
+    themes.addEventListener("change", () => {
+      store("theme", themes.value);
+      document.documentElement.dataset.theme = themes.value;
+      document.dispatchEvent(new Event("tocsin:theme"));
+    });
+    const keys = document.getElementById("keys");
+    document.getElementById("keys-open").addEventListener("click", () => keys.showModal());
+    onKey("?", () => keys.showModal());
+    onKey("/", () => { document.querySelector('input[type="search"]')?.focus(); });
+    times();
+  });
+
+  return { stored, store, times, text, duration, zone, toast, post, onKey };
+})();
