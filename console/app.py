@@ -71,8 +71,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms) -> FastAP
     app.state.console = State(settings, board, feed, store, bus, Pages(), clock)
     identity = local_identity()
 
-    async def who(_: Request) -> Identity | None:
-        return identity
+    async def who(request: Request) -> Identity | None:
+        return getattr(request.app.state, "who", identity)
 
     app.add_middleware(Identify, who=who)
     app.add_middleware(SecurityHeaders)
