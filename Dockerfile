@@ -15,6 +15,7 @@ COPY correlator correlator
 COPY sinks sinks
 COPY config config
 COPY embedded embedded
+COPY console console
 COPY cli cli
 COPY demo demo
 RUN /opt/tocsin/bin/pip install --no-deps . \

@@ -47,7 +47,7 @@ check: setup ## Lint, types and import layers
 
 lock: setup ## Resolve the dependencies again and write requirements/*.lock
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras --quiet -o requirements/base.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra console --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras --quiet -o requirements/base.lock
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras --quiet -o requirements/dev.lock
 
 bench: setup ## Measure: throughput, latency, quality

@@ -27,11 +27,14 @@ from demo.screen import Picture, Screen, score_table, summary
 from demo.shop import Shop, ShopError
 from demo.watch import create_topics
 from embedded.broker import MissingExtra
-from embedded.probe import free_port, http_ready
+from embedded.probe import free_port, http_ready, port_is_free
 from embedded.stack import Stack
 from embedded.supervisor import Child, ChildFailed, Supervisor, stop_signals_interrupt
 
 WORKER = "worker"
+CONSOLE = "console"
+CONSOLE_PORT = 8088
+"""where people look for it; another one if it is taken"""
 DEMO_CONFIG = Path(demo_package.__file__).with_name("tocsin.yaml")
 INSTALL = "pip install 'tocsin[demo]'"
 
@@ -93,8 +96,8 @@ def demo(
 ) -> None:
     """Start a small shop, break it three times, and watch the incidents come in.
 
-    Six real services with OpenTelemetry, a load generator, Kafka, ClickHouse and the worker, all on
-    loopback. Takes under five minutes; ends with a table of truth against findings and `tocsin report`.
+    Six real services with OpenTelemetry, a load generator, Kafka, ClickHouse, the worker and the console, all
+    on loopback. Open the link it prints to watch in a browser. Takes under five minutes; ends with a table of truth against findings and `tocsin report`.
 
     Examples:
       tocsin demo
@@ -109,7 +112,7 @@ def demo(
     except UnknownFault as error:
         raise CliError(str(error), "tocsin demo --list-faults explains them") from None
     timing = plan(chosen, seed, warm_up_s=warm_up, fault_s=fault_seconds, recovery_s=recovery)
-    for module in ("opentelemetry.sdk", "psutil", "aiohttp"):
+    for module in ("opentelemetry.sdk", "psutil", "aiohttp", "fastapi", "uvicorn"):
         if importlib.util.find_spec(module.split(".")[0]) is None or importlib.util.find_spec(module) is None:
             raise CliError(f"the demo needs {module}, which is not installed", INSTALL)
     try:
@@ -141,9 +144,13 @@ def _run(
             inputs = [(topic.name, topic.partitions) for topic in Topics().inputs]
             asyncio.run(create_topics(stack.kafka, inputs))
             screen.say("starting the worker (the first time it compiles its kernels: half a minute)")
-            stack.supervisor.spawn(_worker(env, config))
+            health, page = free_port(), CONSOLE_PORT if port_is_free(CONSOLE_PORT) else free_port()
+            stack.supervisor.spawn(_worker(env, config, health))
             # Before the shop: an idle one would be learned as the usual one while the worker compiles.
             stack.supervisor.wait_ready(WORKER)
+            stack.supervisor.spawn(_console(env | {"TOCSIN_CONSOLE_WORKERS": f"127.0.0.1:{health}"}, config, page))
+            stack.supervisor.wait_ready(CONSOLE)
+            screen.say(f"watch in a browser: http://127.0.0.1:{page}/")
             screen.say("starting six services")
             shop = Shop(Supervised(stack.supervisor), stack.kafka, stack.data_dir / "shop", seed=seed)
             shop.start()
@@ -167,11 +174,10 @@ def _run(
             report = [sys.executable, "-m", "cli.main", "report"]
             subprocess.run(report, env={**os.environ, **env}, check=False)
             if keep:
-                _stay(director, stack)
+                _stay(director, stack, page)
 
 
-def _worker(env: Mapping[str, str], config: Path) -> Child:
-    port = free_port()
+def _worker(env: Mapping[str, str], config: Path, port: int) -> Child:
     argv = [sys.executable, "-m", "cli.main", "worker", "--health-port", str(port), "--config", str(config)]
     return Child(
         WORKER,
@@ -183,9 +189,15 @@ def _worker(env: Mapping[str, str], config: Path) -> Child:
     )
 
 
-def _stay(director: Director, stack: Stack) -> None:
+def _console(env: Mapping[str, str], config: Path, port: int) -> Child:
+    argv = [sys.executable, "-m", "cli.main", "console", "--listen", f"127.0.0.1:{port}", "--config", str(config)]
+    return Child(CONSOLE, argv, ready=http_ready(port, "/healthz"), env=env, ready_timeout_s=60.0)
+
+
+def _stay(director: Director, stack: Stack, page: int) -> None:
     gateway = f"http://127.0.0.1:{director.shop.port('gateway')}"
-    addresses = {"shop": gateway, **stack.addresses, "logs": str(stack.data_dir / "logs")}
+    console = f"http://127.0.0.1:{page}/"
+    addresses = {"console": console, "shop": gateway, **stack.addresses, "logs": str(stack.data_dir / "logs")}
     for name, address in addresses.items():
         director.screen.say(f"{name:<11} {address}")
     director.screen.say("staying up; Ctrl-C ends everything")

@@ -29,6 +29,9 @@ ENVIRONMENT = {
 }
 """environment variable -> section and key it overrides"""
 
+WORKERS = "TOCSIN_CONSOLE_WORKERS"
+"""environment variable: health ports of workers, apart by spaces"""
+
 _PATH = re.compile(r"^(?P<what>.*) - at `(?P<path>\$[^`]*)`$", re.DOTALL)
 
 
@@ -63,6 +66,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
         value = (environ or {}).get(variable)
         if value:
             raw.setdefault(section, {})[key] = value
+    workers = (environ or {}).get(WORKERS, "").split()
+    if workers:
+        raw.setdefault("console", {})["workers"] = workers
     try:
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
