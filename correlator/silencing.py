@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,7 +11,7 @@ from config.durations import millis
 from config.matchers import parse, quoted
 from config.schedules import Schedule, Span, Window
 from config.settings import Correlate
-from config.suppression import Flap, Silence
+from config.suppression import Flap, Problem, Silence, silence_problems
 from streams.records.digest import digest_hex
 from streams.records.messages import SilenceAction
 
@@ -34,6 +34,22 @@ def action_of(verb: str, silence: Silence, actor: str, now_ms: int) -> SilenceAc
     words = msgspec.json.encode(silence, order="sorted").decode()
     id = digest_hex("silence", verb, words, actor, str(now_ms))
     return SilenceAction(id, now_ms, verb, silence, actor)
+
+
+def running_problems(key: str, silence: Silence, now_ms: int) -> Iterator[Problem]:
+    """What is wrong with a silence that is to be made at run time: it must end, and not have ended."""
+    wrong = False
+    for problem in silence_problems(key, silence):
+        wrong = True
+        yield problem
+    if wrong:
+        return
+    if not silence.until and not silence.rrule:
+        yield f"{key}.until", silence.until, "a time; only the configuration silences without end"
+        return
+    over = Schedule(silence).over_ms()
+    if over is not None and over <= now_ms:
+        yield f"{key}.until", silence.until, "a time to come"
 
 
 def only_silence(silence: Silence, settings: Correlate) -> Correlate:
