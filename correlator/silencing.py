@@ -62,20 +62,18 @@ def lasting(silence: Silence) -> Silence:
     return Silence(name=silence.name, matchers=silence.matchers, comment=silence.comment)
 
 
-def over_services(services: Sequence[str]) -> str:
-    """The matcher that holds for these services. Names are taken as they are, not as patterns."""
+def over_services(services: Sequence[str], label: str = "service") -> str:
+    """The matcher that holds for these values of a label, taken as they are, not as patterns."""
     if len(services) == 1:
-        return f"service={quoted(services[0])}"
-    return f"service=~{quoted('|'.join(_literal(one) for one in services))}"
+        return f"{label}={quoted(services[0])}"
+    return f"{label}=~{quoted('|'.join(_literal(one) for one in services))}"
 
 
 def within_domains(matchers: Sequence[str], domains: Sequence[str]) -> tuple[str, ...]:
     """The same for somebody who may see only these domains: what they silence is theirs. None: all."""
     if not domains or confined(matchers, domains):
         return tuple(matchers)
-    if len(domains) == 1:
-        return (*matchers, f"domain={quoted(domains[0])}")
-    return (*matchers, f"domain=~{quoted('|'.join(_literal(one) for one in domains))}")
+    return (*matchers, over_services(domains, "domain"))
 
 
 def confined(matchers: Iterable[str], domains: Sequence[str]) -> bool:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from config.matchers import parse
+from config.matchers import parse, quoted
 from config.settings import Settings
 from config.shown import as_yaml, item
+from config.suppression import Maintenance
+from correlator.silencing import over_services
 
 NAMED, GENERAL = "names it", "names no service"
 
@@ -70,7 +72,14 @@ def sections(settings: Settings) -> list[Section]:
             "Maintenance windows",
             "correlate.maintenance",
             "planned work that holds alerts back",
-            _rules("correlate.maintenance", correlate.maintenance, ()),
+            [
+                rule._replace(matchers=scope_of(window))
+                for rule, window in zip(
+                    _rules("correlate.maintenance", correlate.maintenance, ()),
+                    correlate.maintenance,
+                    strict=True,
+                )
+            ],
         ),
         Section(
             "silences",
@@ -145,16 +154,12 @@ def of_service(settings: Settings, service: str) -> Applying:
     """Rules by what they say of `service` alone: other matchers may still rule an alert out."""
     found: list[Rule] = []
     general = 0
-    windows = {f"correlate.maintenance[{i}]": w for i, w in enumerate(settings.correlate.maintenance)}
     for section in sections(settings):
         if section.id in ("policies", "sla", "flap"):
             continue
         for rule in section.rules:
-            window = windows.get(rule.key)
             slo = settings.detect.slos[_place(rule.key)] if section.id == "slos" else None
-            if window is not None and window.services:
-                fits = NAMED if service in window.services else ""
-            elif slo is not None and slo.service:
+            if slo is not None and slo.service:
                 fits = NAMED if slo.service == service else ""
             else:
                 fits = says_of(rule.matchers, service)
@@ -162,6 +167,14 @@ def of_service(settings: Settings, service: str) -> Applying:
                 found.append(rule)
             general += fits == GENERAL
     return Applying(found, general)
+
+
+def scope_of(window: Maintenance) -> tuple[str, ...]:
+    """What a maintenance window holds back, as matchers would say it."""
+    found = [over_services(window.services)] if window.services else []
+    if window.domains:
+        found.append(over_services(window.domains, "domain"))
+    return (*found, *(f"{label}={quoted(value)}" for label, value in window.labels.items()))
 
 
 def says_of(matchers: Iterable[str], service: str) -> str:

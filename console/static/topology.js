@@ -16,7 +16,7 @@
   const labelOf = (edge) => {
     const said = [];
     if (edge.per_minute) said.push(rate(edge.per_minute));
-    if (edge.failed) said.push(Math.max(1, Math.round(edge.failed * 100)) + " % fail");
+    if (edge.failed >= 0.01) said.push(Math.round(edge.failed * 100) + " % fail");
     if (edge.conflict) said.push("!");
     return said.join(", ");
   };
@@ -62,7 +62,7 @@
     const size = graph.graph();
     const width = Math.ceil(size.width) || 100, height = Math.ceil(size.height) || 60;
     const svg = make("svg", { class: "map", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Services and their calls" });
-    const edges = [];
+    const edges = [], labels = [];
     for (const edge of data.edges) {
       const at = graph.edge(edge.caller, edge.callee);
       const failing = edge.failed >= 0.01;
@@ -70,10 +70,11 @@
       const line = make("path", { d: curve(at.points), class: "edge " + edge.kind + (failing ? " failing" : "") });
       group.append(make("title", {}, describe(edge)), line, arrow(at.points, failing));
       const label = labelOf(edge);
-      if (label && at.x !== undefined) group.append(make("text", { x: at.x, y: at.y + 4, class: "label", "text-anchor": "middle" }, label));
+      if (label && at.x !== undefined) labels.push(make("text", { x: at.x, y: at.y + 4, class: "label", "text-anchor": "middle", "aria-hidden": "true" }, label));
       svg.append(group);
       edges.push([edge, line]);
     }
+    svg.append(...labels);
     for (const node of data.nodes) {
       const at = graph.node(node.id);
       const depth = new URLSearchParams(location.search).get("depth") ?? "1";
