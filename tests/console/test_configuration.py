@@ -28,6 +28,7 @@ from console.configuring.silenceform import asked
 from correlator.atlas import LearnedCall, ServiceSeen
 from correlator.conflicts import Graph
 from correlator.domain import DomainCore
+from correlator.past import Knowledge, Problem
 from correlator.silencing import (
     action_of,
     confined,
@@ -679,3 +680,95 @@ def test_who_is_on_call_is_the_same_for_programs(full: TestClient) -> None:
     (found,) = full.get("/api/v1/oncall").json()
     assert (found["schedule"], found["zone"], len(found["on_call"])) == ("payments", "Europe/Berlin", 1)
     assert found["until_ms"] > NOW_MS
+
+
+# -- problems and knowledge -------------------------------------------------------------------
+
+
+PROBLEM = Problem(
+    id="cd" * 8,
+    version=1,
+    domain="eu",
+    state="open",
+    signature="s",
+    title=f"payment is slow {SCRIPT}",
+    opened_at=NOW_MS - HOUR,
+    updated_at=NOW_MS - HOUR,
+    first_seen=NOW_MS - DAY,
+    last_seen=NOW_MS - HOUR,
+    count=3,
+    incidents=("aa" * 8,),
+    starts=(NOW_MS - HOUR,),
+    services=("payment",),
+    interval_ms=8 * HOUR,
+)
+MANAGER = Identity("meg", "manager")
+AT = f"/configuration/problems/{PROBLEM.id}"
+
+
+def test_a_manager_writes_down_a_workaround(client_for: ClientFor, bus: Bus, rows_of: Client) -> None:
+    store(rows_of, PROBLEM)
+    answer = client_for(MANAGER).post(
+        AT, data={"verb": "workaround", "note": "restart it"}, follow_redirects=False
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, AT)
+    ((action, key),) = bus.sent
+    assert (action.action, action.problem, action.note, action.actor) == (
+        "workaround",
+        PROBLEM.id,
+        "restart it",
+        "meg",
+    )
+    assert (action.incident, key) == ("", PROBLEM.id)
+
+
+def test_a_responder_changes_no_problem(client_for: ClientFor, bus: Bus, rows_of: Client) -> None:
+    store(rows_of, PROBLEM)
+    client = client_for(RESPONDER)
+    assert client.post(AT, data={"verb": "close"}).status_code == 403
+    assert bus.sent == []
+    html = client.get(AT).text
+    assert 'name="verb"' not in html
+    assert "<script>alert" not in html
+
+
+def test_a_step_that_is_none_is_refused(client_for: ClientFor, bus: Bus, rows_of: Client) -> None:
+    store(rows_of, PROBLEM)
+    answer = client_for(MANAGER).post(AT, data={"verb": "erase"})
+    assert (answer.status_code, bus.sent) == (422, [])
+    assert "expected one of workaround, resolve, close, reopen" in answer.text
+
+
+def test_problems_of_another_domain_are_not_there(client_for: ClientFor, bus: Bus, rows_of: Client) -> None:
+    store(rows_of, PROBLEM)
+    client = client_for(msgspec.structs.replace(MANAGER, domains=("us",)))
+    assert "payment is slow" not in client.get("/configuration/problems").text
+    assert client.get(AT).status_code == 404
+    assert client.post(AT, data={"verb": "close"}).status_code == 404
+    assert bus.sent == []
+
+
+def test_knowledge_is_found_by_its_words_within_the_domain(client_for: ClientFor, rows_of: Client) -> None:
+    for n, (domain, fix) in enumerate((("eu", "more connections"), ("us", "more connections of ours"))):
+        store(
+            rows_of,
+            Knowledge(
+                incident=f"{n:016x}",
+                version=1,
+                domain=domain,
+                title="payment is slow",
+                started_at=NOW_MS - HOUR,
+                services=("payment",),
+                cause="pool too small",
+                cause_service="payment",
+                fix=fix,
+                runbook="javascript:alert(1)",
+                actor="ann",
+                at_ms=NOW_MS,
+            ),
+        )
+    html = client_for(EU).get("/configuration/knowledge?q=POOL+slow").text
+    assert "more connections" in html
+    assert "of ours" not in html
+    assert 'href="javascript' not in html
+    assert "Nothing recorded has all of that" in client_for(EU).get("/configuration/knowledge?q=disk").text
