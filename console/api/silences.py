@@ -197,7 +197,7 @@ async def make(given: Made, state: Shared, identity: Silences) -> Any:
 
 
 @router.delete(
-    "/silences/{name}", responses={404: {"description": "none of that name is in force"}, **ACTING}
+    "/silences/{name:path}", responses={404: {"description": "none of that name is in force"}, **ACTING}
 )
 async def end(
     name: Annotated[str, Path(min_length=1, max_length=200)], state: Shared, identity: Silences
