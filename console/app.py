@@ -24,6 +24,7 @@ from console.headers import SecurityHeaders
 from console.live.board import Board
 from console.live.feed import Feed
 from console.live.filters import BadFilter
+from console.live.lines import Lines
 from console.pages import incidents as page_incidents
 from console.pages import status as page_status
 from console.render import Pages
@@ -68,7 +69,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms) -> FastAP
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.console = State(settings, board, feed, store, bus, Pages(), clock)
+    pages = Pages()
+    app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), clock)
     identity = local_identity()
 
     async def who(request: Request) -> Identity | None:
