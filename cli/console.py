@@ -45,6 +45,12 @@ def console(
     from console.server import StartError, serve
 
     try:
-        serve(settings, host, port, lambda line: print(f"tocsin {line}", file=sys.stderr, flush=True))
+        serve(
+            settings,
+            host,
+            port,
+            lambda line: print(f"tocsin {line}", file=sys.stderr, flush=True),
+            str(config or ""),
+        )
     except StartError as error:
         raise CliError(str(error), error.next_step) from None

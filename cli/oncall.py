@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -12,10 +11,7 @@ import typer
 from cli.common import AsJson, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import NONE, parse_when, plain, table, wall_ms
-from correlator.oncall import CalendarError, Shift, on_call, read_calendar
-
-DAY_MS = 86_400_000
-AHEAD_DAYS = 62
+from correlator.oncall import CalendarError, calendar_of, duty
 
 
 def oncall(
@@ -46,18 +42,16 @@ def oncall(
         if schedule and name != schedule:
             continue
         try:
-            calendars = {name: read_calendar(Path(one.calendar))} if one.calendar else {}
+            found = duty(one, at_ms, calendar_of(one))
         except CalendarError as error:
             raise CliError(str(error), "correct respond.schedules") from None
-        shifts = on_call(one, at_ms, calendars)
-        following = _next(one, at_ms, calendars, shifts)
         rows.append(
             {
                 "schedule": name,
                 "zone": one.zone,
-                "on_call": [shift.person for shift in shifts],
-                "until_ms": min((s.until_ms for s in shifts if s.until_ms is not None), default=None),
-                "next": [shift.person for shift in following],
+                "on_call": found.people,
+                "until_ms": found.until_ms,
+                "next": [shift.person for shift in found.then],
             }
         )
     if as_json:
@@ -72,18 +66,6 @@ def oncall(
             plain(", ".join(row["next"]) or NONE),
         )
     console.print(shown)
-
-
-def _next(one: Any, at_ms: int, calendars: dict[str, bytes], shifts: list[Shift]) -> list[Shift]:
-    """Who is on call after these shifts, or when nobody is, whoever comes first."""
-    end = min((shift.until_ms for shift in shifts if shift.until_ms is not None), default=None)
-    if end is not None:
-        return on_call(one, end, calendars)
-    for days in range(1, AHEAD_DAYS):
-        found = on_call(one, at_ms + days * DAY_MS, calendars)
-        if found:
-            return found
-    return []
 
 
 def _local(at_ms: int | None, zone: str) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from cli.common import AsJson, ClickHouseUrl, ConfigFile, print_json, settings_from
 from cli.errors import CliError
 from cli.suppressed import AlertsFile, Since, as_rows, show, tried
-from config.settings import Correlate
+from correlator.rehearse import only
 
 app = typer.Typer(
     help="Try rules that hold alerts back on alerts of the past.",
@@ -21,7 +20,6 @@ app = typer.Typer(
     epilog="Examples:\n\n  tocsin rules dry-run -c tocsin.yaml\n\n"
     "  tocsin rules dry-run -c tocsin.yaml --rule node-down --since 7d",
 )
-KINDS = ("silences", "maintenance", "inhibit", "dedup")
 
 
 @app.callback()
@@ -54,24 +52,12 @@ def dry_run(
       tocsin rules dry-run -c tocsin.yaml --rule node-down --alerts out/alerts.jsonl --json
     """
     settings = settings_from(config, None, clickhouse)
-    rehearsal = tried(only(settings.correlate, rule or []), settings, since, alerts)
+    try:
+        rules = only(settings.correlate, rule or [])
+    except ValueError as error:
+        raise CliError(f"--rule is {error}") from None
+    rehearsal = tried(rules, settings, since, alerts)
     if as_json:
         print_json(as_rows(rehearsal))
     else:
         show(rehearsal)
-
-
-def only(correlate: Correlate, names: list[str]) -> Correlate:
-    """The settings with no other rules than these; all of them when none is named. Raises `CliError`."""
-    if not names:
-        return correlate
-    known = {one.name for kind in KINDS for one in getattr(correlate, kind)} | {"flap"}
-    for name in names:
-        if name not in known:
-            raise CliError(
-                f"--rule is {name!r}: expected a rule of the configuration",
-                f"it has: {', '.join(sorted(known))}",
-            )
-    left = {kind: tuple(one for one in getattr(correlate, kind) if one.name in names) for kind in KINDS}
-    flap = msgspec.structs.replace(correlate.flap, enabled=correlate.flap.enabled and "flap" in names)
-    return msgspec.structs.replace(correlate, **left, flap=flap)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -14,13 +13,11 @@ from cli.errors import CliError
 from cli.output import plain, some, table, wall_ms
 from cli.store import reader_of
 from cli.suppressed import AlertsFile, Since, as_rows, show, tried
-from config.durations import millis
-from config.schedules import Schedule, Window
-from config.settings import Correlate, Settings
-from config.suppression import Flap, Silence, silence_problems
-from sinks.suppressed import SilenceRow, silences
-from streams.records.digest import digest_hex
-from streams.records.messages import SilenceAction
+from config.schedules import Window
+from config.settings import Settings
+from config.suppression import Silence, silence_problems
+from correlator.silencing import action_of, name_for, only_silence, spoken, standing, until_after
+from sinks.suppressed import silences
 
 app = typer.Typer(
     help="Keep alerts one knows about from becoming incidents.",
@@ -85,7 +82,7 @@ def add(
                 "--for goes with neither --until nor --rrule", "with --rrule use --duration or --to"
             )
         until = _after(now_ms, lasting)
-    name = name or digest_hex("silence", *matchers, str(now_ms))[:6]
+    name = name or name_for(matchers, now_ms)
     window = Window(from_=from_, until=until, rrule=rrule, duration=duration, to=to, zone=zone)
     silence = Silence(name=name, matchers=tuple(matchers), comment=comment, **msgspec.structs.asdict(window))
     _check(silence)
@@ -118,14 +115,14 @@ def list_(
     made = table("name", "state", "matchers", "when", "alerts", "held now", "by", "comment",
                  right=("alerts", "held now"))  # fmt: skip
     for row in found:
-        window = Window(from_=row.starts, until=row.ends, rrule=row.rrule, duration=row.duration,
-                        to=row.ends_at, zone=row.zone)  # fmt: skip
-        made.add_row(plain(row.name), _state(row, window, now_ms), plain("\n".join(row.matchers)),
-                     plain(_when(window)), str(row.alerts), str(row.held), plain(row.actor),
+        window = row.window
+        state = standing(row.state, window, now_ms)
+        made.add_row(plain(row.name), state, plain("\n".join(row.matchers)),
+                     plain(spoken(window)), str(row.alerts), str(row.held), plain(row.actor),
                      plain(row.comment))  # fmt: skip
     for silence in declared:
-        state = "in force" if Schedule(silence).at(now_ms) else "waiting"
-        made.add_row(plain(silence.name), state, plain("\n".join(silence.matchers)), plain(_when(silence)),
+        state = standing("active", silence, now_ms)
+        made.add_row(plain(silence.name), state, plain("\n".join(silence.matchers)), plain(spoken(silence)),
                      "", "", "configuration", plain(silence.comment))  # fmt: skip
     console.print(made if found or declared else "no silence is in force")
 
@@ -190,10 +187,7 @@ def try_(
         window = Window(from_=from_, until=until, rrule=rrule, duration=duration, to=to, zone=zone)
         silence = Silence(name="tried", matchers=tuple(matchers or ()), **msgspec.structs.asdict(window))
         _check(silence)
-    rules = Correlate(
-        silences=(silence,), flap=Flap(enabled=False), domain_label=settings.correlate.domain_label
-    )
-    rehearsal = tried(rules, settings, since, alerts)
+    rehearsal = tried(only_silence(silence, settings.correlate), settings, since, alerts)
     if as_json:
         print_json(as_rows(rehearsal))
     else:
@@ -207,19 +201,16 @@ def _check(silence: Silence) -> None:
 
 def _after(now_ms: int, lasting: str) -> str:
     try:
-        end_ms = now_ms + millis(lasting)
+        return until_after(now_ms, lasting)
     except ValueError as error:
         raise CliError(f"--for is {lasting!r}: expected {error}") from None
-    return datetime.fromtimestamp(end_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def _send(
     settings: Settings, verb: str, silence: Silence, actor: str, now_ms: int, timeout_s: float, as_json: bool
 ) -> None:
-    words = msgspec.json.encode(silence, order="sorted").decode()
-    id = digest_hex("silence", verb, words, actor, str(now_ms))
-    action = SilenceAction(id, now_ms, verb, silence, actor)
-    result = answer_to(settings, id, f"silence/{silence.name}", action, timeout_s)
+    action = action_of(verb, silence, actor, now_ms)
+    result = answer_to(settings, action.id, f"silence/{silence.name}", action, timeout_s)
     if as_json:
         print_json(result)
     if not result.applied:
@@ -227,26 +218,3 @@ def _send(
     if not as_json:
         gone = f"; {some(result.alerts, 'alert')} still firing, now correlated" if result.alerts else ""
         console.print(plain(f"silence {silence.name} is {result.state}{gone}"))
-
-
-def _state(row: SilenceRow, window: Window, now_ms: int) -> str:
-    if row.state != "active":
-        return row.state
-    return "in force" if Schedule(window).at(now_ms) else "waiting"
-
-
-def _when(window: Window) -> str:
-    """In the words of the configuration."""
-    words = [
-        f"{name} {value}"
-        for name, value in (
-            ("from", window.from_),
-            ("until", window.until),
-            ("rrule", window.rrule),
-            ("for", window.duration),
-            ("to", window.to),
-        )
-        if value
-    ]
-    zone = f" ({window.zone})" if window.zone != "UTC" else ""
-    return ", ".join(words) + zone if words else "always"

@@ -74,7 +74,7 @@ def knowledge(
       tocsin knowledge --service payment --json
     """
     with reader_of(settings_from(config, clickhouse=clickhouse).clickhouse) as reader:
-        found = past.knowledge(reader, words or (), service, limit)
+        found = past.knowledge(reader, words or (), service, limit=limit)
     if as_json:
         print_json(found)
         return

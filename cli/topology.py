@@ -79,7 +79,7 @@ def topology(
                     }
                     for name in graph.services
                 ],
-                "calls": [_plain(graph, a, b) for a, b in graph.calls],
+                "calls": [graph.facts(a, b) for a, b in graph.calls],
             }
         )
         return
@@ -143,8 +143,8 @@ def show(
         around = {
             "service": name,
             "entry": entry,
-            "calls": [_plain(graph, name, callee) for callee in graph.callees.get(name, ())],
-            "called_by": [_plain(graph, caller, name) for caller in graph.callers.get(name, ())],
+            "calls": [graph.facts(name, callee) for callee in graph.callees.get(name, ())],
+            "called_by": [graph.facts(caller, name) for caller in graph.callers.get(name, ())],
         }
         print_json(around)
         return
@@ -225,20 +225,6 @@ def records_in(folder: Path) -> list[ServiceSeen]:
         ) from None
     except msgspec.DecodeError as error:
         raise CliError(f"{path} is not what tocsin backtest writes: {error}") from None
-
-
-def _plain(graph: Graph, a: str, b: str) -> dict[str, Any]:
-    call = graph.learned.get((a, b))
-    return {
-        "caller": a,
-        "callee": b,
-        "declared": (a, b) in graph.declared,
-        "seen_in": list(call.places) if call else [],
-        "per_minute": call.per_minute if call else None,
-        "failed": call.failed if call else None,
-        "first_at": call.first_ms if call else None,
-        "last_at": call.last_ms if call else None,
-    }
 
 
 def _entry(graph: Graph, name: str) -> None:

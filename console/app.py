@@ -18,23 +18,36 @@ from config.settings import Settings
 from console.access.guard import local_identity
 from console.access.identify import Identify
 from console.access.identity import Identity
+from console.api import configuration as api_configuration
 from console.api import incidents as api_incidents
+from console.api import silences as api_silences
 from console.bus import Bus
 from console.headers import SecurityHeaders
 from console.live.board import Board
 from console.live.feed import Feed
 from console.live.filters import BadFilter
 from console.live.lines import Lines
+from console.pages import configuration as page_configuration
 from console.pages import incidents as page_incidents
+from console.pages import problems as page_problems
+from console.pages import silences as page_silences
 from console.pages import status as page_status
+from console.pages import topology as page_topology
 from console.render import Pages
 from console.state import State
 from console.store import Store, Unavailable
 
 log = logging.getLogger(__name__)
 
-PAGES = (page_incidents, page_status)
-API = (api_incidents,)
+PAGES = (
+    page_incidents,
+    page_configuration,
+    page_topology,
+    page_silences,
+    page_problems,
+    page_status,
+)
+API = (api_incidents, api_configuration, api_silences)
 
 
 def wall_ms() -> int:
@@ -42,8 +55,8 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def create_app(settings: Settings, clock: Callable[[], int] = wall_ms) -> FastAPI:
-    """The application for these settings. Nothing is connected before it starts."""
+def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: str = "") -> FastAPI:
+    """The application for these settings, which stand in the file `source`. Connects once it starts."""
     board = Board(settings.console.max_incidents)
     store = Store(settings.clickhouse)
     feed = Feed(settings, board, store, clock)
@@ -70,7 +83,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms) -> FastAP
         openapi_url="/api/v1/openapi.json",
     )
     pages = Pages()
-    app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), clock)
+    app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), clock, source)
     identity = local_identity()
 
     async def who(request: Request) -> Identity | None:

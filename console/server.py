@@ -22,8 +22,10 @@ class StartError(Exception):
         self.next_step = next_step
 
 
-def serve(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Listen and serve; port 0 asks for a free one. Raises `StartError`."""
+def serve(
+    settings: Settings, host: str, port: int, announce: Callable[[str], None], source: str = ""
+) -> None:
+    """Listen and serve; port 0 asks for a free one. `source`: the settings file. Raises `StartError`."""
     if host not in LOOPBACK:
         raise StartError(
             f"the console listens at {host} only with access control",
@@ -38,7 +40,7 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str], No
             shown = f"[{host}]" if ":" in host else host
             announce(f"console: http://{shown}:{bound}/")
             config = uvicorn.Config(
-                create_app(settings),
+                create_app(settings, source=source),
                 log_level="warning",
                 access_log=False,
                 server_header=False,

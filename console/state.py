@@ -32,6 +32,8 @@ class State:
     lines: Lines
     clock: Callable[[], int]
     """wall clock, ms UTC"""
+    source: str = ""
+    """the settings file; empty: there is none, all is as by default and by the environment"""
 
     def troubles(self) -> list[tuple[str, str]]:
         """Services that do not answer, with what to check."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from config.catalogue import Catalogue, cycles
 from correlator.atlas import LearnedCall, ServiceSeen
@@ -64,6 +64,36 @@ class Graph:
     def services(self) -> list[str]:
         """All there are, sorted."""
         return sorted({*self.catalogue.services, *self.met, *self.callees, *self.callers})
+
+    def facts(self, caller: str, callee: str) -> dict[str, Any]:
+        """One call as programs read it. Times are ms UTC; what was not seen has None and no places."""
+        call = self.learned.get((caller, callee))
+        return {
+            "caller": caller,
+            "callee": callee,
+            "declared": (caller, callee) in self.declared,
+            "seen_in": list(call.places) if call else [],
+            "per_minute": call.per_minute if call else None,
+            "failed": call.failed if call else None,
+            "first_at": call.first_ms if call else None,
+            "last_at": call.last_ms if call else None,
+        }
+
+    def around(self, service: str, depth: int, most: int) -> dict[str, int]:
+        """Services at most `depth` calls away, up- or downstream and not both ways mixed, with the distance.
+
+        At most `most` of them, the nearest first.
+        """
+        found = {service: 0}
+        for ways in (self.callees, self.callers):
+            met, front = {service}, [service]
+            for distance in range(1, depth + 1):
+                front = sorted({b for a in front for b in ways.get(a, ())} - met)
+                met.update(front)
+                for b in front:
+                    found[b] = min(distance, found.get(b, distance))
+        nearest = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
+        return dict(nearest[:most])
 
     def reversed(self) -> list[tuple[str, str]]:
         """Declared calls that are seen only the other way round."""

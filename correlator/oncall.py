@@ -15,6 +15,9 @@ from zoneinfo import ZoneInfo
 from config.response import Schedule
 
 MOST_CHARS = 200
+DAY_MS = 86_400_000
+AHEAD_DAYS = 62
+"""so far ahead one looks for whoever comes next when nobody is on call"""
 
 
 class Shift(NamedTuple):
@@ -52,6 +55,58 @@ def on_call(schedule: Schedule, at_ms: int, calendars: Mapping[str, bytes]) -> l
     if schedule.calendar:
         return _from_calendar(calendars[schedule.name], now, zone)
     return [_turn(schedule, zone, now)]
+
+
+class Duty(NamedTuple):
+    """Who is on call by one schedule at a moment, and who comes next."""
+
+    schedule: str
+    zone: str
+    shifts: tuple[Shift, ...]
+    until_ms: int | None
+    """the first end of these shifts; None: not known, or nobody is on call"""
+    then: tuple[Shift, ...]
+
+    @property
+    def people(self) -> list[str]:
+        return [shift.person for shift in self.shifts]
+
+
+def duty(schedule: Schedule, at_ms: int, calendars: Mapping[str, bytes]) -> Duty:
+    """What `tocsin oncall` and the console say of a schedule."""
+    shifts = tuple(on_call(schedule, at_ms, calendars))
+    until_ms = min((shift.until_ms for shift in shifts if shift.until_ms is not None), default=None)
+    return Duty(schedule.name, schedule.zone, shifts, until_ms, _next(schedule, at_ms, until_ms, calendars))
+
+
+def calendar_of(schedule: Schedule) -> dict[str, bytes]:
+    """The file of a schedule that has one, as `on_call` wants it. Raises `CalendarError`."""
+    return {schedule.name: read_calendar(Path(schedule.calendar))} if schedule.calendar else {}
+
+
+def overrides_of(schedule: Schedule, since_ms: int) -> list[Shift]:
+    """Stand-ins that are not over at `since_ms`, by start."""
+    zone = ZoneInfo(schedule.zone)
+    found = [
+        Shift(one.person, _ms(_moment(one.from_, zone)), _ms(_moment(one.until, zone)))
+        for one in schedule.overrides
+    ]
+    return sorted(
+        (s for s in found if (s.until_ms or 0) > since_ms), key=lambda s: (s.from_ms or 0, s.person)
+    )
+
+
+def _next(
+    schedule: Schedule, at_ms: int, until_ms: int | None, calendars: Mapping[str, bytes]
+) -> tuple[Shift, ...]:
+    """Who is on call after these shifts, or when nobody is, whoever comes first."""
+    if until_ms is not None:
+        return tuple(on_call(schedule, until_ms, calendars))
+    for days in range(1, AHEAD_DAYS):
+        found = on_call(schedule, at_ms + days * DAY_MS, calendars)
+        if found:
+            return tuple(found)
+    return ()
 
 
 def _turn(schedule: Schedule, zone: ZoneInfo, now: datetime) -> Shift:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -71,6 +71,31 @@ def rehearse(settings: Correlate, alerts: Iterable[Alert], until_ms: int | None 
         _pass_time(suppressor, until_ms)
     count = sum(kind == FIRING for _, kind, _, _ in facts)
     return Rehearsal(count, tuple(way.records.values()), dict(suppressor.holding.matches.items()))
+
+
+KINDS = ("silences", "maintenance", "inhibit", "dedup")
+"""keys of `Correlate` that hold rules with names"""
+
+
+def only(correlate: Correlate, names: Sequence[str]) -> Correlate:
+    """The settings with no other rules than these (flap is one); all of them when none is named.
+
+    Raises `ValueError` that says what was expected.
+    """
+    if not names:
+        return correlate
+    known = rule_names(correlate)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{name!r}: expected a rule of the configuration; it has: {', '.join(known)}")
+    left = {kind: tuple(one for one in getattr(correlate, kind) if one.name in names) for kind in KINDS}
+    flap = msgspec.structs.replace(correlate.flap, enabled=correlate.flap.enabled and "flap" in names)
+    return msgspec.structs.replace(correlate, **left, flap=flap)
+
+
+def rule_names(correlate: Correlate) -> list[str]:
+    """Rules that `only` knows, sorted."""
+    return sorted({one.name for kind in KINDS for one in getattr(correlate, kind)} | {"flap"})
 
 
 def _pass_time(suppressor: Suppressor, to_ms: int) -> None:

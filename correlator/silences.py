@@ -11,9 +11,10 @@ from typing import NamedTuple
 import msgspec
 
 from config.schedules import Schedule
-from config.suppression import Maintenance, Silence, silence_problems
+from config.suppression import Maintenance, Silence
 from correlator.index import Timers
 from correlator.selectors import DOMAIN, RuleIndex, Selector
+from correlator.silencing import running_problems
 from correlator.suppression import SilenceRecord, version_of
 from streams.records.messages import SilenceAction
 
@@ -101,13 +102,8 @@ class Silences:
             return self._end(name, max(action.ts, known.changed_at + 1), action.actor, action.ts), "applied"
         if action.action != "add":
             return None, f"unknown action {action.action!r}; known: add, expire"
-        for key, value, expected in silence_problems("silence", action.silence):
+        for key, value, expected in running_problems("silence", action.silence, now_ms):
             return None, f"{key} is {value!r}: expected {expected}"
-        if not action.silence.until and not action.silence.rrule:
-            return None, "silence.until is '': expected a time; only the configuration silences without end"
-        over = Schedule(action.silence).over_ms()
-        if over is not None and over <= now_ms:
-            return None, f"silence.until is {action.silence.until!r}: expected a time to come"
         if known is None and len(self.running) >= MOST_RUNNING:
             return None, f"{MOST_RUNNING} silences are in force: expire some first"
         if known is not None:

@@ -38,16 +38,25 @@ class Titled(msgspec.Struct, frozen=True):
     resolved_at: int | None
 
 
-def problems(reader: Reader, *, every: bool = False, service: str = "", limit: int = 50) -> list[Problem]:
-    """Those that are not over, most recent first; with `every` the others, too."""
+def problems(
+    reader: Reader,
+    *,
+    every: bool = False,
+    service: str = "",
+    domains: Sequence[str] = (),
+    limit: int = 50,
+) -> list[Problem]:
+    """Those that are not over, most recent first; with `every` the others, too. `domains`: none: of all."""
     return _problems(
         reader,
         """WHERE ({every:Bool} OR has({live:Array(String)}, state))
              AND ({service:String} = '' OR has(services, {service:String}))
+             AND (empty({domains:Array(String)}) OR has({domains:Array(String)}, domain))
            ORDER BY problems.last_seen DESC, id LIMIT {limit:UInt32}""",
         every=every,
         live=list(LIVE),
         service=service,
+        domains=list(domains),
         limit=limit,
     )
 
@@ -64,9 +73,16 @@ def _problems(reader: Reader, where: str, **parameters: object) -> list[Problem]
 
 
 def knowledge(
-    reader: Reader, words: Sequence[str] = (), service: str = "", limit: int = 50
+    reader: Reader,
+    words: Sequence[str] = (),
+    service: str = "",
+    domains: Sequence[str] = (),
+    limit: int = 50,
 ) -> list[KnowledgeRow]:
-    """What was found out, newest first: where every one of `words` occurs, whatever their case."""
+    """What was found out, newest first: where every one of `words` occurs, whatever their case.
+
+    `domains`: only of these; none: of all.
+    """
     columns = ", ".join(KnowledgeRow.__struct_fields__)
     rows = reader.ask(
         f"""
@@ -75,11 +91,13 @@ def knowledge(
                 concat(title, ' ', cause, ' ', cause_service, ' ', fix, ' ', runbook, ' ',
                        arrayStringConcat(services, ' ')), word) > 0, {{words:Array(String)}})
           AND ({{service:String}} = '' OR has(arrayPushBack(services, cause_service), {{service:String}}))
+          AND (empty({{domains:Array(String)}}) OR has({{domains:Array(String)}}, domain))
         ORDER BY knowledge.recorded_at DESC, incident
         LIMIT {{limit:UInt32}}
         """,  # noqa: S608
         words=list(words),
         service=service,
+        domains=list(domains),
         limit=limit,
     )
     return [msgspec.convert(row, KnowledgeRow) for row in rows]

@@ -124,9 +124,13 @@ class Reader:
         states: Sequence[str] = (),
         service: str = "",
         since_ms: int | None = None,
+        domains: Sequence[str] = (),
         limit: int = 20,
     ) -> list[Summary]:
-        """Newest first, by start. `service`: one that takes part; `since_ms`: updated since then."""
+        """Newest first, by start. `service`: one that takes part; `since_ms`: updated since then.
+
+        `domains`: only of these; none: all.
+        """
         rows = self._rows(
             """
             SELECT
@@ -141,9 +145,11 @@ class Reader:
             WHERE (empty({states:Array(String)}) OR has({states:Array(String)}, state))
               AND ({service:String} = '' OR has(`services.service`, {service:String}))
               AND toUnixTimestamp64Milli(updated_at) >= {since:Int64}
+              AND (empty({domains:Array(String)}) OR has({domains:Array(String)}, domain))
             ORDER BY incidents.started_at DESC, id
             LIMIT {limit:UInt32}
             """,
+            domains=list(domains),
             states=list(states),
             service=service,
             since=since_ms or 0,

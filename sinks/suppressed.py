@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from config.schedules import Window
 from detectors.alert import Alert
-from sinks.reader import Reader
+from sinks.reader import OPEN_STATES, Reader
 from sinks.rows import ALERTS, alert_of
 
 
@@ -28,6 +29,32 @@ class SilenceRow(msgspec.Struct, frozen=True):
     """it has held back"""
     held: int
     """it holds back now"""
+
+    @property
+    def window(self) -> Window:
+        """When it holds, as the configuration says such things."""
+        return Window(
+            from_=self.starts,
+            until=self.ends,
+            rrule=self.rrule,
+            duration=self.duration,
+            to=self.ends_at,
+            zone=self.zone,
+        )
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """An incident that is not over, and the alerts it is made of."""
+
+    id: str
+    title: str
+    state: str
+    severity: str
+    priority: str
+    domain: str
+    started_at: int
+    services: tuple[str, ...]
+    alerts: frozenset[str]
 
 
 class SuppressionRow(msgspec.Struct, frozen=True):
@@ -107,3 +134,19 @@ def alerts(reader: Reader, since_ms: int, until_ms: int, limit: int) -> list[Ale
         limit=limit,
     )
     return sorted((alert_of(row) for row in rows), key=lambda a: (a.detected_at, a.id))
+
+
+def memberships(reader: Reader, limit: int = 5_000) -> list[Membership]:
+    """Incidents that are not over, newest first, with their alerts."""
+    rows = reader.ask(
+        """
+        SELECT id, title, state, severity, priority, domain, started_at,
+            `services.service` AS services, alerts
+        FROM incidents WHERE has({states:Array(String)}, state)
+        ORDER BY incidents.started_at DESC, id
+        LIMIT {limit:UInt32}
+        """,
+        states=list(OPEN_STATES),
+        limit=limit,
+    )
+    return [msgspec.convert(row, Membership) for row in rows]

@@ -1,0 +1,1 @@
+"""What the pages of the configuration show, before it is drawn."""
