@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from config.connect import kafka_options
 from config.settings import Settings
 from console.live.board import Board
+from console.live.recent import Recent
 from console.live.row import row_of
 from console.store import Store, Unavailable
 from correlator.incident import Incident
@@ -45,6 +46,7 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self.trouble = "not connected yet"
         """why nothing comes in; empty: it does"""
+        self.recent = Recent()
         self.changes = 0
         """grows with every change of the board, and of whether anything comes in"""
         self.unread = 0
@@ -147,6 +149,7 @@ class Feed:
             return
         if isinstance(delivery.item, Incident):
             self._board.put(row_of(delivery.item))
+            self.recent.put(delivery.item)
         elif isinstance(delivery.item, Clock):
             self._board.clock(delivery.item)
 
