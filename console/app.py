@@ -28,6 +28,7 @@ from console.live.feed import Feed
 from console.live.filters import BadFilter
 from console.live.lines import Lines
 from console.pages import configuration as page_configuration
+from console.pages import evidence as page_evidence
 from console.pages import incident as page_incident
 from console.pages import incidents as page_incidents
 from console.pages import problems as page_problems
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 PAGES = (
     page_incidents,
+    page_evidence,
     page_incident,
     page_configuration,
     page_topology,
