@@ -97,7 +97,8 @@ def demo(
     """Start a small shop, break it three times, and watch the incidents come in.
 
     Six real services with OpenTelemetry, a load generator, Kafka, ClickHouse, the worker and the console, all
-    on loopback. Open the link it prints to watch in a browser. Takes under five minutes; ends with a table of truth against findings and `tocsin report`.
+    on loopback. Open the link it prints to watch in a browser. Takes under five minutes; ends with a table of
+    truth against findings and `tocsin report`.
 
     Examples:
       tocsin demo
@@ -148,7 +149,8 @@ def _run(
             stack.supervisor.spawn(_worker(env, config, health))
             # Before the shop: an idle one would be learned as the usual one while the worker compiles.
             stack.supervisor.wait_ready(WORKER)
-            stack.supervisor.spawn(_console(env | {"TOCSIN_CONSOLE_WORKERS": f"127.0.0.1:{health}"}, config, page))
+            watched = env | {"TOCSIN_CONSOLE_WORKERS": f"127.0.0.1:{health}"}
+            stack.supervisor.spawn(_console(watched, config, page))
             stack.supervisor.wait_ready(CONSOLE)
             screen.say(f"watch in a browser: http://127.0.0.1:{page}/")
             screen.say("starting six services")
@@ -190,7 +192,8 @@ def _worker(env: Mapping[str, str], config: Path, port: int) -> Child:
 
 
 def _console(env: Mapping[str, str], config: Path, port: int) -> Child:
-    argv = [sys.executable, "-m", "cli.main", "console", "--listen", f"127.0.0.1:{port}", "--config", str(config)]
+    argv = [sys.executable, "-m", "cli.main", "console", "--config", str(config)]
+    argv += ["--listen", f"127.0.0.1:{port}"]
     return Child(CONSOLE, argv, ready=http_ready(port, "/healthz"), env=env, ready_timeout_s=60.0)
 
 

@@ -15,8 +15,9 @@ from streams.records.messages import Action, ActionResult
 
 
 async def incident_for(state: State, identity: Identity, id: str) -> Incident:
-    """The newest version ClickHouse has. Raises 404 also for incidents of domains one may not see."""
-    found = await state.store.ask(lambda reader: reader.incident(id))
+    """The newest version there is. Raises 404 also for incidents of domains one may not see."""
+    stored = await state.store.ask(lambda reader: reader.incident(id))
+    found = state.feed.recent.newer(id, stored)
     if found is None or not identity.sees(found.domain):
         raise HTTPException(404, f"no incident {id}")
     return found
@@ -49,7 +50,10 @@ async def act(
     """
     if not identity.may(verb):
         raise HTTPException(403, f"{identity.role} may not {verb}")
-    await domain_of(state, identity, incident)
+    if verb != "report":
+        await domain_of(state, identity, incident)
+    elif not identity.sees(fields.get("domain", "")):
+        raise HTTPException(403, "this domain is not yours")
     for other in targets if verb == "merge" else ():
         await domain_of(state, identity, other)
     at_ms = state.clock()

@@ -26,7 +26,10 @@ from console.headers import SecurityHeaders
 from console.live.board import Board
 from console.live.feed import Feed
 from console.live.filters import BadFilter
+from console.live.lines import Lines
 from console.pages import configuration as page_configuration
+from console.pages import evidence as page_evidence
+from console.pages import incident as page_incident
 from console.pages import incidents as page_incidents
 from console.pages import problems as page_problems
 from console.pages import silences as page_silences
@@ -40,6 +43,8 @@ log = logging.getLogger(__name__)
 
 PAGES = (
     page_incidents,
+    page_evidence,
+    page_incident,
     page_configuration,
     page_topology,
     page_silences,
@@ -81,7 +86,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.console = State(settings, board, feed, store, bus, Pages(), clock, source)
+    pages = Pages()
+    app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), clock, source)
     identity = local_identity()
 
     async def who(request: Request) -> Identity | None:

@@ -14,6 +14,7 @@ from console.access.identity import Identity
 from console.bus import Bus
 from console.live.board import Board
 from console.live.feed import Feed
+from console.live.lines import Lines
 from console.render import Pages
 from console.store import Store
 
@@ -28,6 +29,7 @@ class State:
     store: Store
     bus: Bus
     pages: Pages
+    lines: Lines
     clock: Callable[[], int]
     """wall clock, ms UTC"""
     source: str = ""

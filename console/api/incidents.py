@@ -12,6 +12,7 @@ from console.access.guard import Reads
 from console.acting import act, incident_for
 from console.live.filters import filter_of
 from console.state import Shared
+from streams.records.digest import digest_hex
 
 router = APIRouter(tags=["incidents"])
 
@@ -115,6 +116,21 @@ class Asked(BaseModel):
     fields: Annotated[dict[str, Text], Field(max_length=40)] = {}
 
 
+class Reported(BaseModel):
+    """What people noticed first; the fields of `report` in docs/lifecycle.md."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Text = ""
+    fields: Annotated[dict[str, Text], Field(max_length=40)]
+
+
+class Opened(BaseModel):
+    id: str
+    """of the action"""
+    incident: str
+
+
 class Answer(BaseModel):
     id: str
     applied: bool
@@ -148,3 +164,19 @@ async def act_on(id: Id, asked: Asked, state: Shared, identity: Reads) -> Answer
         fields=asked.fields,
     )
     return Answer(id=result.id, applied=result.applied, reason=result.reason, state=result.state)
+
+
+@router.post(
+    "/incidents",
+    responses={
+        409: {"description": "refused, with the reason"},
+        504: {"description": "sent, but not answered yet: it is in the topic and will be applied once"},
+        **ERRORS,
+    },
+)
+async def report(asked: Reported, state: Shared, identity: Reads) -> Opened:
+    """Open an incident that people noticed first."""
+    said = [text for pair in sorted(asked.fields.items()) for text in pair]
+    incident = digest_hex("report", identity.name, asked.note, str(state.clock()), *said)
+    result = await act(state, identity, "report", incident, note=asked.note, fields=asked.fields)
+    return Opened(id=result.id, incident=result.incident)

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from config.connect import kafka_options
 from config.settings import Settings
 from console.live.board import Board
+from console.live.recent import Recent
 from console.live.row import row_of
 from console.store import Store, Unavailable
 from correlator.incident import Incident
@@ -45,9 +46,11 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self.trouble = "not connected yet"
         """why nothing comes in; empty: it does"""
+        self.recent = Recent()
+        self.changes = 0
+        """grows with every change of the board, and of whether anything comes in"""
         self.unread = 0
         """records that were not what their topic promises"""
-        self.crashed: BaseException | None = None
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="feed")
@@ -57,15 +60,16 @@ class Feed:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def change(self, timeout_s: float) -> bool:
-        """Wait until the board changes; False after the time-out."""
-        changed = self._changed
-        try:
-            async with asyncio.timeout(timeout_s):
-                await changed.wait()
-        except TimeoutError:
-            return False
-        return True
+    async def change(self, seen: int, timeout_s: float) -> int:
+        """Wait until `changes` is no longer `seen`, or the time-out; returns what it is then."""
+        if self.changes == seen:
+            changed = self._changed
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+        return self.changes
 
     async def _run(self) -> None:
         while True:
@@ -145,6 +149,7 @@ class Feed:
             return
         if isinstance(delivery.item, Incident):
             self._board.put(row_of(delivery.item))
+            self.recent.put(delivery.item)
         elif isinstance(delivery.item, Clock):
             self._board.clock(delivery.item)
 
@@ -154,7 +159,8 @@ class Feed:
             self._ring()
 
     def _ring(self) -> None:
-        """Wake everybody who waits now; later waits are for later changes."""
+        """Wake everybody who waits."""
+        self.changes += 1
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

@@ -11,6 +11,7 @@ import msgspec
 from console.live.row import ACTIVE, Due, Row
 from correlator.incident import CATEGORIES, STATES
 from detectors.alert import SEVERITIES
+from sinks.search import Wanted
 
 PRIORITIES = ("P1", "P2", "P3", "P4")
 SORTS = ("urgency", "newest", "oldest", "due", "updated")
@@ -52,6 +53,26 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     def past(self) -> bool:
         """Whether incidents are asked for that may be over for long: ClickHouse has them."""
         return bool(set(self.state) - {*ACTIVE, "resolved"})
+
+    def toggled(self, key: str, value: str) -> Filter:
+        """The same with one value of a part taken in, or left out if it is there."""
+        values: tuple[str, ...] = getattr(self, key)
+        changed = tuple(one for one in values if one != value) if value in values else (*values, value)
+        return msgspec.structs.replace(self, **{key: changed})
+
+    def wanted(self) -> Wanted:
+        """What to look for in ClickHouse."""
+        return Wanted(
+            states=self.state,
+            severities=self.severity,
+            priorities=self.priority,
+            categories=self.category,
+            services=self.service,
+            teams=self.team,
+            domains=self.domain,
+            words=tuple(self.q.split()),
+            acknowledged=False if self.unacknowledged else None,
+        )
 
     def pairs(self) -> list[tuple[str, str]]:
         """As keys and values of an address, defaults left out."""

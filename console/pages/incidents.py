@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -12,9 +13,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from console.access.guard import Reads
 from console.access.identity import Identity
-from console.live.board import Entry
+from console.live.board import Entry, Selection
 from console.live.filters import CHOICES, SORTS, Filter, filter_of
+from console.live.row import row_of
 from console.state import Shared, State
+from sinks import search
 
 router = APIRouter()
 
@@ -25,6 +28,8 @@ EVERY_S = 0.4
 BEAT_S = 15.0
 """without changes something is sent all the same, so that both ends know the other is there"""
 
+Before = Annotated[str, Query(pattern="^([0-9]{1,15}-[0-9a-f]{16})?$")]
+"""start and id of the last incident of the page before"""
 Most = Annotated[int, Query(ge=1, le=MOST)]
 
 
@@ -34,16 +39,24 @@ async def root() -> RedirectResponse:
 
 
 @router.get("/incidents")
-async def incidents(request: Request, state: Shared, identity: Reads, most: Most = PAGE) -> HTMLResponse:
-    """The page."""
+async def incidents(
+    request: Request, state: Shared, identity: Reads, most: Most = PAGE, before: Before = ""
+) -> HTMLResponse:
+    """The page: what is going on from memory, what is over from ClickHouse."""
     wanted = filter_of(request.query_params.multi_items())
-    found = state.board.select(wanted, identity.domains, most)
+    if wanted.past:
+        found = await _past(state, identity, wanted, before, most)
+    else:
+        found = state.board.select(wanted, identity.domains, most)
+    last = found.entries[-1].row if wanted.past and len(found.entries) == most else None
     return state.page(
         request,
         "incidents.html",
         identity,
         wanted=wanted,
         found=found,
+        line=state.lines,
+        older=f"{last.started_at}-{last.id}" if last else "",
         most=most,
         page=PAGE,
         choices={**CHOICES, **state.board.names(identity.domains)},
@@ -67,13 +80,20 @@ async def _changes(
     last: Any = None
     yield b"retry: 1000\n\n"
     while not await request.is_disconnected():
+        seen = state.feed.changes
         troubles = state.troubles()
         found = state.board.select(wanted, identity.domains, most)
         rows = {
-            entry.row.id: _row(state, entry)
+            entry.row.id: state.lines.html(entry, state.clock())
             for entry in found.entries
             if sent.get(entry.row.id) != entry.stamp
         }
+        here = {entry.row.id for entry in found.entries}
+        for id in sent.keys() - here:
+            # It leaves the list, or its first lines: whoever still looks at it sees how it stands.
+            entry = state.board.get(id)
+            if entry is not None:
+                rows[id] = state.lines.html(entry, state.clock())
         now = ([entry.row.id for entry in found.entries], found.total, found.counts, troubles)
         if rows or now != last:
             sent = {entry.row.id: entry.stamp for entry in found.entries}
@@ -82,12 +102,21 @@ async def _changes(
             yield _event("list", said)
             yield _event("status", {"html": state.pages.render("troubles.html", troubles=troubles)})
             await asyncio.sleep(EVERY_S)
-        if not await state.feed.change(BEAT_S):
+        if await state.feed.change(seen, BEAT_S) == seen:
             yield b": still here\n\n"
 
 
-def _row(state: State, entry: Entry) -> str:
-    return state.pages.render("incident_row.html", entry=entry, now_ms=state.clock())
+async def _past(state: State, identity: Identity, wanted: Filter, before: str, most: int) -> Selection:
+    at, _, id = before.partition("-")
+    since = (int(at), id) if before else None
+    found = await state.store.ask(
+        lambda reader: search.incidents(
+            reader, wanted.wanted(), allowed=identity.domains, before=since, limit=most
+        )
+    )
+    rows = [row_of(incident) for incident in found]
+    entries = [Entry(row, known.due if (known := state.board.get(row.id)) else None) for row in rows]
+    return Selection(entries, len(rows), Counter(row.severity for row in rows))
 
 
 def _event(name: str, data: Any) -> bytes:

@@ -62,12 +62,19 @@ window.tocsin = (() => {
   }, 1000);
 
   // -- messages
-  const toast = (message, bad = false) => {
+  const toast = (message, bad = false, undo = null) => {
     const node = document.createElement("p");
     node.className = bad ? "toast bad" : "toast";
     node.textContent = message;
     document.getElementById("toasts").append(node);
-    setTimeout(() => node.remove(), bad ? 10000 : 4000);
+    if (undo) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Undo";
+      button.addEventListener("click", () => { node.remove(); undo(); });
+      node.append(" ", button);
+    }
+    setTimeout(() => node.remove(), bad || undo ? 10000 : 4000);
   };
 
   // -- requests

@@ -89,9 +89,11 @@ document.addEventListener("DOMContentLoaded", () => {
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
     });
   };
-  connect();
-  window.addEventListener("pagehide", () => source.close());
-  window.addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+  if (table.dataset.live) {
+    connect();
+    window.addEventListener("pagehide", () => source.close());
+    window.addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+  }
 
   // -- sparklines of what is in view
   const drawn = new Map();
@@ -155,6 +157,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const said = await post("/api/v1/incidents/" + id + "/actions", { action: "acknowledge" });
     if (said) toast("Acknowledged.");
   };
+
+  // On a phone the list comes first.
+  if (matchMedia("(max-width: 50rem)").matches) document.getElementById("filters-fold").open = false;
 
   // -- filters apply themselves; the address is the view
   const filters = document.getElementById("filters");

@@ -1,0 +1,1 @@
+"""What the page of one incident shows. Pure, but for the routes in `console.pages`."""

@@ -1,0 +1,103 @@
+"""What an incident rests on: map of its services, charts, log lines, everything in order."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from console.access.guard import Reads
+from console.acting import incident_for
+from console.configuring.known import Knows
+from console.incident.charts import AT_ONCE, chart, leading, window
+from console.incident.course import KINDS, course
+from console.incident.logviews import log_views
+from console.incident.neighbourhood import neighbourhood
+from console.pages.incident import material_for
+from console.state import Shared
+from correlator.incident import Incident
+from detectors.alert import Alert
+from sinks import history
+from sinks.alerted import alerts_of
+from sinks.reader import Reader
+
+router = APIRouter()
+_HEX = re.compile(r"^[0-9a-f]{16}$")
+MOST_SPARKS = 100
+
+
+@router.get("/incidents/sparks")
+async def sparks(
+    state: Shared,
+    identity: Reads,
+    alert: Annotated[list[str] | None, Query(max_length=MOST_SPARKS)] = None,
+) -> JSONResponse:
+    """Values around alerts for the lines of the list: alert -> numbers, null where there are none."""
+    wanted = [id for id in alert or () if _HEX.match(id)]
+    found = await state.store.ask(lambda reader: history.sparklines(reader, wanted, identity.domains))
+    return JSONResponse(found)
+
+
+@router.get("/incidents/{id}/map")
+async def service_map(
+    request: Request, state: Shared, identity: Reads, knows: Knows, id: str
+) -> HTMLResponse:
+    """The services and their calls, with onsets and the suspected path."""
+    incident = await incident_for(state, identity, id)
+    graph = (await knows.seen()).graph
+    drawn = neighbourhood(incident, graph.declared)
+    data = msgspec.json.encode(drawn).decode()
+    return state.page(request, "incident_map.html", identity, drawn=drawn, data=data)
+
+
+@router.get("/incidents/{id}/timeline")
+async def timeline(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """Everything that happened, in order."""
+    material = await material_for(state, identity, id)
+    return state.page(request, "incident_timeline.html", identity, entries=course(material), kinds=KINDS)
+
+
+@router.get("/incidents/{id}/charts")
+async def charts(
+    request: Request,
+    state: Shared,
+    identity: Reads,
+    id: str,
+    most: Annotated[int, Query(ge=1, le=64)] = AT_ONCE,
+) -> HTMLResponse:
+    """The signals, the leading ones first, on one axis of time."""
+    incident = await incident_for(state, identity, id)
+    begin, end = window(incident, state.clock())
+
+    def ask(reader: Reader) -> tuple[list[Alert], dict[str, history.Judged]]:
+        found = leading(alerts_of(reader, incident.alerts), incident)
+        samples = {
+            alert.id: history.judged(reader, alert.fingerprint, begin, end)
+            for alert in found[:most]
+            if _HEX.match(alert.fingerprint)
+        }
+        return found, samples
+
+    found, samples = await state.store.ask(ask)
+    drawn = [chart(alert, samples.get(alert.id), incident, end) for alert in found[:most]]
+    return state.page(
+        request,
+        "incident_charts.html",
+        identity,
+        charts=drawn,
+        more=len(found) - len(drawn),
+        most=most,
+        id=id,
+        days=state.settings.history.days if state.settings.history.enabled else 0,
+    )
+
+
+@router.get("/incidents/{id}/logs")
+async def logs(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """Kinds of log lines with lines to read."""
+    incident: Incident = await incident_for(state, identity, id)
+    found = await state.store.ask(lambda reader: alerts_of(reader, incident.alerts))
+    return state.page(request, "incident_logs.html", identity, logs=log_views(found))

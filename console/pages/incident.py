@@ -1,0 +1,133 @@
+"""The page of one incident: what, why, who, what to do; and everything people may do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from console.access.guard import Reads
+from console.access.identity import Identity
+from console.acting import domain_of
+from console.incident.steps import steps
+from console.incident.view import view
+from console.state import Shared, State
+from correlator.incident import CATEGORIES, FILINGS, IMPACT_FIGURES, KINDS, LEVELS
+from correlator.statements import PRIORITIES, TIMES
+from detectors.alert import SEVERITIES
+from sinks.afterwards import Material, material
+from sinks.reader import Reader
+
+router = APIRouter()
+
+BEAT_S = 15.0
+_WHOLE = re.compile(r"^[0-9a-f]{16}$")
+_PREFIX = re.compile(r"^[0-9a-f]{1,16}$")
+CHOICES: dict[str, Any] = {
+    "categories": CATEGORIES,
+    "severities": SEVERITIES,
+    "priorities": PRIORITIES,
+    "kinds": KINDS,
+    "levels": LEVELS,
+    "filings": FILINGS,
+    "figures": IMPACT_FIGURES,
+    "times": TIMES,
+}
+
+
+@router.get("/incidents/new")
+async def new(request: Request, state: Shared, identity: Reads) -> HTMLResponse:
+    """The form to report what people noticed first."""
+    return state.page(
+        request, "incident_new.html", identity, names=state.board.names(identity.domains), **CHOICES
+    )
+
+
+@router.get("/incidents/{id}")
+async def incident(request: Request, state: Shared, identity: Reads, id: str) -> Response:
+    """The page; the first digits of an id will do where only one begins with them."""
+    if not _PREFIX.match(id):
+        raise HTTPException(404, f"no incident {id[:40]}")
+    if not _WHOLE.match(id):
+        return RedirectResponse(f"/incidents/{await _whole(state, identity, id)}")
+    found = await material_for(state, identity, id)
+    return _page(request, state, identity, found, "incident.html")
+
+
+@router.get("/incidents/{id}/main")
+async def main(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """What changes with its versions."""
+    return _page(request, state, identity, await material_for(state, identity, id), "incident_main.html")
+
+
+@router.get("/incidents/{id}/live")
+async def live(request: Request, state: Shared, identity: Reads, id: str) -> StreamingResponse:
+    """Server-sent events: its newest version, whenever there is one."""
+    await domain_of(state, identity, id)
+    return StreamingResponse(_versions(request, state, id), media_type="text/event-stream")
+
+
+async def material_for(state: State, identity: Identity, id: str) -> Material:
+    """Everything stored about an incident, with its newest version. Raises 404."""
+
+    def ask(reader: Reader) -> Material | None:
+        return material(reader, id)
+
+    found = await state.store.ask(ask)
+    newest = state.feed.recent.newer(id, found.incident if found else None)
+    if newest is None or not identity.sees(newest.domain):
+        raise HTTPException(404, f"no incident {id}")
+    if found is None:  # it came in a moment ago: ClickHouse will have it soon
+        return Material(newest, None, None, (), 0, (), None, (), (), (), 0, ())
+    return msgspec.structs.replace(found, incident=newest)
+
+
+def _page(request: Request, state: State, identity: Identity, found: Material, template: str) -> HTMLResponse:
+    now_ms = state.clock()
+    return state.page(
+        request,
+        template,
+        identity,
+        m=found,
+        i=found.incident,
+        view=view(found.incident, found.clocks, now_ms),
+        steps=steps(found.incident, identity),
+        **CHOICES,
+    )
+
+
+async def _whole(state: State, identity: Identity, prefix: str) -> str:
+    """The one id that begins with it. Raises 404."""
+    found = set(state.board.like(prefix, identity.domains))
+    stored = await state.store.ask(lambda reader: reader.ids_like(prefix))
+    for id in stored:
+        if id not in found:
+            try:
+                await domain_of(state, identity, id)
+            except HTTPException:
+                continue
+            found.add(id)
+    if len(found) != 1:
+        several = ", ".join(sorted(found)[:6])
+        raise HTTPException(404, f"{prefix} begins {several}" if found else f"no incident {prefix}")
+    return found.pop()
+
+
+async def _versions(request: Request, state: State, id: str) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
+    told: Any = None
+    while not await request.is_disconnected():
+        seen = state.feed.changes
+        entry = state.board.get(id)
+        now = (entry.stamp if entry else "", bool(state.troubles()))
+        if now != told:
+            told = now
+            html = state.pages.render("troubles.html", troubles=state.troubles())
+            said = msgspec.json.encode({"version": entry.row.version if entry else 0, "troubles": html})
+            yield b"event: version\ndata: %s\n\n" % said
+        if await state.feed.change(seen, BEAT_S) == seen:
+            yield b": still here\n\n"
