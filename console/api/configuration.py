@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel
 
 from console.access.guard import Reads
+from console.api.refused import Refused
 from console.configuring.duties import on_duty
 from console.configuring.known import Knows
 from console.configuring.services import rows, selected
@@ -25,6 +26,7 @@ MOST_AROUND = 1_000
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "not logged in"},
     403: {"description": "the role does not suffice"},
+    422: {"description": "a parameter out of its bounds", "model": Refused},
 }
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from config.suppression import Silence
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
+from console.api.refused import Refused
 from console.configuring.known import Knows
 from console.configuring.preview import Preview, preview
 from console.configuring.silenceform import Wrong, wrong_of
@@ -24,18 +25,6 @@ router = APIRouter(tags=["configuration"])
 Silences = Annotated[Identity, Depends(needs("silence"))]
 Short = Annotated[str, Field(max_length=200)]
 Line = Annotated[str, Field(max_length=2_000)]
-
-
-class Fault(BaseModel):
-    field: str
-    text: str
-
-
-class Refused(BaseModel):
-    """What was wrong with a request."""
-
-    detail: str
-    problems: list[Fault] = []
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -208,7 +197,7 @@ async def make(given: Made, state: Shared, identity: Silences) -> Any:
 
 
 @router.delete(
-    "/silences/{name}", responses={404: {"description": "none of that name is in force"}, **ACTING}
+    "/silences/{name:path}", responses={404: {"description": "none of that name is in force"}, **ACTING}
 )
 async def end(
     name: Annotated[str, Path(min_length=1, max_length=200)], state: Shared, identity: Silences

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from config.catalogue import cycles
 from correlator.conflicts import CYCLE, REVERSED, UNDECLARED, UNSEEN, Conflict, Graph
 
 MOST_NODES = 80
@@ -80,14 +81,14 @@ def drawing(graph: Graph, conflicts: Iterable[Conflict], around: Around | None) 
         distances = every if len(every) <= MOST_NODES else {}
     left_out = len(every) - len(distances)
     wrong = {(c.service, c.other): c.kind for c in conflicts if c.kind in (REVERSED, UNDECLARED, UNSEEN)}
-    cycles = {frozenset((c.service, *c.other.split(", "))) for c in conflicts if c.kind == CYCLE and c.other}
+    rings = [frozenset(group) for group in cycles(graph.calls)]
     edges = []
     for a, b in graph.calls:
         if a in distances and b in distances:
             call = graph.learned.get((a, b))
             declared = (a, b) in graph.declared
             conflict = wrong.get((a, b), "")
-            if not conflict and any({a, b} <= group for group in cycles):
+            if not conflict and any(a in ring and b in ring for ring in rings):
                 conflict = CYCLE
             edges.append(
                 Arrow(

@@ -52,7 +52,8 @@ def asked(fields: Mapping[str, str], domains: Sequence[str], now_ms: int, *, tri
         else:
             lines = []
             wrong.append(Wrong("services", "expected at least one service"))
-    until, when = given["until"], given["when"]
+    until = given["until"]
+    when = given["when"] if given["when"] in ("between", "again") else "for"
     times = {"from_": "", "until": "", "rrule": "", "duration": "", "to": ""}
     if when == "again":
         times = {"from_": given["from"], "until": given["last"], "rrule": given["rrule"],
@@ -81,7 +82,7 @@ def asked(fields: Mapping[str, str], domains: Sequence[str], now_ms: int, *, tri
 
 
 def wrong_of(
-    silence: Silence, now_ms: int, *, tried: bool, lines: int | None = None, when: str = "again"
+    silence: Silence, now_ms: int, *, tried: bool, lines: int | None = None, when: str = "between"
 ) -> list[Wrong]:
     """What is wrong with a silence, by the field it stands in. `lines`: matchers that were typed."""
     if lines == 0:  # one that confines it to a domain is no matcher of theirs
@@ -96,7 +97,7 @@ def wrong_of(
 def _wrong(key: str, value: object, expected: str, when: str) -> Wrong:
     field, _, place = key.removeprefix(".").partition("[")
     if field == "until":
-        field = {"again": "last", "between": "until"}.get(when, "lasting")
+        field = {"again": "last", "for": "lasting"}.get(when, "until")
     if field == "matchers":
         line = f"line {int(place.rstrip(']')) + 1}, " if place else ""
         said = f"{value!r}: " if value else ""

@@ -118,7 +118,8 @@ async def tried(request: Request, state: Shared, identity: Reads, knows: Knows) 
 @router.post(PAGE)
 async def made(request: Request, state: Shared, identity: Silences) -> Response:
     """Put it in force."""
-    fields = await form_of(request)
+    sent = await form_of(request)
+    fields = {name: sent.get(name, "") for name in FIELDS}
     form = asked(fields, identity.domains, state.clock(), tried=False)
     if form.wrong:
         return _page(request, state, identity, fields, 422, wrong=_by_field(form))

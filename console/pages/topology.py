@@ -57,4 +57,5 @@ async def topology(
         conflicts=[c for c in disagree if not kind or c.kind == kind][:MOST_CONFLICTS],
         most_nodes=MOST_NODES,
         trouble=seen.trouble,
+        declared=bool(graph.catalogue),
     )

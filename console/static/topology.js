@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const LEAST = 0.35;
   const NS = "http://www.w3.org/2000/svg";
   const make = (name, attributes = {}, text) => {
     const node = document.createElementNS(NS, name);
@@ -13,9 +14,10 @@
   const WORDS = { both: "declared and seen", declared: "declared, not seen", seen: "seen, not declared" };
   const rate = (value) => (value >= 10 ? Math.round(value).toLocaleString("en") : String(Math.round(value * 10) / 10)) + "/min";
 
-  const labelOf = (edge) => {
+  const MANY = 30; // calls: beyond them rates are left to the table, lest the drawing be all numbers
+  const labelOf = (edge, many) => {
     const said = [];
-    if (edge.per_minute) said.push(rate(edge.per_minute));
+    if (edge.per_minute && !many) said.push(rate(edge.per_minute));
     if (edge.failed >= 0.01) said.push(Math.round(edge.failed * 100) + " % fail");
     if (edge.conflict) said.push("!");
     return said.join(", ");
@@ -48,14 +50,15 @@
   const draw = (figure) => {
     const data = JSON.parse(figure.dataset.graph);
     const graph = new dagre.graphlib.Graph({ multigraph: false });
-    graph.setGraph({ rankdir: figure.clientWidth < 700 ? "TB" : "LR", nodesep: 22, ranksep: 90, marginx: 14, marginy: 14 });
+    const many = data.edges.length > MANY;
+    graph.setGraph({ rankdir: figure.clientWidth < 700 ? "TB" : "LR", nodesep: many ? 12 : 22, ranksep: many ? 55 : 90, marginx: 14, marginy: 14 });
     graph.setDefaultEdgeLabel(() => ({}));
     for (const node of data.nodes) {
       const longest = Math.max(cut(node.name, 26).length * 7.8, cut(subOf(node), 34).length * 6.2);
       graph.setNode(node.id, { width: Math.max(90, longest + 24), height: subOf(node) ? 44 : 32 });
     }
     for (const edge of data.edges) {
-      const label = labelOf(edge);
+      const label = labelOf(edge, many);
       graph.setEdge(edge.caller, edge.callee, { width: label.length * 6, height: label ? 14 : 0, labelpos: "c" });
     }
     dagre.layout(graph);
@@ -69,7 +72,7 @@
       const group = make("g", { role: "img", "aria-label": describe(edge) });
       const line = make("path", { d: curve(at.points), class: "edge " + edge.kind + (failing ? " failing" : "") });
       group.append(make("title", {}, describe(edge)), line, arrow(at.points, failing));
-      const label = labelOf(edge);
+      const label = labelOf(edge, many);
       if (label && at.x !== undefined) labels.push(make("text", { x: at.x, y: at.y + 4, class: "label", "text-anchor": "middle", "aria-hidden": "true" }, label));
       svg.append(group);
       edges.push([edge, line]);
@@ -93,10 +96,35 @@
       for (const name of ["blur", "pointerleave"]) link.addEventListener(name, light(false));
       svg.append(link);
     }
-    figure.querySelector(".canvas").replaceChildren(svg);
-    const chosen = data.chosen && graph.node(data.chosen);
     const canvas = figure.querySelector(".canvas");
-    if (chosen) canvas.scrollTo(chosen.x - canvas.clientWidth / 2, chosen.y - canvas.clientHeight / 2);
+    canvas.replaceChildren(svg);
+    const chosen = data.chosen && graph.node(data.chosen);
+    sizes(figure, canvas, svg, width, height, chosen);
+  };
+
+  // What is larger than the page is made to fit, as far as one can still read it.
+  const sizes = (figure, canvas, svg, width, height, chosen) => {
+    const fits = Math.max(LEAST, Math.min(1, (canvas.clientWidth - 4) / width));
+    let scale = 1;
+    const show = (to) => {
+      scale = Math.max(LEAST, Math.min(2, to));
+      svg.setAttribute("width", Math.ceil(width * scale));
+      svg.setAttribute("height", Math.ceil(height * scale));
+    };
+    show(fits);
+    if (chosen) canvas.scrollTo(chosen.x * scale - canvas.clientWidth / 2, chosen.y * scale - canvas.clientHeight / 2);
+    if (fits === 1) return;
+    const bar = document.createElement("p");
+    bar.className = "sizes";
+    const steps = [["Fit", () => fits], ["Smaller", () => scale / 1.4], ["Larger", () => scale * 1.4]];
+    for (const [text, next] of steps) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = text;
+      button.addEventListener("click", () => show(next()));
+      bar.append(button);
+    }
+    figure.querySelector("figcaption").append(bar);
   };
 
   document.addEventListener("DOMContentLoaded", () => {
