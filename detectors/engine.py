@@ -29,7 +29,6 @@ from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
 from streams.records.pages import F64, I64, U64, Series
 
-
 Judged = Callable[[U64, I64, F64, Scores], None]
 
 

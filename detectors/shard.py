@@ -18,8 +18,8 @@ import numpy as np
 from config.settings import Settings
 from detectors.alert import Alert
 from detectors.engine import Decided, Engine, EngineState
-from detectors.history import History
 from detectors.held import Held, PageRows, rows_of
+from detectors.history import History
 from detectors.release import step_ceil, step_floor
 from detectors.selfview import shard_telemetry
 from streams.records import interned

@@ -48,13 +48,13 @@ def judged(
     rows = reader.ask(
         """
         SELECT
-            toUnixTimestamp64Milli(argMax(ts, (score, abs(value)))) AS at,
-            argMax(value, (score, abs(value))) AS value,
-            argMax(expected, (score, abs(value))) AS expected,
-            argMax(lower, (score, abs(value))) AS lower,
-            argMax(upper, (score, abs(value))) AS upper,
-            max(score) AS score,
-            argMax(reason, (score, abs(value))) AS reason
+            toUnixTimestamp64Milli(argMax(one.ts, (one.score, abs(one.value)))) AS at,
+            argMax(one.value, (one.score, abs(one.value))) AS value,
+            argMax(one.expected, (one.score, abs(one.value))) AS expected,
+            argMax(one.lower, (one.score, abs(one.value))) AS lower,
+            argMax(one.upper, (one.score, abs(one.value))) AS upper,
+            max(one.score) AS score,
+            argMax(one.reason, (one.score, abs(one.value))) AS reason
         FROM
         (
             SELECT ts, value, expected, lower, upper, ifNotFinite(score, -1) AS score, reason
@@ -62,8 +62,8 @@ def judged(
             WHERE fp = {fp:UInt64}
               AND ts >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
               AND ts <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')
-        )
-        GROUP BY intDiv(toUnixTimestamp64Milli(ts), {width:Int64})
+        ) AS one
+        GROUP BY intDiv(toUnixTimestamp64Milli(one.ts), {width:Int64})
         ORDER BY at
         """,
         fp=int(fingerprint, 16),

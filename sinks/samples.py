@@ -79,7 +79,8 @@ class HistoryHandler:
 
 def _row(one: Described) -> tuple[object, ...]:
     return (
-        one.fp, one.service, one.metric, one.unit, dict(one.labels), dict(one.resource), one.domain, one.seen_at,
+        one.fp, one.service, one.metric, one.unit, dict(one.labels), dict(one.resource), one.domain,
+        one.seen_at,
     )  # fmt: skip
 
 

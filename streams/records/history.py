@@ -1,4 +1,4 @@
-"""Samples as they were judged, on their way to ClickHouse: columns of numbers, and the series new to the reader."""
+"""Samples as they were judged, on their way to ClickHouse: columns of numbers, and what they are of."""
 
 from __future__ import annotations
 
