@@ -157,10 +157,7 @@ def _check(settings: Settings, source: str) -> None:
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     for key, value, expected in (*response.problems(settings.respond), *notify.problems(settings.notify)):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
-    for key, value, expected in (
-        *matcher_problems("correlate.probes", correlate.probes),
-        *matcher_problems("history.matchers", settings.history.matchers),
-    ):
+    for key, value, expected in matcher_problems("correlate.probes", correlate.probes):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     missing = sorted({"high", "medium", "low"} - correlate.priority_matrix.keys())
     if missing:
@@ -172,7 +169,7 @@ def _check(settings: Settings, source: str) -> None:
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
     names += [topics.problems, topics.topology, topics.action_results, topics.deadletters]
-    names += [topics.response, topics.written, topics.notifications, topics.history]
+    names += [topics.response, topics.written, topics.notifications]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import shorten
 
 from correlator.incident import Incident
-from correlator.when import percent, some, utc
+from correlator.when import figure, percent, some, utc
 
 
 def headline(incident: Incident) -> str:

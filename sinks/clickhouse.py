@@ -75,47 +75,6 @@ class ClickHouseSink:
             rest += found if kind not in COLUMNS else await self._insert_columns(kind, found)
         return await self._insert_rows(rest)
 
-    async def insert_block(self, table: str, columns: Sequence[str], block: bytes) -> None:
-        """Rows of numbers as they are, in RowBinary. Raises `SinkUnavailable`, `ValueError` for a bad one."""
-
-        def insert() -> None:
-            try:
-                self._connected().raw_insert(table, columns, block, fmt="RowBinary")
-            except Error as error:
-                if error.code in ROW_FAULTS:
-                    raise ValueError(str(error)) from error
-                if error.code in MISSING:
-                    self._disconnect()
-                raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-
-        await self._patiently(insert)
-
-    async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A few rows; times as ms UTC. Raises `SinkUnavailable`, `ValueError` for a bad row."""
-
-        def insert() -> None:
-            try:
-                self._connected().insert(table, rows, column_names=columns)
-            except DataError as error:
-                raise ValueError(str(error)) from error
-            except Error as error:
-                if error.code in MISSING:
-                    self._disconnect()
-                raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-
-        await self._patiently(insert)
-
-    async def command(self, sql: str) -> None:
-        """A statement without an answer. Raises `SinkUnavailable`."""
-
-        def run() -> None:
-            try:
-                self._connected().command(sql)
-            except Error as error:
-                raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-
-        await self._patiently(run)
-
     async def _insert_columns(self, kind: type, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """The quick way, many at once; returns those that must be looked at one by one."""
         table, parts = COLUMNS[kind]

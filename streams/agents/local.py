@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 
-import msgspec
-
 from config.catalogue_files import load_catalogue
-from config.settings import History, Settings
+from config.settings import Settings
 from correlator.domain import domain_factory
 from correlator.respond import respond_factory
 from detectors.shard import shard_factory
@@ -38,9 +36,7 @@ class LocalPipeline:
         topics = settings.topics
         sources = [f"{topic}/{partition}" for topic, partition in inputs]
         ingest: Factory = ingest_factory(settings, sources)
-        # Nobody would read samples as they were judged; decisions are the same without.
-        unkept = msgspec.structs.replace(settings, history=History(enabled=False))
-        detect: Factory = shard_factory(unkept)
+        detect: Factory = shard_factory(settings)
         catalogue = load_catalogue(settings).with_calls(edges)
         correlate: Factory = domain_factory(settings, catalogue)
         respond: Factory = respond_factory(settings, catalogue)

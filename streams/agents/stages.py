@@ -10,7 +10,7 @@ from streams.agents.runner import CoreFactory, Prefetch
 from streams.agents.sinkrunner import SinkHandler
 from streams.agents.topics import StartError, TopicSpec
 
-STAGES = ("ingest", "detect", "correlate", "respond", "notify", "sink", "history")
+STAGES = ("ingest", "detect", "correlate", "respond", "notify", "sink")
 TARGET = "notify."
 """what begins the name of the stage of one target"""
 """In the order in which a record passes them."""
@@ -45,7 +45,6 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
         "detect": (topics.pages,),
         "correlate": (topics.alerts,),
         "respond": (topics.incidents,),
-        "history": (topics.history,),
         "sink": (
             topics.incidents,
             topics.alerts,
@@ -62,11 +61,9 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
 
 
 def expanded(stages: Sequence[str], settings: Settings) -> list[str]:
-    """The stages as they run: one for each target in place of notify, history only where it is kept."""
+    """The stages as they run: one for each target in place of notify."""
     found: list[str] = []
     for stage in stages:
-        if stage == "history" and not settings.history.enabled:
-            continue
         own = [f"{TARGET}{target.name}" for target in settings.notify.targets]
         found += own if stage == "notify" else [stage]
     return found
@@ -88,7 +85,6 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(topics.written, domains, compacted=True),
         TopicSpec(topics.notifications, 1, compacted=True),
         TopicSpec(topics.action_results, 1),
-        TopicSpec(topics.history, settings.ingest.shards),
         TopicSpec(topics.deadletters, 1),
     ]
 
@@ -146,10 +142,6 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
             return StagePlan(stage, inputs, handler=engine_of(settings, stage.removeprefix(TARGET)))
         except SinkMisconfigured as error:
             raise StartError(str(error)) from error
-    if stage == "history":
-        from sinks.samples import history_handler
-
-        return StagePlan(stage, inputs, handler=history_handler(settings))
     from sinks.handler import sink_handler
 
     return StagePlan(stage, inputs, handler=sink_handler(settings))

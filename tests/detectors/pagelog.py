@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from config.settings import Correlate, Detect, History, Ingest, Settings
+from config.settings import Correlate, Detect, Ingest, Settings
 from detectors.alert import Alert
 from detectors.shard import ShardCore, shard_factory
 from streams.records.digest import fingerprint
@@ -32,7 +32,6 @@ T0 = 1_700_000_000_000
 BOUNDS = (0.01, 0.1, 1.0)
 SERVICES = ("cart", "gateway", "payment")
 SETTINGS = Settings(
-    history=History(enabled=False),
     ingest=Ingest(shards=1),
     detect=Detect(
         step_ms=500,
