@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from config.control import Rule, Slo
+from config.history import History
 from config.logs import LogRules
 from config.notify import Notify
 from config.response import Respond
@@ -290,6 +291,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     notify: Notify = Notify()
     receive: Receive = Receive()
     clickhouse: ClickHouse = ClickHouse()
+    history: History = History()
     telemetry: Telemetry = Telemetry()
 
     @property
