@@ -26,8 +26,8 @@ SPARK_SOURCES = 4_000
 
 _KIND = {name: kind for kind, name in KINDS.items()}
 _SERIES = """
-    lower(hex(fingerprint)) AS fingerprint, service, metric, kind, unit, instance, domain, labels, resource,
-    bounds, arrayMap(one -> lower(hex(one)), derived) AS derived, first_seen, last_seen
+    fingerprint, service, metric, kind, unit, instance, domain, labels, resource, bounds, derived,
+    first_seen, last_seen
 """
 _WITHIN = "({all_domains:Bool} OR has({domains:Array(String)}, domain))"
 
@@ -146,7 +146,8 @@ def samples_of(
     most_points: int = 0,
     domains: Sequence[str] | None = None,
 ) -> dict[str, Curve]:
-    """Values as sent of gauges and counters in [since, until], by fingerprint; those without any are left out.
+    """Values as sent of gauges and counters in [since, until], by fingerprint; those without any are
+    left out.
 
     A series with more than `most_points` samples (0: no limit) is thinned to so many equal stretches of
     the time asked for, each with its lowest, highest and last value.
@@ -156,32 +157,7 @@ def samples_of(
         return {}
     step = max(1, -(-(until_ms - since_ms + 1) // most_points)) if most_points else 1
     rows = reader.ask(
-        """
-        WITH chosen AS
-        (
-            SELECT fingerprint, ts, value FROM samples FINAL
-            WHERE fingerprint IN {fps:Array(UInt64)}
-              AND ts BETWEEN fromUnixTimestamp64Milli({since:Int64}) AND fromUnixTimestamp64Milli({until:Int64})
-              AND fingerprint IN
-                (SELECT fingerprint FROM series WHERE fingerprint IN {fps:Array(UInt64)} AND """
-        + _WITHIN
-        + """)
-        ),
-        many AS (SELECT fingerprint, count() > {most:UInt32} AND {most:UInt32} > 0 AS thin FROM chosen GROUP BY fingerprint)
-        SELECT
-            lower(hex(fingerprint)) AS fp,
-            any(thin) AS thinned,
-            max(toUnixTimestamp64Milli(ts)) AS ts_ms,
-            argMax(value, ts) AS last,
-            min(value) AS low,
-            max(value) AS high
-        FROM chosen INNER JOIN many USING (fingerprint)
-        GROUP BY
-            fingerprint,
-            if(thin, intDiv(toUnixTimestamp64Milli(ts) - {since:Int64}, {step:Int64}), toUnixTimestamp64Milli(ts))
-        ORDER BY fingerprint, ts_ms
-        LIMIT {rows:UInt32}
-        """,
+        _CURVES,
         fps=fps,
         since=since_ms,
         until=until_ms,
@@ -201,6 +177,38 @@ def samples_of(
         curve.low.append(row["low"])
         curve.high.append(row["high"])
     return found
+
+
+_CURVES = f"""
+    WITH
+        chosen AS
+        (
+            SELECT fingerprint, ts, value FROM samples FINAL
+            WHERE fingerprint IN {{fps:Array(UInt64)}}
+              AND ts BETWEEN fromUnixTimestamp64Milli({{since:Int64}})
+                  AND fromUnixTimestamp64Milli({{until:Int64}})
+              AND fingerprint IN
+                  (SELECT fingerprint FROM series WHERE fingerprint IN {{fps:Array(UInt64)}} AND {_WITHIN})
+        ),
+        many AS
+        (
+            SELECT fingerprint, count() > {{most:UInt32}} AND {{most:UInt32}} > 0 AS thin
+            FROM chosen GROUP BY fingerprint
+        )
+    SELECT
+        fingerprint AS fp,
+        any(thin) AS thinned,
+        max(toUnixTimestamp64Milli(ts)) AS ts_ms,
+        argMax(value, ts) AS last,
+        min(value) AS low,
+        max(value) AS high
+    FROM chosen INNER JOIN many USING (fingerprint)
+    GROUP BY
+        fingerprint,
+        intDiv(toUnixTimestamp64Milli(ts) - {{since:Int64}}, if(thin, {{step:Int64}}, 1))
+    ORDER BY fingerprint, ts_ms
+    LIMIT {{rows:UInt32}}
+"""  # noqa: S608
 
 
 def raw_of(
@@ -359,6 +367,6 @@ def _numbers(fingerprints: Iterable[str]) -> list[int]:
     return found
 
 
-def _hex(digits: str) -> str:
-    """As alerts have it: ClickHouse leaves leading zero bytes away."""
-    return digits.rjust(16, "0")
+def _hex(fp: int) -> str:
+    """As alerts have it."""
+    return f"{fp:016x}"

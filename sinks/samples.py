@@ -12,7 +12,7 @@ from detectors.control import labels_of
 from detectors.held import PageRows, rows_of
 from detectors.origins import derived_from
 from streams.records.messages import MAX_MS
-from streams.records.pages import F64, I64, U64, Kind, Page, Series
+from streams.records.pages import F64, I64, U64, Kind, NumbersPage, Page, Series
 
 SERIES_COLUMNS = (
     "fingerprint", "service", "metric", "kind", "unit", "instance", "domain", "labels", "resource",
@@ -55,7 +55,7 @@ class Sampled(NamedTuple):
     """described in them, by fingerprint; the last description wins"""
 
 
-def sampled(pages: Iterable[Page]) -> Sampled:
+def sampled(pages: Iterable[Page | NumbersPage]) -> Sampled:
     """All of their numbers, in their order. Raises ValueError for a page whose columns do not fit."""
     parts: list[PageRows] = []
     series: dict[int, Series] = {}
@@ -83,12 +83,14 @@ def narrowed(rows: Sampled, unwanted: U64) -> Sampled:
     keep = _kept(rows.numbers.fps, rows.numbers.ts, unwanted)
     numbers = rows.numbers
     if not keep.all():
-        numbers = Numbers(*(column[keep] for column in numbers))
+        numbers = Numbers(numbers.fps[keep], numbers.ts[keep], numbers.values[keep])
     buckets = rows.buckets
     keep = _kept(buckets.fps, buckets.ts, unwanted)
     if not keep.all():
         counts = buckets.counts[np.repeat(keep, buckets.widths)]
-        buckets = Buckets(*(column[keep] for column in buckets[:4]), counts)
+        buckets = Buckets(
+            buckets.fps[keep], buckets.ts[keep], buckets.sums[keep], buckets.widths[keep], counts
+        )
     return Sampled(numbers, buckets, rows.series)
 
 
