@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -45,35 +46,48 @@ PAUSE_S = 0.25
 """between inserts while there is little to insert: each makes a part that ClickHouse has to merge"""
 MANY_ROWS = 10_000
 EVICT_SHARE = 64
+TELL_AGAIN_MS = 3_600_000
+"""a description that has not changed is written again after so much event time, for its last sample's time"""
+NEVER = -(2**62)
+
+
+class Seen(NamedTuple):
+    """A series that is kept."""
+
+    first_ms: int
+    description: int = 0
+    """hash of what the table says of it; within this process only"""
+    written_ms: int = NEVER
+    """newest sample when it was written to the table last"""
 
 
 class Known:
-    """Series seen so far: when first, and whether they are kept. Mutable, bounded, forgets the oldest."""
+    """Series met so far, and whether they are kept. Mutable, bounded, forgets those described longest ago."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.first_ms: dict[int, int] = {}
-        """of those kept"""
-        self.refused: dict[int, None] = {}
+        self.kept: dict[int, Seen] = {}
+        self.refused: dict[int, int] = {}
+        """fingerprint to hash of the description"""
         self.evicted = 0
 
-    def keep(self, fp: int, first_ms: int) -> int:
-        """The first time known of the series."""
-        before = self.first_ms.pop(fp, first_ms)
+    def keep(self, fp: int, seen: Seen) -> None:
+        self.kept.pop(fp, None)
         self.refused.pop(fp, None)
-        self.first_ms[fp] = min(before, first_ms)
+        self.kept[fp] = seen
         self._bound()
-        return self.first_ms[fp]
 
-    def refuse(self, fp: int) -> None:
-        self.first_ms.pop(fp, None)
-        self.refused[fp] = None
+    def refuse(self, series: Series) -> None:
+        self.kept.pop(series.fp, None)
+        self.refused.pop(series.fp, None)
+        self.refused[series.fp] = hash(series)
         self._bound()
 
     def _bound(self) -> None:
-        if len(self.first_ms) + len(self.refused) <= self._limit:
+        if len(self.kept) + len(self.refused) <= self._limit:
             return
-        for book in (self.refused, self.first_ms):
+        books: tuple[dict[int, Any], ...] = (self.refused, self.kept)
+        for book in books:
             gone = list(book)[: -(-len(book) // EVICT_SHARE)]
             for fp in gone:
                 del book[fp]
@@ -120,9 +134,11 @@ class Historian:
         n = len(rows.numbers.ts) + len(rows.buckets.ts)
         if n or rows.series:
             await self._breathe(n)
-        described = await self._described(rows)
+        described, told = await self._described(rows)
         if described:
             await self._sink.insert_rows(SERIES, described)
+        for fp, seen in told.items():
+            self.known.keep(fp, seen)
         if len(rows.numbers.ts):
             await self._sink.insert_block(SAMPLES, numbers_block(rows.numbers))
         if len(rows.buckets.ts):
@@ -145,40 +161,65 @@ class Historian:
         unwanted: set[int] = set()
         wanted: dict[int, Series] = {}
         for fp, series in rows.series.items():
-            if self._matchers and not all_match(self._matchers, labels_of(series)):
+            if self._matchers and not self._wants(series):
                 unwanted.add(fp)
-                self.known.refuse(fp)
             else:
                 wanted[fp] = series
         if self._matchers:
             fps = np.unique(np.concatenate([rows.numbers.fps, rows.buckets.fps])).tolist()
             asked = [fp for fp in fps if fp not in wanted and fp not in unwanted]
             unwanted.update(fp for fp in asked if fp in self.known.refused)
-            unknown = [fp for fp in asked if fp not in self.known.refused and fp not in self.known.first_ms]
+            unknown = [fp for fp in asked if fp not in self.known.refused and fp not in self.known.kept]
             if unknown:
                 # Described before this worker began. What was kept is in the table; the rest is described
                 # again within `ingest.describe_every_ms`.
                 stored = await self._first_seen(unknown)
                 for fp, first_ms in stored.items():
-                    self.known.keep(fp, first_ms)
+                    self.known.keep(fp, Seen(first_ms))
                 unwanted.update(fp for fp in unknown if fp not in stored)
         before = len(rows.numbers.ts) + len(rows.buckets.ts)
         kept = narrowed(rows._replace(series=wanted), np.fromiter(sorted(unwanted), np.uint64))
         return kept, before - len(kept.numbers.ts) - len(kept.buckets.ts)
 
-    async def _described(self, rows: Sampled) -> list[tuple[object, ...]]:
-        """Rows of the table of series for those described in this chunk that have samples in it.
+    async def _described(self, rows: Sampled) -> tuple[list[tuple[object, ...]], dict[int, Seen]]:
+        """Rows of the table of series for those described in this chunk that have samples in it and of which
+        there is something to tell, and what is known of them once it is written.
 
         Ingest describes a series in the page of a sample of its, so none is missed.
         """
         spans = extents(rows, rows.series)
-        new = [fp for fp in spans if fp not in self.known.first_ms]
-        stored = await self._first_seen(new) if new else {}
-        found = []
+        due: dict[int, tuple[int, int]] = {}
         for fp, (first_ms, last_ms) in spans.items():
-            earliest = self.known.keep(fp, min(first_ms, stored.get(fp, first_ms)))
-            found.append(series_row(rows.series[fp], self._label, earliest, last_ms))
-        return found
+            seen = self.known.kept.get(fp)
+            if (
+                seen is None
+                or seen.description != hash(rows.series[fp])
+                or last_ms - seen.written_ms >= TELL_AGAIN_MS
+            ):
+                due[fp] = (first_ms, last_ms)
+        new = [fp for fp in due if fp not in self.known.kept]
+        stored = await self._first_seen(new) if new else {}
+        found: list[tuple[object, ...]] = []
+        told: dict[int, Seen] = {}
+        for fp, (first_ms, last_ms) in due.items():
+            series, known = rows.series[fp], self.known.kept.get(fp)
+            before = stored.get(fp, first_ms) if known is None else known.first_ms
+            told[fp] = Seen(min(first_ms, before), hash(series), last_ms)
+            found.append(series_row(series, self._label, told[fp].first_ms, last_ms))
+        return found, told
+
+    def _wants(self, series: Series) -> bool:
+        """Whether the matchers hold of it; one they do not hold of is remembered."""
+        known = hash(series)
+        seen = self.known.kept.get(series.fp)
+        if seen is not None and seen.description == known:
+            return True
+        if self.known.refused.get(series.fp) == known:
+            return False
+        if all_match(self._matchers, labels_of(series)):
+            return True
+        self.known.refuse(series)
+        return False
 
     async def _first_seen(self, fps: Sequence[int]) -> dict[int, int]:
         """Those in the table, and since when."""

@@ -110,9 +110,12 @@ def domain_of(series: Series, label: str) -> str:
 
 def extents(rows: Sampled, wanted: Iterable[int]) -> dict[int, tuple[int, int]]:
     """First and last time, ms, of those of the series that have rows here."""
+    chosen = np.fromiter(wanted, np.uint64)
+    if not len(chosen):
+        return {}
     fps = np.concatenate([rows.numbers.fps, rows.buckets.fps])
     ts = np.concatenate([rows.numbers.ts, rows.buckets.ts])
-    mine = np.isin(fps, np.fromiter(wanted, np.uint64))
+    mine = np.isin(fps, chosen)
     which, at = np.unique(fps[mine], return_inverse=True)
     first, last = np.full(len(which), MAX_MS), np.zeros(len(which), np.int64)
     np.minimum.at(first, at, ts[mine])

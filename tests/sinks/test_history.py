@@ -15,7 +15,7 @@ from detectors.explore import explore
 from detectors.origins import derived_from
 from embedded.probe import free_port
 from sinks.clickhouse import ClickHouseSink
-from sinks.historian import HISTOGRAMS, SERIES, Historian, Known
+from sinks.historian import HISTOGRAMS, SERIES, Historian, Known, Seen
 from sinks.history import raw_of, samples_of, series_like, source_of, sparklines
 from sinks.protocol import SinkUnavailable
 from sinks.reader import Reader
@@ -229,7 +229,22 @@ def test_what_is_remembered_is_bounded() -> None:
     """The oldest goes first, and is counted."""
     known = Known(100)
     for fp in range(150):
-        known.keep(fp, fp)
-    assert len(known.first_ms) <= 100
-    assert known.evicted == 150 - len(known.first_ms)
-    assert 149 in known.first_ms
+        known.keep(fp, Seen(fp))
+    assert len(known.kept) <= 100
+    assert known.evicted == 150 - len(known.kept)
+    assert 149 in known.kept
+
+
+def test_a_description_that_says_nothing_new_is_not_written_again(
+    settings: ClickHouse, reader: Reader
+) -> None:
+    """Until an hour of event time has passed; one that changed is written at once."""
+
+    def at(minute: int, of: Series = QUEUE) -> list[Record]:
+        return records(page([of], [(of, T0 + minute * MINUTE, 1.0)]))
+
+    moved = series(resource=(("env", "prod"), ("host", "b")))
+    assert write(settings, at(0), at(10), at(59)).counts["series"] == 1
+    assert write(settings, at(0), at(10), at(60), at(61, moved)).counts["series"] == 3
+    (row,) = series_like(reader)
+    assert (row.first_seen, row.last_seen, row.resource["host"]) == (T0, T0 + 61 * MINUTE, "b")
