@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from config import control, logs, notify, response
+from config import control, history, logs, notify, response
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings, TopologySettings
 from config.suppression import matcher_problems
 from config.suppression import problems as suppression_problems
@@ -157,7 +157,10 @@ def _check(settings: Settings, source: str) -> None:
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     for key, value, expected in (*response.problems(settings.respond), *notify.problems(settings.notify)):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
-    for key, value, expected in matcher_problems("correlate.probes", correlate.probes):
+    for key, value, expected in (
+        *matcher_problems("correlate.probes", correlate.probes),
+        *history.problems(settings.history),
+    ):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     missing = sorted({"high", "medium", "low"} - correlate.priority_matrix.keys())
     if missing:

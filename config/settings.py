@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from config.console import Console
 from config.control import Rule, Slo
+from config.history import History
 from config.logs import LogRules
 from config.notify import Notify
 from config.response import Respond
@@ -292,6 +293,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     receive: Receive = Receive()
     console: Console = Console()
     clickhouse: ClickHouse = ClickHouse()
+    history: History = History()
     telemetry: Telemetry = Telemetry()
 
     @property

@@ -10,13 +10,15 @@ from streams.agents.runner import CoreFactory, Prefetch
 from streams.agents.sinkrunner import SinkHandler
 from streams.agents.topics import StartError, TopicSpec
 
-STAGES = ("ingest", "detect", "correlate", "respond", "notify", "sink")
+STAGES = ("ingest", "detect", "correlate", "respond", "notify", "sink", "history")
 TARGET = "notify."
 """what begins the name of the stage of one target"""
 """In the order in which a record passes them."""
 
 INTERNAL_FETCH_WAIT_MS = 20
 """Internal topics are read by us alone: a short wait a hop keeps the way to an incident short."""
+HISTORY_FETCH_WAIT_MS = 500
+"""nobody waits for it, and few large inserts cost ClickHouse less than many small ones"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
     return {
         "ingest": tuple(topic.name for topic in settings.inputs),
         "detect": (topics.pages,),
+        "history": (topics.pages,),
         "correlate": (topics.alerts,),
         "respond": (topics.incidents,),
         "sink": (
@@ -61,9 +64,11 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
 
 
 def expanded(stages: Sequence[str], settings: Settings) -> list[str]:
-    """The stages as they run: one for each target in place of notify."""
+    """The stages as they run: one for each target in place of notify; history if it is kept."""
     found: list[str] = []
     for stage in stages:
+        if stage == "history" and not settings.history.enabled:
+            continue
         own = [f"{TARGET}{target.name}" for target in settings.notify.targets]
         found += own if stage == "notify" else [stage]
     return found
@@ -142,6 +147,10 @@ def build_plan(stage: str, settings: Settings, counts: Mapping[str, int]) -> Sta
             return StagePlan(stage, inputs, handler=engine_of(settings, stage.removeprefix(TARGET)))
         except SinkMisconfigured as error:
             raise StartError(str(error)) from error
+    if stage == "history":
+        from sinks.historian import historian
+
+        return StagePlan(stage, inputs, handler=historian(settings), fetch_max_wait_ms=HISTORY_FETCH_WAIT_MS)
     from sinks.handler import sink_handler
 
     return StagePlan(stage, inputs, handler=sink_handler(settings))
