@@ -289,7 +289,7 @@ def backtest(
 def _show(rows: list[tuple[str, Incident]], most: int = 40) -> None:
     from rich.table import Table
 
-    from cli.when import utc
+    from correlator.when import utc
 
     table = Table("run", "started (UTC)", "severity", "incident", "alerts", "first hint", "confidence")
     for run, incident in rows[:most]:

@@ -9,7 +9,7 @@ import typer
 from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, settings_from
 from cli.output import NONE, figure, plain, styled, table, wall_ms
 from cli.store import full_id, reader_of
-from cli.when import utc
+from correlator.when import utc
 
 RUNNING = ("running", "warned", "paused")
 STYLES = {"missed": "bold red", "warned": "yellow", "running": "", "paused": "cyan", "met": "green"}

@@ -16,8 +16,8 @@ from cli.bus import explained, partitions_of, reader
 from cli.common import AsJson, ConfigFile, KafkaAddress, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import parse_when, plain, table, wall_ms
-from cli.when import utc
 from config.settings import Settings
+from correlator.when import utc
 from streams.decode import deadletter
 from streams.decode.control import REINJECTED
 from streams.decode.errors import REASONS

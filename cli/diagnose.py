@@ -15,9 +15,9 @@ from cli.cases import CaseFile, Cutter, read_cases
 from cli.common import AsJson, console, print_json, stderr
 from cli.dataset import DataSet, load
 from cli.errors import CliError
-from cli.when import utc
 from correlator.diagnose import diagnose as rank
 from correlator.incident import Hint
+from correlator.when import utc
 
 
 def _moment(text: str, option: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import shorten
 from typing import Annotated
 
 import typer
@@ -11,11 +10,12 @@ from rich.text import Text
 
 from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
-from cli.output import NONE, figure, percent, plain, some, styled, table
+from cli.output import NONE, figure, percent, plain, styled, table
 from cli.similar import show as show_similar
 from cli.store import full_id, reader_of
-from cli.when import utc
+from correlator.headline import headline
 from correlator.incident import Hint, Incident, Member
+from correlator.when import utc
 from sinks.past import KnowledgeRow, known_of
 from sinks.reader import Timing
 
@@ -45,29 +45,6 @@ def explain(
         print_json({"incident": found, "timing": timing, "known": known})
         return
     _show(found, timing, known)
-
-
-def headline(incident: Incident) -> str:
-    """One sentence: what, since when, the likely cause, and where it stands."""
-    services = some(len(incident.services), "service")
-    size = some(len(incident.alerts) + incident.truncated_members, "alert")
-    parts = [f"{size} in {services} since {utc(incident.started_at)} UTC"]
-    if incident.hints:
-        best = incident.hints[0]
-        words = f": {shorten(best.cause, 70, placeholder=' …')}" if best.cause else ""
-        parts.append(f"most likely caused by {best.service}, confidence {percent(best.confidence)}{words}")
-    else:
-        parts.append("no likely cause found")
-    if incident.state == "merged":
-        parts.append(f"merged into {incident.merged_into}")
-    elif incident.resolved_at is not None:
-        how = {"auto": "by itself", "human": "by a person"}.get(incident.resolved_by, "")
-        parts.append(f"resolved {how} after {figure(incident.resolved_at - incident.started_at)}")
-    elif incident.acknowledged_at is not None:
-        parts.append(f"acknowledged by {incident.acknowledged_by or 'somebody'}, not resolved")
-    else:
-        parts.append("nobody has acknowledged it")
-    return "; ".join(parts) + "."
 
 
 def _show(incident: Incident, timing: Timing | None, known: KnowledgeRow | None) -> None:

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, settings_from
 from cli.errors import CliError
-from cli.explain import headline
 from cli.output import figure, percent, plain, styled, table
 from cli.picture import LEGEND, Picture
 from cli.store import full_id, reader_of
-from cli.when import utc
+from correlator.headline import headline
 from correlator.incident import Incident
+from correlator.when import utc
 
 app = typer.Typer(
     help="One incident.",

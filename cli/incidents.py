@@ -11,8 +11,8 @@ from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, s
 from cli.errors import CliError
 from cli.output import NONE, figure, parse_when, percent, plain, some, styled, table, wall_ms
 from cli.store import reader_of
-from cli.when import utc
 from correlator.incident import STATES
+from correlator.when import utc
 from sinks.reader import OPEN_STATES, Summary
 
 

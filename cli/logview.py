@@ -14,7 +14,7 @@ from rich.text import Text
 from cli.logminer import PARAMETER
 from cli.logstats import Row, level_name, stretched
 from cli.output import NONE, figure, some
-from cli.when import utc
+from correlator.when import utc
 
 BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = ".:-=+*#@"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.errors import CliError
-from cli.when import duration
+from correlator.when import NONE, figure, percent, some
 
 # The sixteen terminal colours only, and no blue: readable on dark and on light. Every colour repeats
 # what a word says, so nothing is lost under NO_COLOR.
@@ -33,8 +33,8 @@ STYLES = {
     "P3": "yellow",
     "P4": "dim",
 }
-NONE = "–"
-"""shown where there is no figure: never a zero"""
+
+__all__ = ["NONE", "figure", "parse_when", "percent", "plain", "some", "styled", "table", "wall_ms"]
 
 _AGO = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d|w)$")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
@@ -68,23 +68,6 @@ def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
             header_style="bold",
         )
     return made
-
-
-def figure(ms: float | None) -> str:
-    """A duration (`3 d 4 h` from two days on), or a dash."""
-    if ms is None:
-        return NONE
-    days, rest = divmod(ms, _UNIT_MS["d"])
-    return f"{days:.0f} d {rest // _UNIT_MS['h']:.0f} h" if days >= 2 else duration(ms)
-
-
-def percent(share: float | None) -> str:
-    return NONE if share is None else f"{100 * share:.0f} %"
-
-
-def some(count: int, one: str, many: str = "") -> str:
-    """`1 alert`, `3 alerts`."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def parse_when(text: str, now_ms: int, option: str) -> int:

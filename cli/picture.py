@@ -14,8 +14,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cli.output import STYLES, percent, plain
-from cli.when import utc
 from correlator.incident import Incident, Member, ServiceRole, TimelineEntry
+from correlator.when import utc
 from detectors.alert import SEVERITIES
 
 MARKS = {"critical": "!!!", "error": "!! ", "warning": "!  ", "info": "·  "}

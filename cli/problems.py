@@ -11,9 +11,9 @@ from cli.common import AsJson, ClickHouseUrl, ConfigFile, KafkaAddress, console,
 from cli.errors import CliError
 from cli.output import NONE, figure, plain, some, styled, table, wall_ms
 from cli.store import reader_of
-from cli.when import utc
 from config.settings import Settings
 from correlator.past import Problem
+from correlator.when import utc
 from sinks import past
 from sinks.reader import Reader
 from streams.records.digest import digest_hex

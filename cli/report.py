@@ -17,7 +17,7 @@ from cli.reportfile import as_csv, write_parquet
 from cli.reportpage import page, step_of
 from cli.reporttext import show
 from cli.store import reader_of
-from cli.when import utc
+from correlator.when import utc
 from sinks import analytics
 from sinks.reader import GROUPINGS
 from streams.records.messages import MAX_MS

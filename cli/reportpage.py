@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cli.output import NONE, figure, percent
 from cli.reportdata import Report
-from cli.when import utc
+from correlator.when import utc
 from sinks.analytics import NoiseDay
 from sinks.reader import Group
 

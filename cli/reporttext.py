@@ -5,7 +5,7 @@ from __future__ import annotations
 from cli.common import console
 from cli.output import NONE, figure, percent, plain, some, table
 from cli.reportdata import Report
-from cli.when import utc
+from correlator.when import utc
 from sinks.analytics import Busy, Hints, Recurring, Sla
 from sinks.reader import Group, Noise
 

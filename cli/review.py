@@ -13,12 +13,11 @@ from cli.common import AsJson, ClickHouseUrl, ConfigFile, KafkaAddress, console,
 from cli.defaultgroup import DefaultGroup
 from cli.errors import CliError
 from cli.reviewpage import page
-from cli.reviewtext import items_markdown, markdown
 from cli.store import full_id, reader_of
 from correlator.writing import MOST_REVIEW
 from sinks import afterwards
+from sinks.reviewtext import fields_of, items_markdown, markdown, without_items
 
-PART = 16_000
 """characters of one field of an action; longer ones would be cut"""
 
 app = typer.Typer(
@@ -122,18 +121,7 @@ def edit(
         raise CliError(
             f"{file} has {len(text)} characters: expected 1 to {MOST_REVIEW}", "shorten it, or link to more"
         )
-    parts = [text[at : at + PART] for at in range(0, len(text), PART)]
-    fields = {f"text{number if number > 1 else ''}": part for number, part in enumerate(parts, 1)}
+    fields = fields_of(text)
     settings = settings_from(config, kafka, clickhouse)
     act(settings, "review", incident, actor, "", timeout, as_json, fields=fields)
 
-
-def without_items(text: str) -> str:
-    """The text without its generated section of action items, which is shown as they stand instead."""
-    kept, inside = [], False
-    for line in text.splitlines(keepends=True):
-        if line.startswith(("# ", "## ")):
-            inside = line.strip() == "## Action items"
-        if not inside:
-            kept.append(line)
-    return "".join(kept)

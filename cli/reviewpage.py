@@ -7,13 +7,13 @@ from functools import cache
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from cli.output import figure
-from cli.when import utc
 from correlator.afterwards import Review
 from correlator.incident import Incident
+from correlator.when import utc
+from sinks.markdown import renderer
 
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\b")
 """broken between date and time at most"""
@@ -31,7 +31,7 @@ class Phase(NamedTuple):
 
 def page(incident: Incident, markdown: str, edited: Review | None = None) -> str:
     """`markdown`: text people may have written; HTML in it is shown, not run."""
-    body = _renderer().render(markdown)
+    body = renderer().render(markdown)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     body = _TIME.sub(r"<time><span>\1</span> <span>\2</span></time>", body)
     template = _environment().get_template("review.html.j2")
@@ -59,12 +59,6 @@ def course(i: Incident) -> list[Phase]:
             continue
         phases.append(Phase(name, words, max(1, round((until - begin) ** 0.5)), figure(until - begin)))
     return phases
-
-
-@cache
-def _renderer() -> MarkdownIt:
-    # Images would be fetched from somewhere else, or show nothing.
-    return MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
 @cache

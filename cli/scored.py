@@ -7,7 +7,7 @@ import math
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TextIO
+from typing import Any, Self, TextIO
 
 import numpy as np
 
@@ -16,20 +16,9 @@ from cli.dataset import parquet
 from cli.errors import CliError
 from cli.samples import Chunk, ParquetReader, Reader
 from detectors.bank import STATES
-from streams.records.pages import F64
+from detectors.scorer import Figures
 
 STDOUT = Path("-")
-
-
-class Figures(NamedTuple):
-    """What was thought of each row of a chunk; NaN where nothing was, infinite where there is no limit."""
-
-    score: F64
-    expected: F64
-    lower: F64
-    upper: F64
-    state: np.ndarray[tuple[int], np.dtype[np.uint8]]
-    reason: list[str]
 
 
 class Target:

@@ -2,144 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from cli.columns import NO_TIME
 from cli.samples import Chunk, Name
-from cli.scored import Figures
 from config.settings import Detect
-from detectors.bank import Bank
-from detectors.control import Control
-from detectors.gate import PENDING
-from detectors.reasons import reason_words
+from detectors import scorer
+from detectors.scorer import Figures, Scored
 from streams.records.digest import fingerprint
-from streams.records.pages import F64, I64, Series
+from streams.records.pages import Series
 
-FAR = 2**62
-
-
-@dataclass(slots=True)
-class Scored:
-    """What is known of one series so far."""
-
-    name: str
-    shown: Series
-    """with the unit it is said to have"""
-    control: Control
-    rows: int = 0
-    alerts: int = 0
-    highest: float = 0.0
-    first_ms: int = FAR
-    last_ms: int = -FAR
-    run_start: int | None = None
-    """of the anomalous run the last row was in, ms"""
+__all__ = ["Scored", "Scorer"]
 
 
-class Scorer:
-    """A series without a metric name is judged without a minimum effect.
+class Scorer(scorer.Scorer):
+    """Series by the columns of a table.
 
-    Its description is `service`, `metric` and `unit` of the table, if it has them, and the label
+    The description of a series is `service`, `metric` and `unit` of the table, if it has them, and the label
     `series`: that is what the rules of the configuration match.
     """
 
     def __init__(self, config: Detect) -> None:
-        self.config = config
-        self.bank = Bank(config)
-        self.series: list[Scored] = []
+        super().__init__(config)
         self._place: dict[Name, int] = {}
-        self._by_fp: dict[str, int] = {}
-        self.rows = 0
-        self.untimed = 0
 
     def score(self, chunk: Chunk) -> Figures:
         """Figures of a chunk's rows, in its order. Rows without a time are left out, counted."""
-        places = np.array([self._place_of(name) for name in chunk.names], np.int64)
-        fps = np.array([one.shown.fp for one in self.series], np.uint64)[places]
-        timed = chunk.ts != NO_TIME
-        n = len(fps)
-        self.rows += n
-        self.untimed += n - int(timed.sum())
-        alerts, scores = self.bank.feed_scored(fps[timed], chunk.ts[timed], chunk.values[timed])
-        for alert in alerts:
-            if alert.state == "firing" and alert.version == 1:
-                self.series[self._by_fp[alert.fingerprint]].alerts += 1
-        figures = np.full((4, n), np.nan)
-        figures[:, timed] = scores[:4]
-        codes = np.zeros((2, n), np.uint8)
-        codes[:, timed] = scores[4:]
-        self._note(places, chunk.ts, figures[0], timed)
-        reasons = self._reasons(places, chunk.ts, chunk.values, figures, codes)
-        return Figures(figures[0], figures[1], figures[2], figures[3], codes[0], reasons)
+        places = np.array([self._named(name) for name in chunk.names], np.int64)
+        return self.judge(places, chunk.ts, chunk.values, chunk.ts != NO_TIME)[0]
 
-    def _place_of(self, name: Name) -> int:
+    def _named(self, name: Name) -> int:
         known = self._place.get(name)
         if known is None:
             text, service, metric, unit = name
             labels = (("series", text),) if text or not metric else ()
-            fp = fingerprint(service, metric, labels)
-            series = Series(fp, service, metric, labels, unit)
-            self.bank.describe(series)
-            known = self._by_fp.get(f"{fp:016x}")
-            if known is None:
-                control = self.bank.control_of(series)
-                shown = " ".join(part for part in (service, metric, text) if part)
-                known = self._by_fp[f"{fp:016x}"] = len(self.series)
-                self.series.append(Scored(shown, control.shown(series), control))
-            self._place[name] = known
+            series = Series(fingerprint(service, metric, labels), service, metric, labels, unit)
+            shown = " ".join(part for part in (service, metric, text) if part)
+            known = self._place[name] = self.place_of(series, shown)
         return known
-
-    def _note(self, places: I64, ts: I64, score: F64, timed: npt.NDArray[np.bool_]) -> None:
-        """Extent and highest score of each series."""
-        which, at = np.unique(places, return_inverse=True)
-        rows = np.bincount(at, minlength=len(which))
-        first, last, highest = np.full(len(which), FAR), np.full(len(which), -FAR), np.zeros(len(which))
-        np.minimum.at(first, at[timed], ts[timed])
-        np.maximum.at(last, at[timed], ts[timed])
-        np.maximum.at(highest, at, np.nan_to_num(score))
-        for place, *figures in zip(*(c.tolist() for c in (which, rows, first, last, highest)), strict=True):
-            one = self.series[place]
-            one.rows += figures[0]
-            one.first_ms, one.last_ms = min(one.first_ms, figures[1]), max(one.last_ms, figures[2])
-            one.highest = max(one.highest, figures[3])
-
-    def _reasons(
-        self, places: I64, ts: I64, values: F64, figures: F64, codes: npt.NDArray[np.uint8]
-    ) -> list[str]:
-        """Words for rows that are anomalous, or in an anomalous run; else empty."""
-        words = [""] * len(places)
-        state, by = codes
-        scored = np.isfinite(figures[0])
-        fire = np.array([one.control.fire for one in self.series])[places]
-        in_run = scored & (state >= PENDING)
-        telling = in_run | (scored & (figures[0] >= fire))
-        running = [place for place, one in enumerate(self.series) if one.run_start is not None]
-        concerned = np.isin(places, np.union1d(places[in_run], np.array(running, np.int64)))
-        for i in np.flatnonzero(telling | (scored & concerned)).tolist():
-            one = self.series[places[i]]
-            if not in_run[i]:
-                one.run_start = None
-            elif one.run_start is None:
-                one.run_start = int(ts[i])
-            if telling[i]:
-                lasted = 0 if one.run_start is None else int(ts[i]) - one.run_start
-                row = (float(values[i]), *figures[1:, i].tolist(), int(by[i]), lasted)
-                words[i] = reason_words(one.shown, one.control, *row)
-        return words
-
-    def summary(self) -> dict[str, Any]:
-        """Counts, by what they say."""
-        counters = self.bank.counters
-        return {
-            "rows": self.rows,
-            "series": len(self.series),
-            "alerts": sum(one.alerts for one in self.series),
-            "repeated_or_backward_rows": counters["repeated_rows"],
-            "nonfinite_rows": counters["nonfinite_rows"],
-            "rows_without_time": self.untimed,
-            "rows_of_evicted_series": counters["unknown_rows"],
-            "rows_of_excluded_series": counters["excluded_rows"],
-        }

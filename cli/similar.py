@@ -10,8 +10,8 @@ from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, s
 from cli.errors import CliError
 from cli.output import NONE, percent, plain, table
 from cli.store import full_id, reader_of
-from cli.when import utc
 from correlator.incident import Incident, Similar
+from correlator.when import utc
 from sinks import past
 
 

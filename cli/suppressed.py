@@ -15,11 +15,11 @@ from cli.common import console
 from cli.errors import CliError
 from cli.output import NONE, parse_when, plain, some, styled, table, wall_ms
 from cli.store import reader_of
-from cli.when import duration, utc
 from config.settings import Correlate, Settings
 from correlator.directory import Directory
 from correlator.rehearse import Rehearsal, rehearse
 from correlator.suppression import Suppression
+from correlator.when import duration, utc
 from detectors.alert import Alert
 from sinks.suppressed import alerts as alerts_of
 

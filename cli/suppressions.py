@@ -11,8 +11,8 @@ from cli.errors import CliError
 from cli.output import parse_when, plain, styled, table, wall_ms
 from cli.store import reader_of
 from cli.suppressed import then
-from cli.when import utc
 from correlator.suppression import KINDS
+from correlator.when import utc
 from sinks.suppressed import suppressions as ask
 
 

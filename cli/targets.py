@@ -14,9 +14,9 @@ from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, s
 from cli.errors import CliError
 from cli.output import NONE, plain, styled, table
 from cli.store import full_id, reader_of
-from cli.when import utc
 from config.settings import Settings
 from correlator.incident import Hint, Incident, ServiceRole
+from correlator.when import utc
 from sinks.notification import Notification
 from sinks.protocol import SinkMisconfigured
 from sinks.targets import secrets

@@ -15,11 +15,11 @@ from cli.common import AsJson, ClickHouseUrl, ConfigFile, console, print_json, s
 from cli.errors import CliError
 from cli.output import NONE, parse_when, percent, plain, some, table, wall_ms
 from cli.store import reader_of
-from cli.when import utc
 from config.settings import Settings
 from correlator.atlas import ServiceSeen
 from correlator.conflicts import KINDS, Graph
 from correlator.conflicts import conflicts as find
+from correlator.when import utc
 from sinks.services import services_seen
 
 MOST_CHILDREN = 15

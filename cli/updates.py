@@ -12,10 +12,10 @@ from cli.defaultgroup import ListGroup
 from cli.errors import CliError
 from cli.output import plain, styled
 from cli.store import full_id, reader_of
-from cli.when import utc
 from config.settings import Settings
 from correlator.afterwards import StatusUpdate
 from correlator.updating import WAITING
+from correlator.when import utc
 from sinks import afterwards
 from sinks.reader import Reader
 

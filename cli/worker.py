@@ -110,9 +110,11 @@ def worker(
         reading = checked(settings)  # before anything is started: what is wrong with it stops the start
         if reading.catalogue:
             say(f"catalogue: {in_a_line(reading)}")
-    chosen = expanded(chosen, settings)
+    named, chosen = chosen, expanded(chosen, settings)
     if not chosen:
-        raise CliError("--stages notify: no target is configured", "add one under notify.targets")
+        if "notify" in named:
+            raise CliError("--stages notify: no target is configured", "add one under notify.targets")
+        raise CliError("--stages history: history.enabled is false", "switch it on to keep samples")
     alerts = None if receive is None else (*address(receive, "--receive"), token())
     try:
         use_fast_loop()

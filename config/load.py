@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from config import control, logs, notify, response
+from config import control, history, logs, notify, response
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings, TopologySettings
 from config.suppression import matcher_problems
 from config.suppression import problems as suppression_problems
@@ -159,7 +159,7 @@ def _check(settings: Settings, source: str) -> None:
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     for key, value, expected in (
         *matcher_problems("correlate.probes", correlate.probes),
-        *matcher_problems("history.matchers", settings.history.matchers),
+        *history.problems(settings.history),
     ):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     missing = sorted({"high", "medium", "low"} - correlate.priority_matrix.keys())
@@ -172,7 +172,7 @@ def _check(settings: Settings, source: str) -> None:
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
     names += [topics.problems, topics.topology, topics.action_results, topics.deadletters]
-    names += [topics.response, topics.written, topics.notifications, topics.history]
+    names += [topics.response, topics.written, topics.notifications]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")

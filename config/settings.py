@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from config.console import Console
 from config.control import Rule, Slo
+from config.history import History
 from config.logs import LogRules
 from config.notify import Notify
 from config.response import Respond
@@ -110,8 +111,6 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     written: str = "tocsin.written"
     """action items, reviews, status updates"""
     notifications: str = "tocsin.notifications"
-    history: str = "tocsin.history"
-    """samples as they were judged"""
     action_results: str = "tocsin.action-results"
     deadletters: str = "tocsin.deadletters"
 
@@ -258,17 +257,6 @@ class Receive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """a sender is told to try again when the broker has not confirmed by then"""
 
 
-class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Samples as they were judged, kept for charts; see docs/history.md."""
-
-    enabled: bool = True
-    days: Annotated[int, Meta(ge=1, le=3_650)] = 3
-    matchers: tuple[str, ...] = ()
-    """of series, all of which must hold; none: every series that is watched"""
-    max_series: Count = 1_000_000
-    """remembered as described by one shard"""
-
-
 class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str = "http://127.0.0.1:8123"
     database: str = "tocsin"
@@ -304,8 +292,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     notify: Notify = Notify()
     receive: Receive = Receive()
     console: Console = Console()
-    history: History = History()
     clickhouse: ClickHouse = ClickHouse()
+    history: History = History()
     telemetry: Telemetry = Telemetry()
 
     @property

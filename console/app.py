@@ -32,6 +32,7 @@ from console.pages import evidence as page_evidence
 from console.pages import incident as page_incident
 from console.pages import incidents as page_incidents
 from console.pages import problems as page_problems
+from console.pages import review as page_review
 from console.pages import silences as page_silences
 from console.pages import status as page_status
 from console.pages import topology as page_topology
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 PAGES = (
     page_incidents,
     page_evidence,
+    page_review,
     page_incident,
     page_configuration,
     page_topology,

@@ -290,11 +290,14 @@ class Bank:
         return self._feed(fps, ts, values, scores), scores
 
     def surprises(self, fps: U64, ts: I64, values: F64) -> tuple[Scores, F64]:
-        """`feed_scored` without the alerts, and the bits of surprise of each statistic, one row each."""
+        """`examined` without the alerts."""
+        return self.examined(fps, ts, values)[1:]
+
+    def examined(self, fps: U64, ts: I64, values: F64) -> tuple[list[Alert], Scores, F64]:
+        """`feed_scored`, and the bits of surprise of each statistic, one row each."""
         scores = Scores.of(len(fps))
         bits = np.zeros((len(fps), len(REASONS)))
-        self._feed(fps, ts, values, scores, bits)
-        return scores, bits
+        return self._feed(fps, ts, values, scores, bits), scores, bits
 
     def _feed(
         self, fps: U64, ts: I64, values: F64, scores: Scores | None, bits: F64 | None = None

@@ -6,7 +6,7 @@ on where a run ends; then the bank is fed step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ from config.logs import LogRules
 from config.settings import Detect
 from detectors.admission import Admission, AdmissionState
 from detectors.alert import Alert
-from detectors.bank import Bank, Scores
+from detectors.bank import Bank
 from detectors.calls import Calls, CallsState, Seen
 from detectors.derive import njit
 from detectors.joint import Joint, JointState
@@ -27,10 +27,7 @@ from detectors.numbers import Numbers, NumbersState, Rows, merged
 from detectors.objectives import Objectives, ObjectivesState
 from detectors.release import Slice, step_ceil
 from detectors.topology import Span, Topology, TopologyState
-from streams.records.pages import F64, I64, U64, Series
-
-
-Judged = Callable[[U64, I64, F64, Scores], None]
+from streams.records.pages import I64, Series
 
 
 class Due(NamedTuple):
@@ -93,8 +90,6 @@ class Engine:
         self.bank = Bank(config)
         self.joint = Joint(config, self.bank.control_of)
         self._advanced = NO_STEP
-        self.judged: Judged | None = None
-        """is given what the bank thought of each row, if anybody wants to know"""
 
     def known(self, fp: int) -> Series | None:
         """Description of a series that is watched or waits for its first row, or None."""
@@ -231,7 +226,7 @@ class Engine:
                         self._introduce(fp, end)
                 if self.joint:
                     self.joint.feed(rows.fps[a:b], rows.ts[a:b], rows.values[a:b])
-                alerts = self._judge(rows.fps[a:b], rows.ts[a:b], rows.values[a:b])
+                alerts = self.bank.feed(rows.fps[a:b], rows.ts[a:b], rows.values[a:b])
                 alerts += self.bank.advance(end)
                 self.joint.hear(end, alerts)
                 self._advanced = end
@@ -241,14 +236,6 @@ class Engine:
             decided += self._together(to_ms + step)
             decided += [Decided(to_ms, alert) for alert in self.joint.farewell(to_ms)]
         return decided
-
-    def _judge(self, fps: U64, ts: I64, values: F64) -> list[Alert]:
-        """Feed the bank; who wants to know what it thought is told."""
-        if self.judged is None:
-            return self.bank.feed(fps, ts, values)
-        alerts, scores = self.bank.feed_scored(fps, ts, values)
-        self.judged(fps, ts, values, scores)
-        return alerts
 
     def _together(self, limit: int) -> list[Decided]:
         """Joint behaviour in the windows that end before `limit`."""

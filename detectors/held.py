@@ -11,7 +11,7 @@ from detectors.engine import Due
 from detectors.lines import Line
 from detectors.release import Column, ReorderBuffer, Slice
 from detectors.topology import Span
-from streams.records.pages import I64, U64, Histograms, Logs, Page, Spans, f64, i64, u8, u64
+from streams.records.pages import I64, U64, Histograms, Logs, NumbersPage, Page, Spans, f64, i64, u8, u64
 
 NUMBER_BYTES, SPAN_BYTES = 24, 80
 LINE_BYTES = 200
@@ -45,7 +45,7 @@ class PageRows(NamedTuple):
         )
 
 
-def rows_of(page: Page) -> PageRows:
+def rows_of(page: Page | NumbersPage) -> PageRows:
     """The page's columns. Raises ValueError when they do not fit together."""
     fps, ts, values = u64(page.fps), i64(page.ts), f64(page.values)
     _same("samples", len(ts), len(fps), len(values))

@@ -18,7 +18,6 @@ import numpy as np
 from config.settings import Settings
 from detectors.alert import Alert
 from detectors.engine import Decided, Engine, EngineState
-from detectors.history import History
 from detectors.held import Held, PageRows, rows_of
 from detectors.release import step_ceil, step_floor
 from detectors.selfview import shard_telemetry
@@ -63,8 +62,6 @@ class ShardCore:
             "bad_pages": 0, "late_rows": 0, "forced_releases": 0, "rows": 0,
             "samples": 0, "histograms": 0, "logs": 0, "spans": 0,
         }  # fmt: skip
-        self._history = History(settings, self._series_of) if settings.history.enabled else None
-        self._listen()
         self._barrier = NOTHING
         self._announced = NOTHING
         self._seen_offset = 0
@@ -93,8 +90,6 @@ class ShardCore:
             self._announced = self.released
             mark = ShardWatermark(self.shard, self.settings.ingest.shards, self.released)
             outputs += self._to_all(msgspec.json.encode(mark))
-        if self._history is not None:
-            outputs += self._history.outputs(self.shard)
         return outputs
 
     def tick(self, now_ms: int, at_end: bool) -> Sequence[Output]:
@@ -119,21 +114,12 @@ class ShardCore:
         settings = self.settings
         self.engine = Engine(settings.detect, settings.ingest.max_series_per_service, settings.logs)
         self.engine.restore(state.engine)
-        self._listen()
         self.clock = state.clock
         self.held = Held()
         self.released = self._barrier = state.released
         self._announced = NOTHING
         self._seen_offset = state.next_offset
         self._pending = []
-
-    def _listen(self) -> None:
-        if self._history is not None:
-            self.engine.judged = self._history.take
-
-    def _series_of(self, fp: int) -> Series | None:
-        slots = self.engine.bank.slots_of([fp])
-        return self.engine.bank.series_at(slots[0]) if slots else None
 
     def telemetry(self) -> CoreTelemetry:
         """See `streams.records.telemetry`."""

@@ -47,10 +47,14 @@ class ClickHouseSink:
 
     name = "clickhouse"
 
-    def __init__(self, settings: ClickHouse, *, patience_s: float = 15.0) -> None:
-        """`patience_s`: how long `start` and `write` retry before they raise `SinkUnavailable`."""
+    def __init__(
+        self, settings: ClickHouse, *, patience_s: float = 15.0, tables: Sequence[Table] = TABLES
+    ) -> None:
+        """`patience_s`: how long `start` and `write` retry before they raise `SinkUnavailable`;
+        `tables`: those that are written."""
         self._settings = settings
         self._patience_s = patience_s
+        self._tables = tables
         self._client: Client | None = None
         self._types: dict[str, list[str]] = {}
         # One thread, because a client answers one question at a time.
@@ -74,47 +78,6 @@ class ClickHouseSink:
         for kind, found in by_type.items():
             rest += found if kind not in COLUMNS else await self._insert_columns(kind, found)
         return await self._insert_rows(rest)
-
-    async def insert_block(self, table: str, columns: Sequence[str], block: bytes) -> None:
-        """Rows of numbers as they are, in RowBinary. Raises `SinkUnavailable`, `ValueError` for a bad one."""
-
-        def insert() -> None:
-            try:
-                self._connected().raw_insert(table, columns, block, fmt="RowBinary")
-            except Error as error:
-                if error.code in ROW_FAULTS:
-                    raise ValueError(str(error)) from error
-                if error.code in MISSING:
-                    self._disconnect()
-                raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-
-        await self._patiently(insert)
-
-    async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A few rows; times as ms UTC. Raises `SinkUnavailable`, `ValueError` for a bad row."""
-
-        def insert() -> None:
-            try:
-                self._connected().insert(table, rows, column_names=columns)
-            except DataError as error:
-                raise ValueError(str(error)) from error
-            except Error as error:
-                if error.code in MISSING:
-                    self._disconnect()
-                raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-
-        await self._patiently(insert)
-
-    async def command(self, sql: str) -> None:
-        """A statement without an answer. Raises `SinkUnavailable`."""
-
-        def run() -> None:
-            try:
-                self._connected().command(sql)
-            except Error as error:
-                raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-
-        await self._patiently(run)
 
     async def _insert_columns(self, kind: type, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """The quick way, many at once; returns those that must be looked at one by one."""
@@ -157,6 +120,37 @@ class ClickHouseSink:
             middle = len(batch) // 2
             return await self._insert(table, batch[:middle]) + await self._insert(table, batch[middle:])
         return []
+
+    async def insert_rows(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Rows that are known to fit. Raises `SinkUnavailable`."""
+        await self._patiently(partial(self._insert_now, table, rows))
+
+    async def insert_block(self, table: Table, block: bytes) -> None:
+        """One block in ClickHouse's format Native. Raises `SinkUnavailable`."""
+        await self._patiently(partial(self._talk, partial(_raw_insert, table, block)))
+
+    async def ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Rows of an answer. Raises `SinkUnavailable`."""
+
+        def query(client: Client) -> Sequence[Sequence[Any]]:
+            formats = {"DateTime64": "int"}
+            return client.query(sql, parameters=parameters, query_formats=formats).result_rows
+
+        return await self._patiently(partial(self._talk, query))
+
+    async def command(self, sql: str, **parameters: Any) -> None:
+        """A statement without an answer. Raises `SinkUnavailable`."""
+        await self._patiently(partial(self._talk, lambda client: client.command(sql, parameters=parameters)))
+
+    def _talk(self, what: Callable[[Client], T]) -> T:
+        try:
+            return what(self._connected())
+        except Error as error:
+            if error.code in ROW_FAULTS:
+                raise  # of our making
+            if error.code in MISSING:
+                self._disconnect()
+            raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
 
     async def _patiently(self, call: Callable[[], T]) -> T:
         """Run `call` in the thread, again with growing pauses while the server is unavailable."""
@@ -219,7 +213,7 @@ class ClickHouseSink:
         client = connect(self._settings)
         try:
             migrate(client)
-            for table in TABLES:
+            for table in self._tables:
                 described = client.query(f"DESCRIBE TABLE {table.name}").result_rows
                 types = {name: kind for name, kind, *_ in described}
                 self._types[table.name] = [types[column] for column in table.columns]
@@ -232,6 +226,10 @@ class ClickHouseSink:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+def _raw_insert(table: Table, block: bytes, client: Client) -> None:
+    client.raw_insert(table.name, table.columns, insert_block=block, fmt="Native")
 
 
 class _RowFault(Exception):

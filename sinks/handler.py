@@ -63,7 +63,7 @@ class SinkHandler:
                 delivery = open_record(record, self._topics)
             except Unreadable as error:
                 counts[f"refused:{error.reason}"] += 1
-                letters.append(letter_of(record, error.reason, error.detail))
+                letters.append(_letter(record, error.reason, error.detail))
                 continue
             if delivery is None:
                 counts["skipped"] += 1
@@ -73,7 +73,7 @@ class SinkHandler:
         counts["written"] += len(deliveries) - len(refusals)
         for refusal in refusals:
             counts[f"refused:{refusal.reason}"] += 1
-            letters.append(letter_of(by_origin[refusal.delivery.origin], refusal.reason, refusal.detail))
+            letters.append(_letter(by_origin[refusal.delivery.origin], refusal.reason, refusal.detail))
         if letters:
             self._give_up_on(await self._sink.write(letters))
         # Only now: a batch that is tried again must not be counted twice.
@@ -88,7 +88,7 @@ class SinkHandler:
             )
 
 
-def letter_of(record: Record, reason: str, detail: str) -> Delivery:
+def _letter(record: Record, reason: str, detail: str) -> Delivery:
     letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,

@@ -30,8 +30,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def incidents(
     reader: Reader, wanted: Wanted, *, allowed: Sequence[str] = (), before: tuple[int, str] | None, limit: int
 ) -> list[Incident]:
-    """Newest versions, newest start first. `allowed`: domains one may see, none: all; `before`: start (ms UTC)
-    and id of the last one of the page before."""
+    """Newest versions, newest start first.
+
+    `allowed`: domains one may see, none: all; `before`: start (ms UTC) and id of the last of the page before.
+    """
     columns = ", ".join(f"`{name}`" for name in INCIDENTS.columns)
     rows = reader.ask(
         f"""
@@ -46,10 +48,12 @@ def incidents(
           AND (empty({{domains:Array(String)}}) OR has({{domains:Array(String)}}, domain))
           AND (empty({{allowed:Array(String)}}) OR has({{allowed:Array(String)}}, domain))
           AND ({{acknowledged:Int8}} = -1 OR (acknowledged_at IS NOT NULL) = {{acknowledged:Int8}})
-          AND (incidents.started_at, id) < (fromUnixTimestamp64Milli({{before:Int64}}, 'UTC'), {{before_id:String}})
+          AND (incidents.started_at, id)
+              < (fromUnixTimestamp64Milli({{before:Int64}}, 'UTC'), {{before_id:String}})
           AND arrayAll(
                 word -> positionCaseInsensitiveUTF8(
-                    concat(id, ' ', title, ' ', hints, ' ', members, ' ', timeline, ' ', cause, ' ', fix), word) > 0,
+                    concat(id, ' ', title, ' ', hints, ' ', members, ' ', timeline, ' ', cause, ' ', fix),
+                    word) > 0,
                 {{words:Array(String)}})
         ORDER BY incidents.started_at DESC, id DESC
         LIMIT {{limit:UInt32}}

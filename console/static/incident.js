@@ -91,6 +91,27 @@ document.addEventListener("DOMContentLoaded", () => {
     const said = await act(verb, body);
     if (said) { form.closest("dialog")?.close(); form.reset(); done(verb, said); }
   });
+  // -- action items and status updates, in the part of the review
+  const write = async (verb, fields) => {
+    const said = await act(verb, { fields });
+    if (!said) return;
+    toast(said.reason && said.reason !== "applied" ? said.reason : "Done.");
+    setTimeout(() => htmx.ajax("GET", "/incidents/" + id + "/review", "#review"), 1200);
+  };
+  document.addEventListener("click", (event) => {
+    const item = event.target.closest("[data-item]");
+    if (item) write("item", { op: item.dataset.op, id: item.dataset.item });
+    const update = event.target.closest("[data-update]");
+    if (update) write("update", { op: update.dataset.op, id: update.dataset.update });
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-write]");
+    if (!form) return;
+    event.preventDefault();
+    const fields = { op: form.dataset.op };
+    for (const field of form.elements) if (field.name && field.value) fields[field.name] = field.value;
+    write(form.dataset.write, fields);
+  });
   const key = (letter, verb) => onKey(letter, () => {
     const button = document.querySelector('button[data-verb="' + verb + '"]');
     if (!button) return false;

@@ -1,35 +1,53 @@
--- migration 8: samples as they were judged
+-- migration 8: what was measured, kept for some days, for charts and for judging again
 
--- One row a sample of a series that is watched; what is delivered twice is one row. Kept for `history.days`.
+-- Partitions and TTL go by the time of writing: a replay of old data lands in one partition, is kept as long
+-- as any other, and a day is dropped whole. A repeat of another day stays a row of its own; readers use FINAL.
 CREATE TABLE IF NOT EXISTS samples
 (
-    fp UInt64 COMMENT 'fingerprint of the series; alerts carry it in hex' CODEC(ZSTD(1)),
+    fingerprint UInt64 COMMENT 'of the series, as in the table series' CODEC(ZSTD(1)),
     ts DateTime64(3, 'UTC') COMMENT 'event time' CODEC(DoubleDelta, ZSTD(1)),
-    value Float64 COMMENT 'as it was judged: counters as rates, histograms as quantiles and means' CODEC(Gorilla, ZSTD(1)),
-    expected Float32 COMMENT 'what was expected; nan: nothing yet' CODEC(Gorilla, ZSTD(1)),
-    lower Float32 COMMENT 'where it would be out of the usual, below' CODEC(Gorilla, ZSTD(1)),
-    upper Float32 COMMENT 'where it would be out of the usual, above' CODEC(Gorilla, ZSTD(1)),
-    score Float32 COMMENT '0 to 1; 0 while it is still learning' CODEC(Gorilla, ZSTD(1)),
-    reason UInt8 COMMENT 'what gave the score, see docs/history.md' CODEC(T64, ZSTD(1))
+    value Float64 COMMENT 'as sent: a counter is its running total' CODEC(Gorilla, ZSTD(1)),
+    written_at DateTime('UTC') DEFAULT now('UTC') CODEC(DoubleDelta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMMDD(ts)
-ORDER BY (fp, ts)
-TTL toDateTime(ts) + INTERVAL 3 DAY
+PARTITION BY toYYYYMMDD(written_at)
+ORDER BY (fingerprint, ts)
+TTL written_at + toIntervalDay(3)
 SETTINGS ttl_only_drop_parts = 1;
 
--- What the fingerprints mean; the newest description of each series.
+CREATE TABLE IF NOT EXISTS histogram_samples
+(
+    fingerprint UInt64 COMMENT 'of the series, as in the table series' CODEC(ZSTD(1)),
+    ts DateTime64(3, 'UTC') COMMENT 'event time' CODEC(DoubleDelta, ZSTD(1)),
+    sum Float64 COMMENT 'of what was observed; not a number when it was not sent' CODEC(Gorilla, ZSTD(1)),
+    counts Array(Float64) COMMENT 'one a bucket; the bounds are in the table series' CODEC(ZSTD(1)),
+    written_at DateTime('UTC') DEFAULT now('UTC') CODEC(DoubleDelta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMMDD(written_at)
+ORDER BY (fingerprint, ts)
+TTL written_at + toIntervalDay(3)
+SETTINGS ttl_only_drop_parts = 1;
+
+-- The newest description of each series as it was sent.
 CREATE TABLE IF NOT EXISTS series
 (
-    fp UInt64 COMMENT 'as in samples',
+    fingerprint UInt64,
     service LowCardinality(String),
-    metric LowCardinality(String) COMMENT 'with what it was derived into: rate, p95, error ratio, ...',
+    metric LowCardinality(String),
+    kind LowCardinality(String) COMMENT 'gauge, counter, delta, histogram, histogram_delta',
     unit LowCardinality(String),
-    labels Map(String, String) COMMENT 'its identity, with service and metric',
-    resource Map(String, String) COMMENT 'where it runs: host, zone, version, ...',
-    domain LowCardinality(String) COMMENT 'correlation domain (tenant, environment)',
-    seen_at DateTime64(3, 'UTC') COMMENT 'of a sample within the last hour of event time before the newest'
+    instance String,
+    domain LowCardinality(String) COMMENT 'correlation domain (tenant, environment), as correlate.domain_label has it; else default',
+    labels Map(LowCardinality(String), String) COMMENT 'identity, with service and metric',
+    resource Map(LowCardinality(String), String) COMMENT 'context: host, zone, env, version, ...',
+    bounds Array(Float64) COMMENT 'upper bounds of the buckets of a histogram',
+    derived Array(UInt64) COMMENT 'fingerprints of the series detectors may make of it: rates, quantiles, error ratios',
+    first_seen DateTime64(3, 'UTC') COMMENT 'event time of the first sample known when it was written',
+    last_seen DateTime64(3, 'UTC') COMMENT 'event time of the newest sample when it was last described',
+    written_at DateTime('UTC') DEFAULT now('UTC'),
+    INDEX of_derived derived TYPE bloom_filter(0.01) GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(seen_at)
-ORDER BY fp
-TTL toDateTime(seen_at) + INTERVAL 30 DAY;
+ENGINE = ReplacingMergeTree(last_seen)
+ORDER BY fingerprint
+TTL written_at + toIntervalDay(3);

@@ -8,6 +8,7 @@ the source partition it was read from; a page without rows is a bare watermark.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -148,8 +149,27 @@ class Page(msgspec.Struct, array_like=True):
     """with `BEGIN`: all source partitions of the replayed topic"""
 
 
+class NumbersPage(msgspec.Struct, array_like=True):
+    """A page as far as its numbers go: the fields of `Page` up to `histograms`; log records and spans are
+    passed over without being read."""
+
+    source: str
+    sources: int
+    watermark: int
+    state: int = SourceState.ACTIVE
+    epoch: str = ""
+    series: list[Series] = []
+    fps: bytes = b""
+    ts: bytes = b""
+    values: bytes = b""
+    histograms: Histograms | None = None
+    logs: ClassVar[None] = None
+    spans: ClassVar[None] = None
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Page)
+_numbers_decoder = msgspec.msgpack.Decoder(NumbersPage)
 
 
 def encode_page(page: Page) -> bytes:
@@ -160,6 +180,11 @@ def encode_page(page: Page) -> bytes:
 def decode_page(raw: bytes) -> Page:
     """Inverse of `encode_page`. Raises `msgspec.DecodeError` or `msgspec.ValidationError`."""
     return _decoder.decode(raw)
+
+
+def decode_numbers(raw: bytes) -> NumbersPage:
+    """The numbers of an encoded page; raises as `decode_page`."""
+    return _numbers_decoder.decode(raw)
 
 
 def u64(raw: bytes) -> U64:

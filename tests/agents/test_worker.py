@@ -213,7 +213,7 @@ def test_an_unknown_stage_is_refused_with_the_names_there_are(capsys: pytest.Cap
     with pytest.raises(SystemExit) as ended:
         main(["worker", "--stages", "ingest,digest"])
     assert ended.value.code == 2
-    assert "ingest,detect,correlate,respond,notify,sink" in capsys.readouterr().err
+    assert "ingest,detect,correlate,respond,notify,sink,history" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("internal", "stamped_by"), [(True, "LogAppendTime"), (False, None)])

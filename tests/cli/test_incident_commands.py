@@ -16,10 +16,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cli.actions import action_of
 from cli.errors import CliError
-from cli.explain import headline
 from cli.main import main
 from cli.output import figure, parse_when
 from config.settings import ClickHouse
+from correlator.headline import headline
 from correlator.incident import Similar
 from embedded.probe import free_port
 from embedded.stack import Stack

@@ -15,9 +15,7 @@ from clickhouse_connect.driver.client import Client
 from msgspec.structs import replace
 
 from cli.main import main
-from cli.review import without_items
 from cli.reviewpage import course, page
-from cli.reviewtext import escaped, markdown, verdict
 from config.settings import ClickHouse, Topics
 from embedded.stack import Stack
 from sinks import afterwards
@@ -25,6 +23,7 @@ from sinks.afterwards import Material
 from sinks.clickhouse import connect
 from sinks.inbox import open_record
 from sinks.reader import Reader
+from sinks.reviewtext import escaped, markdown, verdict, without_items
 from sinks.rows import row_of
 from sinks.schema import create_database, migrate
 from streams.records.messages import Action
@@ -143,7 +142,7 @@ def test_nothing_breaks_out_of_a_page(client: Client) -> None:
 )
 def test_text_of_others_is_no_markdown(text: str) -> None:
     """It renders to a paragraph that says what was written."""
-    from cli.reviewpage import _renderer
+    from sinks.markdown import renderer as _renderer
 
     shown = _renderer().render(escaped(text))
     assert Seen(shown).tags == {"p"}

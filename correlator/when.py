@@ -1,4 +1,4 @@
-"""Times for people."""
+"""Times, durations and figures for people."""
 
 from __future__ import annotations
 
@@ -26,3 +26,25 @@ def duration(ms: float | None) -> str:
         return f"{minutes} min {seconds} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+NONE = "–"
+"""shown where there is no figure: never a zero"""
+_DAY_MS, _HOUR_MS = 86_400_000, 3_600_000
+
+
+def figure(ms: float | None) -> str:
+    """A duration (`3 d 4 h` from two days on), or a dash."""
+    if ms is None:
+        return NONE
+    days, rest = divmod(ms, _DAY_MS)
+    return f"{days:.0f} d {rest // _HOUR_MS:.0f} h" if days >= 2 else duration(ms)
+
+
+def percent(share: float | None) -> str:
+    return NONE if share is None else f"{100 * share:.0f} %"
+
+
+def some(count: int, one: str, many: str = "") -> str:
+    """`1 alert`, `3 alerts`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -11,10 +11,9 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cli.explain import headline
-from cli.output import NONE, figure, percent
-from cli.when import utc
+from correlator.headline import headline
 from correlator.incident import Figure, Hint, Incident
+from correlator.when import NONE, figure, percent, utc
 from sinks.afterwards import Material
 
 MOST_ENTRIES = 200
@@ -32,6 +31,8 @@ _FIGURES = {
     "payment_delay_ms": "delay of payments",
 }
 TO_DO = "(to be filled in)"
+PART = 16_000
+"""characters of one field of the action that keeps a review"""
 
 
 def markdown(m: Material) -> str:
@@ -107,7 +108,7 @@ def _code(text: str) -> str:
 @cache
 def _environment() -> Environment:
     made = Environment(
-        loader=PackageLoader("cli", "templates"),
+        loader=PackageLoader("sinks", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -256,3 +257,19 @@ def _badly(m: Material) -> str:
 
 def _sentences(said: list[str]) -> str:
     return f"By the figures: {'; '.join(said)}. {TO_DO}" if said else ""
+
+def without_items(text: str) -> str:
+    """The text without its generated section of action items, which is shown as they stand instead."""
+    kept, inside = [], False
+    for line in text.splitlines(keepends=True):
+        if line.startswith(("# ", "## ")):
+            inside = line.strip() == "## Action items"
+        if not inside:
+            kept.append(line)
+    return "".join(kept)
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """The text of a review as the fields of its action: long ones are cut where they are read."""
+    parts = [text[at : at + PART] for at in range(0, len(text), PART)]
+    return {f"text{number if number > 1 else ''}": part for number, part in enumerate(parts, 1)}

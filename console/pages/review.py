@@ -1,0 +1,70 @@
+"""The post-incident review: the draft, the editor, action items and status updates."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse
+from markupsafe import Markup
+
+from console.access.guard import Reads
+from console.acting import act, domain_of
+from console.forms import form_of
+from console.pages.incident import material_for
+from console.state import Shared, State
+from sinks import afterwards
+from sinks.markdown import renderer
+from sinks.reviewtext import fields_of, markdown, without_items
+
+router = APIRouter()
+
+
+@router.get("/incidents/{id}/review")
+async def review(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """The text as people edited it last; before that the draft, made anew each time."""
+    material = await material_for(state, identity, id)
+    edited = await state.store.ask(lambda reader: afterwards.review(reader, id))
+    text = edited.text if edited is not None else without_items(markdown(material))
+    return state.page(
+        request,
+        "incident_review.html",
+        identity,
+        m=material,
+        i=material.incident,
+        edited=edited,
+        text=text,
+        html=rendered(text),
+    )
+
+
+@router.post("/incidents/{id}/review/preview")
+async def preview(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """The text of the editor as it will look."""
+    await domain_of(state, identity, id)
+    form = await form_of(request)
+    return HTMLResponse(rendered(form.get("text", "")))
+
+
+@router.post("/incidents/{id}/review")
+async def keep(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """Keep the text, unless somebody else has kept another one since it was opened."""
+    form = await form_of(request)
+    since = await version_of(state, id)
+    if form.get("version", "") != str(since):
+        raise HTTPException(
+            409, f"somebody saved version {since} meanwhile: copy your text, load the page again, and merge"
+        )
+    await act(state, identity, "review", id, fields=fields_of(without_items(form.get("text", ""))))
+    return state.page(
+        request, "part_done.html", identity, text=f"Version {since + 1} is kept.", version=since + 1
+    )
+
+
+async def version_of(state: State, id: str) -> int:
+    """Of the review as people edited it; 0: nobody has."""
+    edited = await state.store.ask(lambda reader: afterwards.review(reader, id))
+    return edited.version if edited is not None else 0
+
+
+def rendered(text: str) -> Markup:
+    """Markdown as HTML. What is HTML in it is shown, not run."""
+    return Markup(renderer().render(text))  # noqa: S704 - the renderer escapes what comes in
