@@ -124,4 +124,3 @@ def edit(
     fields = fields_of(text)
     settings = settings_from(config, kafka, clickhouse)
     act(settings, "review", incident, actor, "", timeout, as_json, fields=fields)
-

@@ -258,6 +258,7 @@ def _badly(m: Material) -> str:
 def _sentences(said: list[str]) -> str:
     return f"By the figures: {'; '.join(said)}. {TO_DO}" if said else ""
 
+
 def without_items(text: str) -> str:
     """The text without its generated section of action items, which is shown as they stand instead."""
     kept, inside = [], False

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from correlator.incident import Incident
 from detectors.alert import Alert
-from sinks.history import Judged
+from detectors.explore import Explored
 
 AT_ONCE = 8
 BEFORE_MS = 20 * 60_000
+LEARN_MS = 60 * 60_000
+"""read before what is shown, so that what is usual is known there"""
+MOST_POINTS = 2_000
 AFTER_MS = 10 * 60_000
 MOST_MS = 6 * 3_600_000
 
@@ -30,6 +37,13 @@ def window(incident: Incident, now_ms: int) -> tuple[int, int]:
     return begin, min(end + AFTER_MS, begin + MOST_MS, now_ms)
 
 
+def around(alert: Alert) -> tuple[int, int]:
+    """The time of a small picture: some minutes before it until some after it, an hour at most."""
+    end = alert.resolved_at if alert.resolved_at is not None else alert.last_seen_at
+    begin = alert.started_at - BEFORE_MS
+    return begin, min(end + 5 * 60_000, begin + 3_600_000)
+
+
 def leading(alerts: Sequence[Alert], incident: Incident) -> list[Alert]:
     """Alerts with numbers: those of the suspected cause first, then the strongest."""
     cause = incident.hints[0].service if incident.hints else ""
@@ -37,31 +51,47 @@ def leading(alerts: Sequence[Alert], incident: Incident) -> list[Alert]:
     return sorted(found, key=lambda a: (a.service != cause, -abs(a.strength), a.started_at, a.id))
 
 
-def chart(alert: Alert, samples: Judged | None, incident: Incident, until_ms: int) -> Chart:
+def chart(alert: Alert, found: Explored | None, incident: Incident, begin: int, until: int) -> Chart:
     """One signal with what was expected, when it was odd, and the changes."""
-    if samples is None or not samples.ts:
+    if found is None or not len(found.ts_ms) or found.ts_ms[-1] < begin:
         return Chart(alert, "")
-    return Chart(alert, msgspec.json.encode(spec(alert, samples, marks(incident), until_ms)).decode())
+    return Chart(alert, msgspec.json.encode(spec(alert, found, marks(incident), begin, until)).decode())
 
 
 def spec(
-    alert: Alert, samples: Judged, changes: Sequence[Mapping[str, Any]], until_ms: int
+    alert: Alert, found: Explored, changes: Sequence[Mapping[str, Any]], begin: int, until: int
 ) -> dict[str, Any]:
-    end = alert.resolved_at if alert.resolved_at is not None else min(until_ms, samples.ts[-1])
+    """For charts.js."""
+    shown = np.flatnonzero((found.ts_ms >= begin) & (found.ts_ms <= until))
+    if len(shown) > MOST_POINTS:
+        shown = thinned(shown, found.score[shown], MOST_POINTS)
+    end = alert.resolved_at if alert.resolved_at is not None else until
     return {
         "title": f"{alert.service} {alert.metric}",
-        "unit": alert.unit,
-        "t": samples.ts,
+        "unit": alert.unit or found.unit,
+        "t": found.ts_ms[shown].tolist(),
         "series": [
-            {"name": "value", "values": samples.value, "tone": "main"},
-            {"name": "expected", "values": samples.expected, "tone": "calm", "dash": True},
+            {"name": "value", "values": plain(found.value[shown]), "tone": "main"},
+            {"name": "expected", "values": plain(found.expected[shown]), "tone": "calm", "dash": True},
         ],
-        "band": {"name": "usual", "lower": samples.lower, "upper": samples.upper},
+        "band": {"name": "usual", "lower": plain(found.lower[shown]), "upper": plain(found.upper[shown])},
         "spans": [{"from": alert.started_at, "to": end, "text": "out of the usual", "tone": "bad"}],
         "marks": list(changes),
         "sync": "incident",
         "height": 170,
     }
+
+
+def thinned(rows: npt.NDArray[np.intp], score: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
+    """Of each stretch of rows the one with the highest score."""
+    cuts = np.linspace(0, len(rows), most + 1).astype(int)
+    kept = [a + int(np.argmax(np.nan_to_num(score[a:b]))) for a, b in itertools.pairwise(cuts) if b > a]
+    return rows[kept]
+
+
+def plain(values: npt.NDArray[np.float64]) -> list[float | None]:
+    """As JSON has numbers."""
+    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def marks(incident: Incident) -> list[dict[str, Any]]:

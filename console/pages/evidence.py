@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from console.access.guard import Reads
 from console.acting import incident_for
 from console.configuring.known import Knows
-from console.incident.charts import AT_ONCE, chart, leading, window
+from console.incident.charts import AT_ONCE, LEARN_MS, Chart, around, chart, leading, window
 from console.incident.course import KINDS, course
 from console.incident.logviews import log_views
 from console.incident.neighbourhood import neighbourhood
@@ -20,6 +20,7 @@ from console.pages.incident import material_for
 from console.state import Shared
 from correlator.incident import Incident
 from detectors.alert import Alert
+from detectors.explore import explore
 from sinks import history
 from sinks.alerted import alerts_of
 from sinks.reader import Reader
@@ -37,8 +38,14 @@ async def sparks(
 ) -> JSONResponse:
     """Values around alerts for the lines of the list: alert -> numbers, null where there are none."""
     wanted = [id for id in alert or () if _HEX.match(id)]
-    found = await state.store.ask(lambda reader: history.sparklines(reader, wanted, identity.domains))
-    return JSONResponse(found)
+    domains = identity.domains or None
+
+    def ask(reader: Reader) -> dict[str, list[float | None]]:
+        found = [one for one in alerts_of(reader, wanted) if _HEX.match(one.fingerprint)]
+        drawn = history.sparklines(reader, {one.fingerprint: around(one) for one in found}, domains=domains)
+        return {one.id: drawn[one.fingerprint].values for one in found if one.fingerprint in drawn}
+
+    return JSONResponse(await state.store.ask(ask))
 
 
 @router.get("/incidents/{id}/map")
@@ -72,17 +79,18 @@ async def charts(
     incident = await incident_for(state, identity, id)
     begin, end = window(incident, state.clock())
 
-    def ask(reader: Reader) -> tuple[list[Alert], dict[str, history.Judged]]:
+    def ask(reader: Reader) -> tuple[list[Alert], list[Chart]]:
         found = leading(alerts_of(reader, incident.alerts), incident)
-        samples = {
-            alert.id: history.judged(reader, alert.fingerprint, begin, end)
-            for alert in found[:most]
-            if _HEX.match(alert.fingerprint)
-        }
-        return found, samples
+        drawn = []
+        for alert in found[:most]:
+            odd = None
+            if _HEX.match(alert.fingerprint):
+                raw = history.raw_of(reader, alert.fingerprint, begin - LEARN_MS, end)
+                odd = explore(raw, alert.fingerprint, state.settings.detect)
+            drawn.append(chart(alert, odd, incident, begin, end))
+        return found, drawn
 
-    found, samples = await state.store.ask(ask)
-    drawn = [chart(alert, samples.get(alert.id), incident, end) for alert in found[:most]]
+    found, drawn = await state.store.ask(ask)
     return state.page(
         request,
         "incident_charts.html",
