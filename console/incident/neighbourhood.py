@@ -15,7 +15,6 @@ from correlator.incident import Incident
 from correlator.paths import suspected, toward, way_of
 
 MOST_NODES = 60
-CAUSE, AFFECTED, BETWEEN = "suspected cause", "affected", "on the way"
 Source = Literal["both", "declared", "seen"]
 Role = Literal["suspected cause", "affected", "on the way"]
 
@@ -78,7 +77,7 @@ def neighbourhood(incident: Incident, graph: Graph, most: int = MOST_NODES) -> N
     nodes = tuple(
         Node(
             name,
-            CAUSE if name == cause else AFFECTED if name in roles else BETWEEN,
+            "suspected cause" if name == cause else "affected" if name in roles else "on the way",
             onsets[name][0] if name in onsets else None,
             onsets[name][1] if name in onsets else "",
             counts.get(name, 0),
