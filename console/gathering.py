@@ -35,13 +35,18 @@ async def map_of(state: State, identity: Identity, known: Known, id: str) -> tup
     return neighbourhood(incident, graph), trouble
 
 
-async def charts_of(state: State, identity: Identity, id: str, most: int) -> Charts:
-    """The `most` leading signals, judged once more. Raises 404 and `Unavailable`."""
+async def charts_of(state: State, identity: Identity, id: str, most: int, service: str = "") -> Charts:
+    """The `most` leading signals, of one service or (empty) of all, judged once more.
+
+    Raises 404 and `Unavailable`.
+    """
     incident = await incident_for(state, identity, id)
     begin, end = window(incident, state.clock())
 
     def ask(reader: Reader) -> Charts:
         found = leading(alerts_of(reader, incident.alerts), incident)
+        if service:
+            found = [alert for alert in found if alert.service == service]
         drawn = []
         for alert in found[:most]:
             odd = None

@@ -128,10 +128,14 @@ class Signals(BaseModel):
 
 @router.get("/incidents/{id}/charts", responses=ERRORS)
 async def charts(
-    id: Id, state: Shared, identity: Reads, most: Annotated[int, Query(ge=1, le=64)] = AT_ONCE
+    id: Id,
+    state: Shared,
+    identity: Reads,
+    most: Annotated[int, Query(ge=1, le=64)] = AT_ONCE,
+    service: Annotated[str, Query(max_length=200)] = "",
 ) -> Signals:
     """The signals with numbers, the leading ones first, judged again by the code that runs live."""
-    found = await charts_of(state, identity, id, most)
+    found = await charts_of(state, identity, id, most, service)
     of_alert = [name for name in Signal.model_fields if name not in ("alert", "odd", "chart")]
     signals = [
         Signal(

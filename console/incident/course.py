@@ -88,7 +88,7 @@ def _start(incident: Incident) -> Entry:
         return Entry(incident.started_at, "state", "it began")
     what = "first line" if first.kind == "log" else "first sample out of the usual"
     text = f"{what}: {first.service} {first.metric}".rstrip()
-    return Entry(incident.started_at, "state", text, "", f"#alert-{first.alert_id}", first.service)
+    return Entry(first.started_at, "state", text, "", f"#alert-{first.alert_id}", first.service)
 
 
 def _told(one: TimelineEntry, members: dict[str, Member]) -> Entry:
@@ -99,7 +99,10 @@ def _told(one: TimelineEntry, members: dict[str, Member]) -> Entry:
     if kind == "alert" and member.kind == "log":
         kind = "log"
     href, over = f"#alert-{one.ref}", one.kind == "resolved"
-    return Entry(one.at_ms, kind, one.text, "", href, member.service, ref=one.ref, over=over)
+    # A summary that begins with its service is told with the service before it: once will do.
+    twice = one.text.startswith(f"{member.service}: {member.service} ")
+    text = one.text.removeprefix(f"{member.service}: ") if twice else one.text
+    return Entry(one.at_ms, kind, text, "", href, member.service, ref=one.ref, over=over)
 
 
 def _folded(entries: Sequence[Entry]) -> list[Entry]:

@@ -81,9 +81,10 @@ async def charts(
     identity: Reads,
     id: str,
     most: Annotated[int, Query(ge=1, le=64)] = AT_ONCE,
+    service: Annotated[str, Query(max_length=200)] = "",
 ) -> HTMLResponse:
     """The signals, the leading ones first, on one axis of time."""
-    found = await charts_of(state, identity, id, most)
+    found = await charts_of(state, identity, id, most, service)
     kept = state.settings.history
     return state.page(
         request,
@@ -92,6 +93,7 @@ async def charts(
         charts=found.charts,
         more=found.more,
         most=most,
+        service=service,
         id=id,
         days=kept.days if kept.enabled else 0,
     )

@@ -58,7 +58,10 @@
       const [a, b] = at.points.slice(-2);
       const turn = (Math.atan2(b.y - a.y, b.x - a.x) * 180) / Math.PI;
       group.append(make("title", {}, said), path, make("path", { d: "M0 0L-9 -4.5V4.5z", class: call.suspect ? "suspect head" : "head", transform: "translate(" + b.x + " " + b.y + ") rotate(" + turn + ")" }));
-      if (words) group.append(make("text", { x: at.x, y: at.y + 4, class: "small on", "text-anchor": "middle" }, words));
+      if (words) {
+        const wide = words.length * 6.2 + 6;
+        group.append(make("rect", { x: at.x - wide / 2, y: at.y - 8, width: wide, height: 16, class: "on" }), make("text", { x: at.x, y: at.y + 4, class: "small", "text-anchor": "middle" }, words));
+      }
       svg.append(group);
     }
     for (const node of data.nodes) {
@@ -70,6 +73,9 @@
       svg.append(button);
     }
     canvas.replaceChildren(svg);
+    const cause = data.nodes.find((node) => node.role === "suspected cause") ?? data.nodes[0];
+    canvas.scrollLeft = graph.node(cause.id).x - canvas.clientWidth / 2;
+    canvas.scrollTop = graph.node(cause.id).y - canvas.clientHeight / 2;
     document.dispatchEvent(new Event("tocsin:map"));
   };
   const choose = (event) => {

@@ -4,7 +4,7 @@
 document.addEventListener("DOMContentLoaded", () => {
   let chosen = "";
   const apply = () => {
-    for (const node of document.querySelectorAll("#timeline [data-service], #charts [data-service], #logs [data-service]")) node.classList.toggle("other", chosen !== "" && node.dataset.service !== chosen);
+    for (const node of document.querySelectorAll("#timeline [data-service], #logs [data-service]")) node.classList.toggle("other", chosen !== "" && node.dataset.service !== chosen);
     for (const node of document.querySelectorAll("[data-choose]")) node.setAttribute("aria-pressed", String(node.dataset.choose === chosen));
     for (const id of ["charts", "logs", "timeline"]) {
       const part = document.getElementById(id);
@@ -22,11 +22,18 @@ document.addEventListener("DOMContentLoaded", () => {
       const all = document.createElement("button");
       all.type = "button";
       all.textContent = "Show all services";
-      all.addEventListener("click", () => { chosen = ""; apply(); });
+      all.addEventListener("click", () => choose(""));
       note.replaceChildren("Signals of " + chosen + " only. ", all);
     }
   };
-  document.addEventListener("tocsin:service", (event) => { chosen = chosen === event.detail ? "" : event.detail; apply(); });
+  // Charts of a service are asked for: those that are shown are only the leading ones of all.
+  const choose = (service) => {
+    chosen = service;
+    apply();
+    const part = document.getElementById("charts");
+    if (part) htmx.ajax("GET", part.getAttribute("hx-get") + (service ? "?service=" + encodeURIComponent(service) : ""), "#charts");
+  };
+  document.addEventListener("tocsin:service", (event) => choose(chosen === event.detail ? "" : event.detail));
   document.addEventListener("tocsin:map", apply);
 
   let open = [];
@@ -42,7 +49,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const show = (node) => {
     node.closest("details")?.setAttribute("open", "");
     if (node.matches("details")) node.open = true;
-    if (node.closest(".other")) { chosen = ""; apply(); }
+    if (node.closest(".other")) choose("");
     location.hash = node.id;
     node.scrollIntoView({ block: "center" });
   };
