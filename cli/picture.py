@@ -6,7 +6,6 @@ Marks say the severity without colour: !!! critical, !! error, ! warning, · inf
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from textwrap import shorten
 
 from rich.console import Group
@@ -15,6 +14,7 @@ from rich.tree import Tree
 
 from cli.output import STYLES, percent, plain
 from correlator.incident import Incident, Member, ServiceRole, TimelineEntry
+from correlator.paths import suspected, toward, way_of
 from correlator.when import utc
 from detectors.alert import SEVERITIES
 
@@ -39,7 +39,7 @@ class Picture:
         for caller, callee, failed in incident.calls:
             self._callees.setdefault(caller, []).append((callee, failed))
             callers.setdefault(callee, []).append(caller)
-        self._toward = _toward(self.cause, callers)
+        self._toward = toward(self.cause, (call[:2] for call in incident.calls))
         names = {*self.roles, *self._callees, *callers}
         self._roots = sorted((n for n in names if n not in callers), key=self._rank)
         reached: set[str] = set()
@@ -62,8 +62,7 @@ class Picture:
     @property
     def path(self) -> list[str]:
         """Services from the symptom that is furthest away to the suspected cause."""
-        ways = [self._way(name) for name in self.roles if name in self._toward]
-        return max(ways, key=lambda way: (len(way), way), default=[self.cause] if self.cause else [])
+        return suspected(self.roles, self._toward) or ([self.cause] if self.cause else [])
 
     def tree(self, width: int = 100) -> Group:
         """Callers above, what they call below; ways to the cause come first."""
@@ -111,16 +110,10 @@ class Picture:
             line.append(f"\n    and {len(alerts) - MOST_ALERTS} more alerts", style="dim")
         return line
 
-    def _way(self, name: str) -> list[str]:
-        way = [name]
-        while self._toward[way[-1]]:
-            way.append(self._toward[way[-1]])
-        return way
-
     def _rank(self, name: str) -> tuple[bool, int, str]:
         """What is on a way to the cause, the longest first, then by name."""
         on_way = name in self._toward
-        return not on_way, -len(self._way(name)) if on_way else 0, name
+        return not on_way, -len(way_of(name, self._toward)), name
 
     def _nearest(self, name: str) -> tuple[bool, int, str]:
         """The same with the shortest first."""
@@ -135,21 +128,6 @@ class Picture:
                 if callee not in reached:
                     reached.add(callee)
                     front.append(callee)
-
-
-def _toward(cause: str, callers: dict[str, list[str]]) -> dict[str, str]:
-    """Service -> the next one on its shortest way to the cause."""
-    following = {cause: ""} if cause else {}
-    front: Sequence[str] = list(following)
-    while front:
-        further = []
-        for name in front:
-            for caller in sorted(callers.get(name, ())):
-                if caller not in following:
-                    following[caller] = name
-                    further.append(caller)
-        front = further
-    return following
 
 
 def _failing(share: float | None) -> str:

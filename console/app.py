@@ -20,6 +20,7 @@ from console.access.identify import Identify
 from console.access.identity import Identity
 from console.api import analytics as api_analytics
 from console.api import configuration as api_configuration
+from console.api import evidence as api_evidence
 from console.api import incidents as api_incidents
 from console.api import silences as api_silences
 from console.bus import Bus
@@ -56,7 +57,7 @@ PAGES = (
     page_problems,
     page_status,
 )
-API = (api_incidents, api_analytics, api_configuration, api_silences)
+API = (api_incidents, api_analytics, api_evidence, api_configuration, api_silences)
 
 
 def wall_ms() -> int:

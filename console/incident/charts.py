@@ -28,6 +28,9 @@ class Chart(msgspec.Struct, frozen=True):
     alert: Alert
     spec: str
     """JSON for charts.js; empty: no samples are kept"""
+    odd: str = ""
+    """what was odd about its oddest sample, in a sentence; empty: not known"""
+    odd_at: int | None = None
 
 
 def window(incident: Incident, now_ms: int) -> tuple[int, int]:
@@ -55,7 +58,10 @@ def chart(alert: Alert, found: Explored | None, incident: Incident, begin: int, 
     """One signal with what was expected, when it was odd, and the changes."""
     if found is None or not len(found.ts_ms) or found.ts_ms[-1] < begin:
         return Chart(alert, "")
-    return Chart(alert, msgspec.json.encode(spec(alert, found, marks(incident), begin, until)).decode())
+    text = msgspec.json.encode(spec(alert, found, marks(incident), begin, until)).decode()
+    end = alert.resolved_at if alert.resolved_at is not None else until
+    worst = next((one for one in found.worst if alert.started_at <= one.ts_ms <= end), None)
+    return Chart(alert, text, worst.text, worst.ts_ms) if worst is not None else Chart(alert, text)
 
 
 def spec(

@@ -21,17 +21,26 @@ class Piece(msgspec.Struct, frozen=True):
 class LogView(msgspec.Struct, frozen=True):
     alert: Alert
     template: tuple[Piece, ...]
-    lines: tuple[str, ...]
+    new: bool
+    """nothing like it had been logged before"""
+    first: str
+    """its first line; empty: not kept"""
+    others: tuple[str, ...]
+    """lines between, as samples"""
+    last: str
+    """the newest line; empty: not kept, or the same as another one"""
 
 
 def log_views(alerts: Iterable[Alert]) -> list[LogView]:
     """Of the alerts of kind log, the gravest and earliest first."""
-    found = []
-    for alert in alerts:
-        if alert.kind == "log":
-            lines = dict.fromkeys([*alert.samples, *([alert.last_line] if alert.last_line else [])])
-            found.append(LogView(alert, pieces(alert.metric), tuple(lines)))
-    return found
+    return [_view(alert) for alert in alerts if alert.kind == "log"]
+
+
+def _view(alert: Alert) -> LogView:
+    lines = list(dict.fromkeys(alert.samples))
+    last = alert.last_line if alert.last_line not in lines else ""
+    new = " logs a new " in alert.summary.partition(",")[0]
+    return LogView(alert, pieces(alert.metric), new, lines[0] if lines else "", tuple(lines[1:]), last)
 
 
 def pieces(template: str) -> tuple[Piece, ...]:

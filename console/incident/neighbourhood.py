@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import msgspec
 
 from console.incident.headline import symptom
+from correlator.atlas import LearnedCall
+from correlator.conflicts import Graph
 from correlator.incident import Incident
+from correlator.paths import suspected, toward, way_of
 
 MOST_NODES = 60
-CAUSE, AFFECTED, BETWEEN = "suspected cause", "affected", "on the way"
+Source = Literal["both", "declared", "seen"]
+Role = Literal["suspected cause", "affected", "on the way"]
 
 
 class Node(msgspec.Struct, frozen=True):
     id: str
-    role: str
-    """suspected cause | affected | on the way"""
+    role: Role
     onset_ms: int | None
     """of its first alert"""
     signal: str
@@ -29,9 +33,11 @@ class Call(msgspec.Struct, frozen=True):
     caller: str
     callee: str
     failed: float | None
-    """share of calls; None: not known"""
-    source: str
-    """seen | declared"""
+    """share of calls, as the incident has it, else lately; None: not known"""
+    per_minute: float | None
+    """lately; None: not known"""
+    source: Source
+    """both: declared and seen. Without any declared call in the picture it is both, too: nothing differs"""
     suspect: bool
     """on the way from where it hurts to the suspected cause"""
 
@@ -39,21 +45,60 @@ class Call(msgspec.Struct, frozen=True):
 class Neighbourhood(msgspec.Struct, frozen=True):
     nodes: tuple[Node, ...]
     calls: tuple[Call, ...]
+    path: tuple[str, ...]
+    """the suspected one, from where it hurts to the suspected cause; of one service only: none"""
     left_out: int
+    """services beyond the most that are drawn"""
 
 
-def neighbourhood(
-    incident: Incident, declared: Iterable[tuple[str, str]], most: int = MOST_NODES
-) -> Neighbourhood:
-    """What is drawn. `declared`: calls as the catalogue has them."""
+def neighbourhood(incident: Incident, graph: Graph, most: int = MOST_NODES) -> Neighbourhood:
+    """What is drawn: services of the incident, those on their ways to the suspected cause, calls between.
+
+    `graph`: declared and learned calls as of now.
+    """
     cause = incident.hints[0].service if incident.hints else ""
-    roles = {role.service: role.role for role in incident.services}
+    roles = {role.service for role in incident.services}
     seen = {(a, b): failed for a, b, failed in incident.calls}
-    calls: dict[tuple[str, str], float | None] = dict(seen)
-    for pair in declared:
-        if pair[0] in roles and pair[1] in roles:
-            calls.setdefault(pair, None)
-    names = dict.fromkeys([*roles, *(name for pair in seen for name in pair)])
+    # What the incident itself knows is older than the graph, and is why the cause is suspected: it decides.
+    following = toward(cause, seen)
+    wider = toward(cause, {*seen, *graph.calls}) if roles - following.keys() else following
+    ways = [way_of(name, following) or way_of(name, wider) for name in sorted(roles)]
+    path = _path(incident, following, wider)
+    onsets, counts = _onsets(incident)
+    names = {*roles, *path, *itertools.chain(*seen), *itertools.chain(*ways)}
+    if cause:
+        names.add(cause)
+    late = 2**62
+    ordered = sorted(
+        names,
+        key=lambda n: (n != cause, n not in path, n not in roles, onsets.get(n, (late,))[0], n),
+    )
+    kept = ordered[:most]
+    nodes = tuple(
+        Node(
+            name,
+            "suspected cause" if name == cause else "affected" if name in roles else "on the way",
+            onsets[name][0] if name in onsets else None,
+            onsets[name][1] if name in onsets else "",
+            counts.get(name, 0),
+        )
+        for name in kept
+    )
+    calls = _calls(set(kept), seen, graph, set(itertools.pairwise(path)))
+    return Neighbourhood(nodes, calls, tuple(path), len(ordered) - len(kept))
+
+
+def _path(incident: Incident, following: Mapping[str, str], wider: Mapping[str, str]) -> list[str]:
+    hurts = symptom(incident)
+    for ways in (following, wider):
+        for way in (way_of(hurts, ways), suspected((r.service for r in incident.services), ways)):
+            if len(way) > 1:
+                return way
+    return []
+
+
+def _onsets(incident: Incident) -> tuple[dict[str, tuple[int, str]], dict[str, int]]:
+    """First alert and number of alerts of each service."""
     first: dict[str, tuple[int, str]] = {}
     counts: dict[str, int] = {}
     for member in incident.members:
@@ -61,48 +106,42 @@ def neighbourhood(
         known = first.get(member.service)
         if known is None or member.started_at < known[0]:
             first[member.service] = (member.started_at, member.summary)
-    ordered = sorted(names, key=lambda name: (name != cause, name not in roles, *_onset(first, name)))
-    kept = set(ordered[:most])
-    way = _way(symptom(incident), cause, calls)
-    nodes = tuple(
-        Node(
-            name,
-            CAUSE if name == cause else AFFECTED if name in roles else BETWEEN,
-            first[name][0] if name in first else None,
-            first[name][1] if name in first else "",
-            counts.get(name, 0),
+    return first, counts
+
+
+def _calls(
+    kept: set[str],
+    seen: Mapping[tuple[str, str], float],
+    graph: Graph,
+    way: set[tuple[str, str]],
+) -> tuple[Call, ...]:
+    near: Iterable[tuple[str, str]] = ((a, b) for a in kept for b in graph.callees.get(a, ()))
+    pairs = sorted({pair for pair in (*seen, *near) if kept.issuperset(pair)})
+    anything = any(pair in graph.declared for pair in pairs)
+    return tuple(
+        Call(
+            *pair,
+            _failed(pair, seen, graph.learned.get(pair)),
+            graph.learned[pair].per_minute if pair in graph.learned else None,
+            _source(pair, seen, graph, anything),
+            pair in way,
         )
-        for name in ordered[:most]
+        for pair in pairs
     )
-    edges = tuple(
-        Call(a, b, failed, "seen" if (a, b) in seen else "declared", (a, b) in way)
-        for (a, b), failed in sorted(calls.items())
-        if a in kept and b in kept
-    )
-    return Neighbourhood(nodes, edges, len(ordered) - len(nodes))
 
 
-def _onset(first: Mapping[str, tuple[int, str]], name: str) -> tuple[int, str]:
-    return (first[name][0] if name in first else 2**62, name)
+def _failed(
+    pair: tuple[str, str], seen: Mapping[tuple[str, str], float], learned: LearnedCall | None
+) -> float | None:
+    # An incident lists declared calls beside seen ones, with nothing failed: only a share above 0 was seen.
+    if seen.get(pair):
+        return seen[pair]
+    return None if learned is None else 0.0 if pair in seen else learned.failed
 
 
-def _way(begin: str, end: str, calls: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The shortest chain of calls from one to the other; of equal ones the first by name."""
-    after: dict[str, list[str]] = {}
-    for a, b in sorted(calls):
-        after.setdefault(a, []).append(b)
-    came: dict[str, str] = {begin: begin}
-    queue = deque([begin])
-    while queue and end not in came:
-        name = queue.popleft()
-        for callee in after.get(name, ()):
-            if callee not in came:
-                came[callee] = name
-                queue.append(callee)
-    if end not in came or begin == end:
-        return set()
-    way = set()
-    while end != begin:
-        way.add((came[end], end))
-        end = came[end]
-    return way
+def _source(
+    pair: tuple[str, str], seen: Mapping[tuple[str, str], float], graph: Graph, anything: bool
+) -> Source:
+    if pair in graph.declared:
+        return "both" if pair in graph.learned or seen.get(pair) else "declared"
+    return "seen" if anything else "both"

@@ -11,16 +11,16 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from console.access.guard import Reads
 from console.acting import incident_for
+from console.configuring.drawing import WORDS
 from console.configuring.known import Knows
-from console.incident.charts import AT_ONCE, LEARN_MS, Chart, around, chart, leading, window
-from console.incident.course import KINDS, course
+from console.gathering import charts_of, map_of
+from console.incident.charts import AT_ONCE, around
+from console.incident.course import counts, course
+from console.incident.headline import headline
 from console.incident.logviews import log_views
-from console.incident.neighbourhood import neighbourhood
 from console.pages.incident import material_for
 from console.state import Shared
 from correlator.incident import Incident
-from detectors.alert import Alert
-from detectors.explore import explore
 from sinks import history
 from sinks.alerted import alerts_of
 from sinks.reader import Reader
@@ -48,23 +48,30 @@ async def sparks(
     return JSONResponse(await state.store.ask(ask))
 
 
+@router.get("/incidents/{id}/evidence")
+async def evidence(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """All parts on one page, for printing."""
+    incident = await incident_for(state, identity, id)
+    return state.page(request, "incident_evidence.html", identity, i=incident, headline=headline(incident))
+
+
 @router.get("/incidents/{id}/map")
 async def service_map(
     request: Request, state: Shared, identity: Reads, knows: Knows, id: str
 ) -> HTMLResponse:
     """The services and their calls, with onsets and the suspected path."""
-    incident = await incident_for(state, identity, id)
-    graph = (await knows.seen()).graph
-    drawn = neighbourhood(incident, graph.declared)
+    drawn, trouble = await map_of(state, identity, knows, id)
     data = msgspec.json.encode(drawn).decode()
-    return state.page(request, "incident_map.html", identity, drawn=drawn, data=data)
+    return state.page(
+        request, "incident_map.html", identity, drawn=drawn, data=data, trouble=trouble, sources=WORDS
+    )
 
 
 @router.get("/incidents/{id}/timeline")
 async def timeline(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
     """Everything that happened, in order."""
-    material = await material_for(state, identity, id)
-    return state.page(request, "incident_timeline.html", identity, entries=course(material), kinds=KINDS)
+    entries = course(await material_for(state, identity, id))
+    return state.page(request, "incident_timeline.html", identity, entries=entries, counts=counts(entries))
 
 
 @router.get("/incidents/{id}/charts")
@@ -74,32 +81,21 @@ async def charts(
     identity: Reads,
     id: str,
     most: Annotated[int, Query(ge=1, le=64)] = AT_ONCE,
+    service: Annotated[str, Query(max_length=200)] = "",
 ) -> HTMLResponse:
     """The signals, the leading ones first, on one axis of time."""
-    incident = await incident_for(state, identity, id)
-    begin, end = window(incident, state.clock())
-
-    def ask(reader: Reader) -> tuple[list[Alert], list[Chart]]:
-        found = leading(alerts_of(reader, incident.alerts), incident)
-        drawn = []
-        for alert in found[:most]:
-            odd = None
-            if _HEX.match(alert.fingerprint):
-                raw = history.raw_of(reader, alert.fingerprint, begin - LEARN_MS, end)
-                odd = explore(raw, alert.fingerprint, state.settings.detect)
-            drawn.append(chart(alert, odd, incident, begin, end))
-        return found, drawn
-
-    found, drawn = await state.store.ask(ask)
+    found = await charts_of(state, identity, id, most, service)
+    kept = state.settings.history
     return state.page(
         request,
         "incident_charts.html",
         identity,
-        charts=drawn,
-        more=len(found) - len(drawn),
+        charts=found.charts,
+        more=found.more,
         most=most,
+        service=service,
         id=id,
-        days=state.settings.history.days if state.settings.history.enabled else 0,
+        days=kept.days if kept.enabled else 0,
     )
 
 
