@@ -7,16 +7,13 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from bench.consoleground import CHROMIUM, FLAGS, MINUTE, Ground, made_up, wall_ms
+from bench.consoleground import MINUTE, Ground, made_up, wall_ms
 from correlator.incident import Incident
+from tests.console.browsing import chromium, grave, needs_browser, opened, sideways
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: install Debian's package chromium"),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 MANY = 5_000
 FIRST_FIVE = "() => [...document.querySelectorAll('#rows tr')].slice(0, 5).map(r => r.dataset.id)"
 
@@ -33,25 +30,16 @@ def ground() -> Iterator[Ground]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
 def page(browser: Browser, ground: Ground) -> Iterator[Page]:
     """A fresh browser at the list, connected. Errors in its console fail the test."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
-    page.goto(f"{ground.url}/incidents")
-    expect(page.locator("#live")).to_have_text("live")
-    yield page
-    context.close()
-    assert wrong == []
+    with opened(browser, f"{ground.url}/incidents") as page:
+        expect(page.locator("#live")).to_have_text("live")
+        yield page
 
 
 def urgent(number: int, **changes: object) -> Incident:
@@ -158,17 +146,10 @@ def test_a_view_is_an_address_and_can_be_kept(page: Page) -> None:
 def test_axe_finds_nothing_serious_on_the_list(
     browser: Browser, ground: Ground, scheme: str, width: int
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(f"{ground.url}/incidents")
-    expect(page.locator("#live")).to_have_text("live")
-    found = Axe().run(page).response["violations"]
-    assert [
-        (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
-    ] == []
-    wider = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wider <= 0, "the page scrolls sideways"
-    context.close()
+    with opened(browser, f"{ground.url}/incidents", width=width, scheme=scheme) as page:
+        expect(page.locator("#live")).to_have_text("live")
+        assert grave(page) == []
+        assert sideways(page) <= 0, "the page scrolls sideways"
 
 
 def test_text_from_telemetry_is_never_markup(page: Page, ground: Ground) -> None:
