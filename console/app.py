@@ -18,6 +18,7 @@ from config.settings import Settings
 from console.access.guard import local_identity
 from console.access.identify import Identify
 from console.access.identity import Identity
+from console.api import analytics as api_analytics
 from console.api import configuration as api_configuration
 from console.api import evidence as api_evidence
 from console.api import incidents as api_incidents
@@ -28,6 +29,7 @@ from console.live.board import Board
 from console.live.feed import Feed
 from console.live.filters import BadFilter
 from console.live.lines import Lines
+from console.pages import analytics as page_analytics
 from console.pages import configuration as page_configuration
 from console.pages import evidence as page_evidence
 from console.pages import incident as page_incident
@@ -48,13 +50,14 @@ PAGES = (
     page_evidence,
     page_review,
     page_incident,
+    page_analytics,
     page_configuration,
     page_topology,
     page_silences,
     page_problems,
     page_status,
 )
-API = (api_incidents, api_evidence, api_configuration, api_silences)
+API = (api_incidents, api_evidence, api_analytics, api_configuration, api_silences)
 
 
 def wall_ms() -> int:

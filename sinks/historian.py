@@ -113,7 +113,7 @@ class Historian:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Pages `written` and `refused:bad-page` (the detect stage makes dead letters of those); rows
+        """Pages `written` and `skipped` (no pages; the detect stage makes dead letters of them); rows
         `samples`, `histograms`, `left_out`; descriptions `series`; `evicted_series`."""
         return {**self._counts, "evicted_series": self.known.evicted}
 
@@ -154,7 +154,7 @@ class Historian:
             }
         )
         if bad:
-            self._counts["refused:bad-page"] += bad
+            self._counts["skipped"] += bad
 
     async def _chosen(self, rows: Sampled) -> tuple[Sampled, int]:
         """Rows of the series that are kept, and how many others there were."""

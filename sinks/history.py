@@ -130,7 +130,12 @@ def sources_of(
         return []
     return _series(
         reader,
-        """(fingerprint IN {fps:Array(UInt64)} OR hasAny(derived, {fps:Array(UInt64)}))
+        # First without FINAL, which would read every description whole.
+        """fingerprint IN
+        (
+            SELECT fingerprint FROM series
+            WHERE fingerprint IN {fps:Array(UInt64)} OR hasAny(derived, {fps:Array(UInt64)})
+        )
         ORDER BY series.last_seen DESC, series.fingerprint""",
         domains,
         limit,

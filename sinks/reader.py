@@ -215,6 +215,11 @@ class Reader:
         """Rows of a question of another module; times are ms UTC."""
         return self._rows(sql, **parameters)
 
+    def columns_and_rows(self, sql: str, **parameters: Any) -> tuple[list[str], list[dict[str, Any]]]:
+        """The same with the names of the columns, known also when there are no rows."""
+        result = self._client.query(sql, parameters=parameters, query_formats={"DateTime64": "int"})
+        return list(result.column_names), list(result.named_results())
+
     def _rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         result = self._client.query(sql, parameters=parameters, query_formats={"DateTime64": "int"})
         return list(result.named_results())

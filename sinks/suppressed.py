@@ -24,6 +24,8 @@ class SilenceRow(msgspec.Struct, frozen=True):
     zone: str
     comment: str
     actor: str
+    """who changed it last; empty: its time was over"""
+    made_by: str
     changed_at: int
     alerts: int
     """it has held back"""
@@ -78,10 +80,22 @@ class SuppressionRow(msgspec.Struct, frozen=True):
 
 def silences(reader: Reader, *, every: bool = False) -> list[SilenceRow]:
     """Those in force, newest first; with `every` those that are over, too."""
-    columns = ", ".join(SilenceRow.__struct_fields__)
+    columns = ", ".join(name for name in SilenceRow.__struct_fields__ if name != "made_by")
     rows = reader.ask(
-        f"SELECT {columns} FROM silences WHERE {{every:Bool}} OR state = 'active'"  # noqa: S608
-        " ORDER BY silences.changed_at DESC, name LIMIT 10000",
+        f"""
+        SELECT {columns}, made.made_by AS made_by
+        FROM silences
+        LEFT JOIN
+        (
+            SELECT name, argMax(actor, version) AS made_by
+            FROM silence_versions
+            WHERE state = 'active'
+            GROUP BY name
+        ) AS made USING (name)
+        WHERE {{every:Bool}} OR state = 'active'
+        ORDER BY silences.changed_at DESC, name
+        LIMIT 10000
+        """,  # noqa: S608
         every=every,
     )
     return [msgspec.convert(row, SilenceRow) for row in rows]

@@ -69,6 +69,8 @@ class Listed(Given):
     state: str
     """in force | waiting | over | expired"""
     actor: str
+    """who changed it last; empty: its time was over, or it stands in the file"""
+    made_by: str
     changed_at: int
     alerts: int | None
     """it has held back, in all domains; null: one may not see all of them"""
@@ -95,6 +97,7 @@ async def silences(
             comment=row.comment,
             state=standing(row.state, row.window, now_ms),
             actor=row.actor,
+            made_by=row.made_by,
             changed_at=row.changed_at,
             alerts=row.alerts if counted else None,
             held=row.held if counted else None,
@@ -108,6 +111,7 @@ async def silences(
             **{**msgspec.structs.asdict(one), "matchers": list(one.matchers)},
             state=standing("active", one, now_ms),
             actor="",
+            made_by="",
             changed_at=0,
             alerts=None,
             held=None,

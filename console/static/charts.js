@@ -156,11 +156,11 @@
       ms: 1,
       tzDate: tocsin.zone() === "UTC" ? (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC") : undefined,
       scales: {
-        x: { time: Boolean(spec.t), range: bars ? (_, low, high) => { const pad = x.length > 1 ? (high - low) / (x.length - 1) / 2 : spec.t ? 43200000 : 0.5; return [low - pad, high + pad]; } : undefined },
+        x: { time: Boolean(spec.t), range: bars || x.length < 2 ? (_, low, high) => { const pad = x.length > 1 ? (high - low) / (x.length - 1) / 2 : spec.t ? 43200000 : 0.5; return [low - pad, high + pad]; } : undefined },
         y: { range: (_, low, high) => { const [from, to] = uPlot.rangeNum(bars ? Math.min(low, 0) : low, high === low ? low + (Math.abs(low) || 1) : high, 0.08, true); return [bars && low >= 0 ? 0 : from, to]; } },
       },
       axes: [
-        spec.t ? axis : { ...axis, splits: (plot) => { const step = Math.ceil((x.length * 70) / Math.max(plot.width, 70)); return data[0].filter((at) => at % step === 0); }, values: (_, ats) => ats.map((at) => spec.labels[at] ?? "") },
+        spec.t ? { ...axis, space: 80, values: (_, ats, __, ___, step) => ats.map((at) => (step >= 86400000 ? tocsin.text(at, "day").slice(5) : tocsin.text(at, "second").slice(0, step >= 60000 ? 5 : 8))) } : { ...axis, splits: (plot) => { const step = Math.ceil((x.length * 70) / Math.max(plot.width, 70)); return data[0].filter((at) => at % step === 0); }, values: (_, ats) => ats.map((at) => spec.labels[at] ?? "") },
         { ...axis, size: 58, values: (_, values) => values.map((value) => new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(value)) },
       ],
       series,

@@ -81,6 +81,12 @@ window.tocsin = (() => {
   const csrf = () => document.querySelector('meta[name="csrf"]').content;
   document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRF-Token"] = csrf(); });
   document.addEventListener("htmx:sendError", () => toast("The console does not answer. Nothing was changed; try again.", true));
+  // A part that was loaded with its page and is not available now comes back by itself.
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const { elt, xhr, requestConfig } = event.detail;
+    if (xhr.status !== 503 || requestConfig.verb !== "get" || !elt.matches('[hx-trigger^="load"]')) return;
+    setTimeout(() => { if (elt.isConnected) htmx.ajax("GET", elt.getAttribute("hx-get"), { source: elt, target: elt }); }, 5000);
+  });
   document.addEventListener("htmx:afterSettle", (event) => times(event.target.parentElement ?? document));
   const post = async (path, body) => {
     let answer;

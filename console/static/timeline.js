@@ -56,7 +56,7 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[href^="#alert-"], a[href^="#change-"]');
     if (!link) return;
-    const id = decodeURIComponent(link.getAttribute("href").slice(1));
+    const id = link.getAttribute("href").slice(1);
     const there = document.getElementById(id);
     if (there) { if (there.closest(".other, details:not([open])")) { event.preventDefault(); show(there); } return; }
     const more = document.querySelector("#charts button[hx-get]");

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +13,14 @@ from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from cli.main import main
+from config.load import load as load_settings
+from config.settings import Settings
 from streams.agents import process, topics
 from streams.agents.app import QUEUED_CHUNKS
 from streams.agents.checkpoints import Checkpoint, encode
 from streams.agents.health import HealthServer
 from streams.agents.process import EXIT_CRASHED, EXIT_STALLED, Stage, WorkerConfig, _start, run_worker
-from streams.agents.stages import StagePlan
+from streams.agents.stages import STAGES, StagePlan, expanded
 from streams.agents.topics import StartError, TopicSpec, ensure_topics
 from streams.records.stage import Output, Record
 from tests.agents import kit
@@ -214,6 +217,20 @@ def test_an_unknown_stage_is_refused_with_the_names_there_are(capsys: pytest.Cap
         main(["worker", "--stages", "ingest,digest"])
     assert ended.value.code == 2
     assert "ingest,detect,correlate,respond,notify,sink,history" in capsys.readouterr().err
+
+
+def test_a_history_that_is_switched_off_cannot_be_run_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says which setting is in the way; among other stages it is left out."""
+    config = tmp_path / "tocsin.yaml"
+    config.write_text("history: {enabled: false}")
+    with pytest.raises(SystemExit) as ended:
+        main(["worker", "--stages", "history", "--config", str(config)])
+    assert ended.value.code == 2
+    assert "history.enabled is false" in capsys.readouterr().err
+    assert "history" not in expanded(STAGES, load_settings(config))
+    assert "history" in expanded(STAGES, Settings())
 
 
 @pytest.mark.parametrize(("internal", "stamped_by"), [(True, "LogAppendTime"), (False, None)])

@@ -73,3 +73,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """No traceback for a typo in a path."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml.*No such file"):
         load(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("history: {days: 0}", ["history.days", "is 0", ">= 1"]),
+        ("history: {matchers: ['env=\"']}", ["history.matchers[0]", "double quotes"]),
+        ("history: {max_series: 0}", ["history.max_series", "is 0"]),
+    ],
+)
+def test_a_history_that_cannot_be_is_refused(tmp_path: Path, text: str, parts: list[str]) -> None:
+    """Naming the key."""
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, text))
+    for part in parts:
+        assert part in str(error.value)

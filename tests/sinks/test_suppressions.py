@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 
 from config.suppression import Silence
@@ -54,6 +55,7 @@ def test_silences_show_what_they_held_and_hold(client: Client) -> None:
     reader = Reader(client)
     (night,) = silences(reader)
     assert (night.name, night.alerts, night.held, night.actor) == ("night", 2, 1, "ann")
+    assert night.made_by == "ann"
     assert night.matchers == ('service="db"',)
     assert [(s.name, s.state, s.alerts) for s in silences(reader, every=True)] == [
         ("night", "active", 2),
@@ -73,3 +75,10 @@ def test_alerts_of_a_time_are_read_back_whole(client: Client) -> None:
     inside = alert("a3", labels=(("b", "x"),), detected_at=T0 + 1, resolved_at=T0 + 2)
     store(client, before, over, later, inside)
     assert alerts(Reader(client), T0, T0 + 5 * MINUTE, 10) == [before, inside]
+
+
+def test_a_silence_that_is_over_still_says_who_made_it(client: Client) -> None:
+    over = msgspec.structs.replace(silence("old", 2, "expired"), actor="")
+    store(client, silence("old", 1), over)
+    (found,) = silences(Reader(client), every=True)
+    assert (found.actor, found.made_by, found.state) == ("", "ann", "expired")

@@ -1,0 +1,40 @@
+"""Figures for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from console.access.guard import Reads
+from console.api.incidents import ERRORS
+from console.pages.analytics import Period, ask, question_of
+from console.state import Shared
+from sinks.questions import pasteable
+
+router = APIRouter(tags=["analytics"])
+
+
+class Answered(BaseModel):
+    question: str
+    says: str
+    """the definition"""
+    columns: list[str]
+    rows: list[dict[str, Any]]
+    """durations in ms, times in ms UTC"""
+    sql: str
+    """as clickhouse-client takes it"""
+
+
+@router.get(
+    "/analytics/{question}",
+    responses={**ERRORS, 404: {"description": "no such question; the answer names them"}},
+)
+async def analytics(question: str, state: Shared, identity: Reads, period: Period) -> Answered:
+    """The answer to one question over a period: timing, timing_by_service, sla, funnel, recurrence, ..."""
+    found = question_of(question, identity)
+    columns, rows = await ask(state, found, period.asked)
+    return Answered(
+        question=found.name, says=found.says, columns=columns, rows=rows, sql=pasteable(found, period.asked)
+    )
