@@ -171,7 +171,7 @@ def test_learned_calls_find_a_way_the_incident_does_not_know() -> None:
 
 
 def test_declared_and_learned_calls_are_told_apart() -> None:
-    catalogue = Catalogue((Service("gateway"), Service("checkout")), (("gateway", "checkout"),))
+    catalogue = Catalogue((Service(service="gateway"), Service(service="checkout")), (("gateway", "checkout"),))
     seen = [ServiceSeen("checkout", T0, T0, (LearnedCall("payment", T0, T0, 12.0, 0.0, 1),))]
     drawn = neighbourhood(chain("gateway", "checkout", "payment", failed=0.0), Graph(catalogue, seen))
     sources = {pair: one.source for pair, one in calls(*drawn.calls).items()}
@@ -191,14 +191,16 @@ def test_of_many_services_the_path_is_drawn_and_the_rest_counted() -> None:
     found = chain("gateway", "checkout", "payment")
     others = tuple(ServiceRole(f"s{n}", "affected") for n in range(200))
     drawn = neighbourhood(msgspec.structs.replace(found, services=(*found.services, *others)), NOTHING, 60)
-    assert len(drawn.nodes) == 60 and drawn.left_out == 143
+    assert len(drawn.nodes) == 60
+    assert drawn.left_out == 143
     assert {"gateway", "checkout", "payment"} <= {node.id for node in drawn.nodes}
 
 
 def test_services_that_call_each_other_in_a_circle_have_a_path() -> None:
     found = chain("a", "b", "c")
     drawn = neighbourhood(msgspec.structs.replace(found, calls=(*found.calls, ("c", "a", 0.1))), NOTHING)
-    assert drawn.path[-1] == "c" and len(drawn.path) == len(set(drawn.path))
+    assert drawn.path[-1] == "c"
+    assert len(drawn.path) == len(set(drawn.path))
 
 
 # -- log lines
@@ -275,7 +277,8 @@ def test_nothing_breaks_out_of_a_part(part: str, store: Callable[..., None], cli
     lines = {"kind": "log", "samples": (evil,), "last_line": evil + "2", "trace_ids": (evil,)}
     store(hostile, *items[1:], alert("a1", unit=evil, **wording), alert("a2", **wording, **lines))
     answer = client.get(f"/incidents/{reviewed.ID}/{part}")
-    assert answer.status_code == 200 and "alert(1)" in answer.text
+    assert answer.status_code == 200
+    assert "alert(1)" in answer.text
     seen = Tags(answer.text)
     assert not seen.tags & {"script", "img", "iframe", "object", "style", "b"}
     assert not [name for name in seen.attributes if name.startswith("on") or name == "style"]
@@ -307,7 +310,8 @@ def test_an_incident_of_2000_alerts_has_every_part(
         ),
     )
     answer = client.get(f"/incidents/{many.id}/{part}")
-    assert answer.status_code == 200 and len(answer.content) < 1_000_000
+    assert answer.status_code == 200
+    assert len(answer.content) < 1_000_000
 
 
 @pytest.mark.parametrize("part", [*(f"/incidents/{{}}/{p}" for p in PARTS),
@@ -323,14 +327,16 @@ def test_parts_of_other_tenants_incidents_are_not_there(
 def test_programs_get_the_timeline_without_folds(store: Callable[..., None], client: TestClient) -> None:
     store(told(*((n, "payment") for n in range(9))))
     got = client.get(f"/api/v1/incidents/{incident().id}/timeline", params={"most": 4}).json()
-    assert got["total"] == 10 and len(got["entries"]) == 4
+    assert got["total"] == 10
+    assert len(got["entries"]) == 4
     assert [e["ref"] for e in got["entries"] if e["kind"] == "alert"] == ["a0", "a1", "a2"]
 
 
 def test_programs_get_the_map(store: Callable[..., None], client: TestClient) -> None:
     store(chain("gateway", "payment"))
     got = client.get(f"/api/v1/incidents/{incident().id}/map").json()
-    assert got["path"] == ["gateway", "payment"] and got["calls"][0]["failed"] == pytest.approx(0.1)
+    assert got["path"] == ["gateway", "payment"]
+    assert got["calls"][0]["failed"] == pytest.approx(0.1)
 
 
 # -- charts and sparklines, from samples of the past
@@ -366,7 +372,8 @@ def test_a_chart_has_values_a_band_and_the_changes(
     store(incident(alerts=(ALERT,), timeline=(change,)), jump())
     (signal,) = client.get(f"/api/v1/incidents/{incident().id}/charts").json()["signals"]
     chart = signal["chart"]
-    assert 900.0 in chart["series"][0]["values"] and len(chart["band"]["upper"]) == len(chart["t"])
+    assert 900.0 in chart["series"][0]["values"]
+    assert len(chart["band"]["upper"]) == len(chart["t"])
     assert chart["marks"] == [{"at": T0 - MINUTE, "text": "payment: v42", "tone": "mark"}]
 
 
@@ -375,13 +382,15 @@ def test_without_samples_the_alert_says_what_it_carries(
 ) -> None:
     store(incident(), alert(value=900.0, expected=90.0, lower=60.0, upper=120.0, unit="ms"))
     text = client.get(f"/incidents/{incident().id}/charts").text
-    assert "at its worst 900 ms, expected 90 (60 to 120)" in text and "there are none" in text
+    assert "at its worst 900 ms, expected 90 (60 to 120)" in text
+    assert "there are none" in text
 
 
 def test_charts_can_be_of_one_service(store: Callable[..., None], client: TestClient) -> None:
     store(incident(alerts=("a1", "a2")), alert("a1"), alert("a2", service="cart"))
     found = client.get(f"/api/v1/incidents/{incident().id}/charts", params={"service": "cart"}).json()
-    assert [one["alert"] for one in found["signals"]] == ["a2"] and found["more"] == 0
+    assert [one["alert"] for one in found["signals"]] == ["a2"]
+    assert found["more"] == 0
 
 
 def test_a_sparkline_has_32_values_or_gaps(
@@ -389,7 +398,9 @@ def test_a_sparkline_has_32_values_or_gaps(
 ) -> None:
     store(jump())
     found = client.get("/incidents/sparks", params={"alert": [ALERT, "00000000000000ff", "'"]}).json()
-    assert list(found) == [ALERT] and len(found[ALERT]) == 32 and max(filter(None, found[ALERT])) == 900.0
+    assert list(found) == [ALERT]
+    assert len(found[ALERT]) == 32
+    assert max(filter(None, found[ALERT])) == 900.0
 
 
 def test_more_alerts_than_a_list_shows_are_refused(client: TestClient) -> None:
