@@ -57,7 +57,7 @@ PAGES = (
     page_problems,
     page_status,
 )
-API = (api_incidents, api_evidence, api_analytics, api_configuration, api_silences)
+API = (api_incidents, api_analytics, api_evidence, api_configuration, api_silences)
 
 
 def wall_ms() -> int:

@@ -171,7 +171,9 @@ def test_learned_calls_find_a_way_the_incident_does_not_know() -> None:
 
 
 def test_declared_and_learned_calls_are_told_apart() -> None:
-    catalogue = Catalogue((Service(service="gateway"), Service(service="checkout")), (("gateway", "checkout"),))
+    catalogue = Catalogue(
+        (Service(service="gateway"), Service(service="checkout")), (("gateway", "checkout"),)
+    )
     seen = [ServiceSeen("checkout", T0, T0, (LearnedCall("payment", T0, T0, 12.0, 0.0, 1),))]
     drawn = neighbourhood(chain("gateway", "checkout", "payment", failed=0.0), Graph(catalogue, seen))
     sources = {pair: one.source for pair, one in calls(*drawn.calls).items()}
