@@ -40,7 +40,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 def course(material: Material) -> list[Entry]:
     """From the first sample to now, bursts of alerts folded, gaps marked."""
-    return _gaps(_folded(sorted(_entries(material), key=_place)))
+    entries = sorted(_entries(material), key=_place)
+    # Stable: what began it comes first of all that has its time.
+    return _gaps(_folded(sorted([_start(material.incident), *entries], key=lambda entry: entry.at_ms)))
 
 
 def _place(entry: Entry) -> tuple[int, int, str]:
@@ -50,7 +52,6 @@ def _place(entry: Entry) -> tuple[int, int, str]:
 def _entries(m: Material) -> Iterator[Entry]:
     members = {member.alert_id: member for member in m.incident.members}
     anchored: set[str] = set()
-    yield _start(m.incident)
     for one in m.incident.timeline:
         entry = _told(one, members)
         if entry.kind == "change" and one.ref and one.ref not in anchored:

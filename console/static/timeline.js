@@ -41,7 +41,12 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.target.id === "timeline") for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     apply();
-    if (seek && document.getElementById(seek)) { show(document.getElementById(seek)); seek = ""; }
+    if (seek && event.target.id === "charts") {
+      const found = document.getElementById(seek);
+      seek = "";
+      if (found) show(found);
+      else window.tocsin.toast("This signal has no chart: it is not among the leading ones.", true);
+    }
   });
 
   // A link to a signal that is not shown yet has it loaded first.
@@ -56,14 +61,16 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[href^="#alert-"], a[href^="#change-"]');
     if (!link) return;
-    const id = decodeURIComponent(link.getAttribute("href").slice(1));
+    const id = link.getAttribute("href").slice(1);
     const there = document.getElementById(id);
     if (there) { if (there.closest(".other, details:not([open])")) { event.preventDefault(); show(there); } return; }
-    const more = document.querySelector("#charts button[hx-get]");
-    if (!more) return;
+    const part = document.getElementById("charts");
+    if (!part || !id.startsWith("alert-")) return;
     event.preventDefault();
     seek = id;
-    more.click();
+    chosen = "";
+    apply();
+    htmx.ajax("GET", part.getAttribute("hx-get") + "?most=64", "#charts");
   });
 
   window.addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("#map details, #timeline details, #logs details, #charts .odd details")) one.open = true; });
