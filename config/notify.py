@@ -11,19 +11,11 @@ from msgspec import Meta
 
 from config.matchers import parse
 from config.response import Problem
+from config.secrets import Secret
 
 Severity = Literal["info", "warning", "error", "critical"]
 About = Literal["incidents", "notices", "updates"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a secret is found. Never the secret itself."""
-
-    env: str = ""
-    """name of an environment variable"""
-    file: str = ""
-    """path of a file; read again at each use, so that it may be exchanged while the worker runs"""
 
 
 class _Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -20,6 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Err
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay
 from tenacity import wait_random_exponential as backoff
 
+from config.connect import clickhouse_options
 from config.settings import ClickHouse
 from sinks.columns import Row, RowError, Table, columns_of
 from sinks.inbox import Delivery
@@ -202,14 +202,8 @@ def connect(settings: ClickHouse, *, database: str | None = None) -> Client:
 
     Without a session id, so that questions of several threads or clients do not lock one another out.
     """
-    url = urlsplit(settings.url)
-    secure = url.scheme == "https"
     return clickhouse_connect.get_client(
-        host=url.hostname or "127.0.0.1",
-        port=url.port or (8443 if secure else 8123),
-        secure=secure,
-        username=settings.user,
-        password=settings.password,
+        **clickhouse_options(settings),
         database=database or settings.database,
         connect_timeout=5,
         send_receive_timeout=60,
