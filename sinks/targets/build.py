@@ -65,5 +65,5 @@ def engine_of(settings: Settings, name: str, ledger: Ledger | None = None) -> En
     """The engine of one target; by default with the ledger on its topic."""
     target = named(settings, name)
     topics = settings.topics
-    kept = ledger or KafkaLedger(name, settings.kafka.bootstrap, topics.notifications)
+    kept = ledger or KafkaLedger(name, settings.kafka, topics.notifications)
     return Engine(target_of(target), target, topics, kept, lambda: secrets_of(target))
