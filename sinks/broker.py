@@ -20,6 +20,8 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from aiokafka.protocol.metadata import MetadataRequest
+
 from config.connect import Broker, kafka_options, servers
 from config.secrets import SecretError
 from config.settings import Kafka
@@ -79,9 +81,22 @@ async def _knock(broker: Broker, server: str, options: dict[str, Any]) -> str:
         return f"it asks for no login: check kafka.security ({kafka.security})"
     except KafkaConnectionError as error:
         return _hung_up(kafka, error)
+    except (ConnectionResetError, ConnectionAbortedError):
+        return (
+            f"it closes the connection in the middle of the handshake: check kafka.security ({kafka.security})"
+            " and that the port is the listener for it"
+        )
     except (KafkaError, OSError, ValueError, AssertionError):
         return ""  # away, or busy: nothing that the settings could mend
-    connection.close()
+    try:
+        # A listener that wants a login tells its versions to everybody, and hangs up at the next question.
+        await connection.send(MetadataRequest([]))
+    except KafkaConnectionError:
+        return f"it answers nobody without a login: check kafka.security ({kafka.security}), kafka.user"
+    except (KafkaError, OSError):
+        return ""
+    finally:
+        connection.close()
     return ""
 
 
