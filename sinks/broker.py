@@ -19,7 +19,6 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
-
 from aiokafka.protocol.metadata import MetadataRequest
 
 from config.connect import Broker, kafka_options, servers
@@ -83,8 +82,8 @@ async def _knock(broker: Broker, server: str, options: dict[str, Any]) -> str:
         return _hung_up(kafka, error)
     except (ConnectionResetError, ConnectionAbortedError):
         return (
-            f"it closes the connection in the middle of the handshake: check kafka.security ({kafka.security})"
-            " and that the port is the listener for it"
+            f"it closes the connection in the middle of the handshake: check kafka.security"
+            f" ({kafka.security}) and that the port is the listener for it"
         )
     except (KafkaError, OSError, ValueError, AssertionError):
         return ""  # away, or busy: nothing that the settings could mend

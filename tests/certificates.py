@@ -1,4 +1,4 @@
-"""Certificates of the tests' own authority: real ones, made when they are needed and good for this machine."""
+"""Certificates of the tests' own authority: real ones, made when they are needed."""
 
 from __future__ import annotations
 

@@ -71,7 +71,9 @@ class Secured:
                 f'{login}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
             ),
             **{
-                f"listener.name.sasl.{kind.lower()}.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;"
+                f"listener.name.sasl.{kind.lower()}.sasl.jaas.config": (
+                    f"{login}.scram.ScramLoginModule required;"
+                )
                 for kind in MECHANISMS[1:]
             },
         }

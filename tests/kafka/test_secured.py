@@ -21,9 +21,9 @@ from sinks.targets.ledger import KafkaLedger
 from streams.agents.ends import behind
 from streams.agents.topics import StartError, TopicSpec, connect, ensure_topics
 from tests.agents import kit
-from tests.e2e import scenarios
-from tests.e2e.pipeline import Pipeline, pipeline
 from tests.certificates import KEY_PASSWORD
+from tests.e2e import scenarios
+from tests.e2e.pipeline import pipeline
 from tests.kafka.secured import PASSWORD, USER, Secured
 from tests.shopdata import write_shop
 
@@ -38,6 +38,7 @@ def secured(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield made
 
 
+WRONG = "not the password"
 WAYS = ("SSL", "MUTUAL", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -83,11 +84,11 @@ def refusals(secured: Secured) -> dict[str, tuple[Kafka, list[str]]]:
     at = {name: f"{LOOPBACK}:{port}" for name, port in secured.ports.items()}
     return {
         "wrong password": (
-            secured.settings("SASL", password="wrong"),
+            secured.settings("SASL", password=WRONG),
             ["refuses user 'tocsin'", "SCRAM-SHA-512", "kafka.password", "TOCSIN_KAFKA_USER"],
         ),
         "wrong password in PLAIN": (
-            secured.settings("SASL", password="wrong", sasl_mechanism="PLAIN"),
+            secured.settings("SASL", password=WRONG, sasl_mechanism="PLAIN"),
             ["refuses user 'tocsin' with PLAIN", "kafka.password"],
         ),
         "unknown user": (secured.settings("SASL", user="nobody"), ["refuses user 'nobody'", "kafka.user"]),
@@ -160,7 +161,7 @@ async def test_the_host_name_need_not_fit_if_one_says_so(secured: Secured) -> No
 
 async def test_commands_and_targets_say_it_too(secured: Secured) -> None:
     """In place of "no Kafka at"."""
-    wrong = secured.settings("SASL", password="wrong")  # noqa: S106 - of this test
+    wrong = secured.settings("SASL", password=WRONG)
     with pytest.raises(CliError, match=r"refuses user 'tocsin'.*kafka\.password"):
         async with explained(wrong):
             await partitions_of(wrong, "t")
