@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 
 import aiohttp
@@ -34,7 +35,15 @@ def in_words(error: Exception, settings: Target) -> str:
             f"its certificate is not trusted ({error.certificate_error}): check ca_file of target"
             f" {settings.name}, now {settings.ca_file or 'the authorities of the system'}"
         )
-    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+    text = f"{name}: {error}" if str(error) else name
+    if not getattr(settings, "url", "").startswith("https://"):
+        return text
+    # A service that wants a certificate hangs up, in the handshake or (TLS 1.3) after it; a machine that is
+    # off or a name that is unknown come with a number of the operating system.
+    hung_up = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+    if isinstance(error.__cause__, ssl.SSLError) or (
+        hung_up and getattr(error, "errno", None) in (None, errno.ECONNRESET)
+    ):
         own = settings.cert_file or "none"
-        return f"no TLS ({error}): check url and cert_file of target {settings.name}, now {own}"
-    return f"{name}: {error}" if str(error) else name
+        return f"{text}: it may ask for a certificate: check cert_file of target {settings.name}, now {own}"
+    return text

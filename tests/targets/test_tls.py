@@ -81,11 +81,14 @@ async def test_an_unknown_authority_is_named_with_the_key_to_check(
     assert service.requests == []
 
 
-async def test_a_service_that_wants_our_certificate_refuses_without_one(authority: Authority) -> None:
+@pytest.mark.parametrize("tls_version", ["TLSv1_2", "TLSv1_3"])
+async def test_a_service_that_wants_our_certificate_refuses_without_one(
+    authority: Authority, tls_version: str
+) -> None:
     """Which certificate was shown is said."""
     async with secure(WebhookService(), authority, ask=True) as service:
         assert service.tls is not None
-        service.tls.maximum_version = ssl.TLSVersion.TLSv1_2  # where it is refused in the handshake
+        service.tls.maximum_version = ssl.TLSVersion[tls_version]
         said = await _why(service, ca_file=str(authority.ca))
     assert "cert_file of target it, now none" in said
     assert service.requests == []
