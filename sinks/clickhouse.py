@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,6 +21,7 @@ from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, s
 from tenacity import wait_random_exponential as backoff
 
 from config.connect import clickhouse_options
+from config.secrets import SecretError
 from config.settings import ClickHouse
 from sinks.columns import Row, RowError, Table, columns_of
 from sinks.inbox import Delivery
@@ -161,11 +163,14 @@ class ClickHouseSink:
             except Error as error:
                 if error.code in DENIED:
                     raise SinkMisconfigured(
-                        f"ClickHouse at {self._settings.url} refuses user {self._settings.user!r}: check"
+                        f"ClickHouse at {self._settings.url} {denied(error, self._settings)}: check"
                         " clickhouse.user and TOCSIN_CLICKHOUSE_PASSWORD"
                     ) from error
+                distrust = untrusted(error, self._settings)
+                if distrust:
+                    raise SinkMisconfigured(f"ClickHouse at {self._settings.url}: {distrust}") from error
                 raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-            except SchemaError as error:
+            except (SchemaError, SecretError) as error:
                 raise SinkMisconfigured(str(error)) from error
         return self._client
 
@@ -212,4 +217,33 @@ def connect(settings: ClickHouse, *, database: str | None = None) -> Client:
     )
 
 
-__all__ = ["ClickHouseError", "ClickHouseSink", "connect"]
+_MISSING_GRANT = re.compile(r"necessary to have the grant ([^.]+? ON [^\s]+)")
+
+
+def denied(error: Error, settings: ClickHouse) -> str:
+    """What the server refuses this user, with the grant it lacks."""
+    grant = _MISSING_GRANT.search(str(error))
+    if grant is None:
+        return f"refuses user {settings.user!r}"
+    return f"refuses user {settings.user!r} what needs the grant {grant[1]} (see tocsin clickhouse-users)"
+
+
+def untrusted(error: Error, settings: ClickHouse) -> str:
+    """What to check when no TLS connection came about; empty for other errors."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        why = "is for another host" if "doesn't match" in text or "mismatch" in text else "is not trusted"
+        trusted = settings.ca_file or "the system's authorities"
+        return (
+            f"its certificate {why}: check clickhouse.ca_file (TOCSIN_CLICKHOUSE_CA_FILE), now {trusted},"
+            " and the host in clickhouse.url"
+        )
+    if any(word in text for word in ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA")):
+        shown = settings.cert_file or "none"
+        return f"it does not accept our certificate: check clickhouse.cert_file, now {shown}"
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
+        return "it does not speak TLS on this port: check clickhouse.url, http:// or https://"
+    return ""
+
+
+__all__ = ["ClickHouseError", "ClickHouseSink", "connect", "denied", "untrusted"]
