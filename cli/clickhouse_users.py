@@ -89,7 +89,7 @@ def _account(name: str, kind: access.Kind, password_file: Path | None) -> list[a
 
 def _run(settings: ClickHouse, statements: list[str]) -> None:
     try:
-        client = connect(settings, database="default")
+        client = connect(settings, database="")
         try:
             for statement in statements:
                 client.command(statement)

@@ -175,12 +175,18 @@ class ClickHouseSink:
         return self._client
 
     def _connect(self) -> Client:
-        first = connect(self._settings, database="default")
         try:
-            create_database(first, self._settings.database)
-        finally:
-            first.close()
-        client = connect(self._settings)
+            client = connect(self._settings)
+        except Error as error:
+            if error.code not in MISSING:
+                raise
+            # Without a database: the writer may not even see `default`.
+            first = connect(self._settings, database="")
+            try:
+                create_database(first, self._settings.database)
+            finally:
+                first.close()
+            client = connect(self._settings)
         try:
             migrate(client)
             for table in TABLES:
@@ -203,13 +209,15 @@ class _RowFault(Exception):
 
 
 def connect(settings: ClickHouse, *, database: str | None = None) -> Client:
-    """A client for the settings' server. Raises `clickhouse_connect` errors.
+    """A client for the settings' server. Raises `clickhouse_connect` errors and `SecretError`.
+
+    `database` other than the settings'; empty: none, which works where it does not exist yet.
 
     Without a session id, so that questions of several threads or clients do not lock one another out.
     """
     return clickhouse_connect.get_client(
         **clickhouse_options(settings),
-        database=database or settings.database,
+        database=settings.database if database is None else database,
         connect_timeout=5,
         send_receive_timeout=60,
         autogenerate_session_id=False,
