@@ -39,17 +39,18 @@ def roles(database: str) -> tuple[str, ...]:
 def accounts(database: str, users: Sequence[Account]) -> tuple[str, ...]:
     """Statements that make the users, or give those that are there the role. Raises `SchemaError`.
 
-    Of a password only a salted SHA-256 digest is in them, so they may be shown and logged.
+    Of a password only a salted SHA-256 digest is in them, from which a weak one can still be guessed.
     """
     name = _checked(database, "clickhouse.database")
     made: list[str] = []
     for user in users:
         who, role = _checked(user.name, "a user's name"), f"{name}_{user.kind}"
         if user.password:
-            made.append(f"CREATE USER IF NOT EXISTS {who} {_identified(user.password)}")
-            made.append(f"ALTER USER {who} {_identified(user.password)}")  # it may have had another
+            identified = _identified(user.password)
+            made.append(f"CREATE USER IF NOT EXISTS {who} {identified}")
+            made.append(f"ALTER USER {who} {identified}")  # one that is there may have had another
+        # No default role is set: that would take from a user the defaults it has; new ones have all.
         made.append(f"GRANT {role} TO {who}")
-        made.append(f"SET DEFAULT ROLE {role} TO {who}")
     return tuple(made)
 
 
