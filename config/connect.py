@@ -30,8 +30,8 @@ def servers(broker: Broker) -> list[str]:
 def kafka_options(broker: Broker) -> dict[str, Any]:
     """Keyword arguments of every aiokafka client: where it is, how to encrypt, as whom.
 
-    Files and secrets are read now. Raises `OSError` (of which `ssl.SSLError` is one) or `SecretError`
-    when they have gone since the settings were checked.
+    Files and secrets are read now. Raises `OSError` (of which `ssl.SSLError` and `SecretError` are) when
+    they have gone since the settings were checked.
     """
     options: dict[str, Any] = {"bootstrap_servers": servers(broker)}
     if isinstance(broker, str) or broker.security == "plaintext":

@@ -21,8 +21,11 @@ class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """path of a file; read again at each use, so that it may be exchanged while the worker runs"""
 
 
-class SecretError(Exception):
-    """A secret that is not where the settings say; the message names the place and never the secret."""
+class SecretError(OSError):
+    """A secret that is not where the settings say; the message names the place and never the secret.
+
+    An `OSError`, because it may come back: a worker that runs waits for it as for a service that is away.
+    """
 
 
 def read(secret: str | Secret) -> str:

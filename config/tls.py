@@ -31,7 +31,7 @@ def context_of(
 ) -> ssl.SSLContext:
     """Trusts `ca_file` (empty: the system's authorities) and shows our certificate to whom asks for it.
 
-    Raises `OSError` (of which `ssl.SSLError` is one) or `SecretError`.
+    Raises `OSError`, of which `ssl.SSLError` and `SecretError` are.
     """
     context = ssl.create_default_context(cafile=files.ca_file or None)
     context.check_hostname = check_hostname

@@ -9,7 +9,6 @@ import aiohttp
 
 from config import tls
 from config.notify import Target
-from config.secrets import SecretError
 from sinks.protocol import SinkMisconfigured
 
 
@@ -19,7 +18,7 @@ def session_of(settings: Target) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(auto_decompress=True)
     try:
         context = tls.context_of(settings, settings.key_password)
-    except (OSError, ValueError, SecretError) as error:
+    except (OSError, ValueError) as error:
         raise SinkMisconfigured(
             f"target {settings.name}: cannot use its certificates ({error}):"
             " check ca_file, cert_file, key_file"

@@ -44,7 +44,11 @@ async def connect(broker: Broker, patience_s: float = 10.0) -> AIOKafkaAdminClie
     noise.setLevel(logging.CRITICAL)
     try:
         while True:
-            admin = AIOKafkaAdminClient(**kafka_options(broker), request_timeout_ms=10_000)
+            try:
+                options = kafka_options(broker)
+            except OSError as error:
+                raise StartError(f"kafka: {error}") from error
+            admin = AIOKafkaAdminClient(**options, request_timeout_ms=10_000)
             try:
                 await admin.start()
             except (KafkaConnectionError, OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from config.connect import address, clickhouse_options, kafka_options, servers
 from config.load import ConfigError, load
 from config.secrets import Secret, SecretError
 from config.settings import ClickHouse, Kafka
+from streams.agents.patience import passing
 from tests.certificates import KEY_PASSWORD, Authority
 
 
@@ -189,3 +190,14 @@ def test_every_client_takes_its_options_from_the_settings() -> None:
         if "bootstrap_servers=" in line or "kafka.bootstrap" in line or "username=settings" in line
     ]
     assert found == []
+
+
+def test_a_secret_that_has_gone_is_waited_for(tmp_path: Path) -> None:
+    """While it is exchanged a worker must not end: it is a failure that passes."""
+    (tmp_path / "pw").write_text("one")
+    kafka = Kafka(security="sasl_plaintext", user="u", password=Secret(file=str(tmp_path / "pw")))
+    assert kafka_options(kafka)["sasl_plain_password"] == "one"  # noqa: S105 - of this test
+    (tmp_path / "pw").unlink()
+    with pytest.raises(SecretError, match="cannot read") as gone:
+        kafka_options(kafka)
+    assert passing(gone.value)

@@ -246,6 +246,7 @@ async def test_a_certificate_stands_for_the_password(filled: Guarded) -> None:
         pass
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
 async def test_without_verify_anybody_is_believed(filled: Guarded) -> None:
     """It is off only when it is asked for."""
     with reader_of(filled.settings("console", ca_file="", verify=False)) as reader:
