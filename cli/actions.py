@@ -208,7 +208,7 @@ def answer_to(
     """Send an action and wait for its answer. Raises `CliError` when nobody answers."""
     result = asyncio.run(
         ask(
-            settings.kafka.bootstrap,
+            settings.kafka,
             topic_of(settings, "actions"),
             key.encode(),
             msgspec.json.encode(action),

@@ -13,7 +13,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from cli.errors import CliError
+from config.connect import Broker, address, kafka_options
 from config.settings import Settings
+from sinks.broker import why_not
 
 T = TypeVar("T")
 
@@ -26,15 +28,15 @@ def topic_of(settings: Settings, format: str) -> str:
     raise CliError(f"no input topic has format {format!r}", "add one under topics.inputs")
 
 
-async def send(bootstrap: str, topic: str, key: bytes, value: bytes) -> tuple[int, int]:
+async def send(broker: Broker, topic: str, key: bytes, value: bytes) -> tuple[int, int]:
     """Produce one record and wait for the broker; returns partition and offset. Raises `CliError`."""
-    async with explained(bootstrap):
-        await partitions_of(bootstrap, topic)
-        return await _produce(bootstrap, topic, key, value)
+    async with explained(broker):
+        await partitions_of(broker, topic)
+        return await _produce(broker, topic, key, value)
 
 
 async def ask(
-    bootstrap: str,
+    broker: Broker,
     topic: str,
     key: bytes,
     value: bytes,
@@ -46,14 +48,14 @@ async def ask(
 
     Raises `CliError` when the broker or a topic is not there.
     """
-    async with explained(bootstrap), reader(bootstrap) as consumer:
-        await partitions_of(bootstrap, topic)
-        homes = [TopicPartition(answers, number) for number in await partitions_of(bootstrap, answers)]
+    async with explained(broker), reader(broker) as consumer:
+        await partitions_of(broker, topic)
+        homes = [TopicPartition(answers, number) for number in await partitions_of(broker, answers)]
         consumer.assign(homes)
         # Before sending, or a quick answer would be missed.
         for home, end in (await consumer.end_offsets(homes)).items():
             consumer.seek(home, end)
-        await _produce(bootstrap, topic, key, value)
+        await _produce(broker, topic, key, value)
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
@@ -66,8 +68,8 @@ async def ask(
             return None
 
 
-async def _produce(bootstrap: str, topic: str, key: bytes, value: bytes) -> tuple[int, int]:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", request_timeout_ms=10_000)
+async def _produce(broker: Broker, topic: str, key: bytes, value: bytes) -> tuple[int, int]:
+    producer = AIOKafkaProducer(**kafka_options(broker), acks="all", request_timeout_ms=10_000)
     await producer.start()
     try:
         done = await producer.send_and_wait(topic, value, key=key)
@@ -76,9 +78,9 @@ async def _produce(bootstrap: str, topic: str, key: bytes, value: bytes) -> tupl
     return done.partition, done.offset
 
 
-async def partitions_of(bootstrap: str, topic: str) -> list[int]:
+async def partitions_of(broker: Broker, topic: str) -> list[int]:
     """Partitions of a topic that exists. Raises `CliError` when it does not."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**kafka_options(broker))
     try:
         await admin.start()
         # All topics first: asking for one by name may create it, with the wrong partitions.
@@ -93,9 +95,9 @@ async def partitions_of(bootstrap: str, topic: str) -> list[int]:
 
 
 @asynccontextmanager
-async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(broker: Broker) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group, for looking at topics."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50)
+    consumer = AIOKafkaConsumer(**kafka_options(broker), enable_auto_commit=False, fetch_max_wait_ms=50)
     try:
         await consumer.start()
         yield consumer
@@ -104,15 +106,18 @@ async def reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 @asynccontextmanager
-async def explained(bootstrap: str) -> AsyncIterator[None]:
+async def explained(broker: Broker) -> AsyncIterator[None]:
     """What goes wrong with Kafka inside becomes a `CliError`."""
     # aiokafka logs what it then raises; the person gets one line, from us.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         yield
     except KafkaConnectionError:
+        reason = await why_not(broker)
+        if reason:
+            raise CliError(reason) from None
         raise CliError(
-            f"no Kafka at {bootstrap}", "start one (tocsin dev kafka) or name it with --kafka"
+            f"no Kafka at {address(broker)}", "start one (tocsin dev kafka) or name it with --kafka"
         ) from None
     except (KafkaError, OSError, ValueError) as error:
-        raise CliError(f"Kafka at {bootstrap}: {type(error).__name__}: {error}", "try again") from None
+        raise CliError(f"Kafka at {address(broker)}: {type(error).__name__}: {error}", "try again") from None

@@ -53,7 +53,7 @@ def change(
         author=author,
     )
     topic = topic_of(settings, "changes")
-    asyncio.run(send(settings.kafka.bootstrap, topic, made.service.encode(), msgspec.json.encode(made)))
+    asyncio.run(send(settings.kafka, topic, made.service.encode(), msgspec.json.encode(made)))
     if as_json:
         print_json(made)
         return

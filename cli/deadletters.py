@@ -16,6 +16,7 @@ from cli.bus import explained, partitions_of, reader
 from cli.common import AsJson, ConfigFile, KafkaAddress, console, print_json, settings_from
 from cli.errors import CliError
 from cli.output import parse_when, plain, table, wall_ms
+from config.connect import Broker, kafka_options
 from config.settings import Settings
 from correlator.when import utc
 from streams.decode import deadletter
@@ -136,14 +137,14 @@ class Found:
 
 
 async def read_letters(
-    bootstrap: str, topic: str, wanted: Wanted, since_ms: int | None = None, keep: int | None = None
+    broker: Broker, topic: str, wanted: Wanted, since_ms: int | None = None, keep: int | None = None
 ) -> Found:
     """The newest `keep` wanted dead letters (None: all of them).
 
     Raises `CliError` when the broker or the topic is not there.
     """
-    async with explained(bootstrap), reader(bootstrap) as consumer:
-        homes = [aiokafka.TopicPartition(topic, n) for n in await partitions_of(bootstrap, topic)]
+    async with explained(broker), reader(broker) as consumer:
+        homes = [aiokafka.TopicPartition(topic, n) for n in await partitions_of(broker, topic)]
         consumer.assign(homes)
         begins, ends = await consumer.beginning_offsets(homes), await consumer.end_offsets(homes)
         found = {home: deque[tuple[int, DeadLetter]](maxlen=keep) for home in homes}
@@ -179,11 +180,11 @@ async def read_letters(
     return Found([dead for _, dead in newest][-(keep or 0) :], matching, skipped)
 
 
-async def put_back(bootstrap: str, records: Sequence[Return]) -> int:
+async def put_back(broker: Broker, records: Sequence[Return]) -> int:
     """Produce them and wait for the broker; returns how many. Raises `CliError`."""
-    async with explained(bootstrap):
+    async with explained(broker):
         producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=bootstrap, acks="all", max_request_size=16_000_000, linger_ms=5
+            **kafka_options(broker), acks="all", max_request_size=16_000_000, linger_ms=5
         )
         await producer.start()
         try:
@@ -241,9 +242,7 @@ def deadletters(
     settings = settings_from(config, kafka)
     wanted = Wanted(reason, topic, offset)
     keep = None if reinject else limit
-    found = asyncio.run(
-        read_letters(settings.kafka.bootstrap, settings.topics.deadletters, wanted, since_ms, keep)
-    )
+    found = asyncio.run(read_letters(settings.kafka, settings.topics.deadletters, wanted, since_ms, keep))
     if reinject:
         _reinject(settings, found.letters, as_json)
     elif as_json:
@@ -254,7 +253,7 @@ def deadletters(
 
 def _reinject(settings: Settings, letters: Sequence[DeadLetter], as_json: bool) -> None:
     back, left = returns(letters)
-    done = asyncio.run(put_back(settings.kafka.bootstrap, back)) if back else 0
+    done = asyncio.run(put_back(settings.kafka, back)) if back else 0
     if as_json:
         print_json({"reinjected": done, "left": left})
         return

@@ -64,6 +64,7 @@ COMMANDS = {
     "diagnose": "Rank the likely root cause of faults in files.",
     "schemas": "Write the schemas of all topics: AsyncAPI and JSON Schema.",
     "config": "Check a settings file, and see which rules apply to a series.",
+    "clickhouse-users": "SQL for ClickHouse roles and users that may do no more than they need.",
     "dev": "Kafka and ClickHouse on this machine, from pip packages alone.",
 }
 """command -> its line in the help; module and function carry the command's name"""
@@ -75,6 +76,7 @@ MODULES = {
     **dict.fromkeys(("mitigate", "close", "reopen", "pause", "resume", "note"), "cli.steps"),
     **dict.fromkeys(("assign", "classify", "impact", "edit", "submit", "report-incident"), "cli.statements"),
     "config": "cli.configuration",
+    "clickhouse-users": "cli.clickhouse_users",
 }
 
 GROUPS = (

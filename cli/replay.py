@@ -20,6 +20,7 @@ from cli.dataset import DataSet, load
 from cli.errors import CliError
 from cli.messages import ends, marks, said
 from cli.timeline import Timeline, control
+from config.connect import kafka_options
 from config.settings import Settings
 from streams.records.digest import digest_hex
 from streams.records.messages import MAX_MS
@@ -41,11 +42,11 @@ async def publish(
     broker cannot be reached or the topics do not exist.
     """
     lines, changes = inputs_of(settings)
-    async with explained(settings.kafka.bootstrap):
-        partitions = await partitions_of(settings.kafka.bootstrap, lines)
-        await partitions_of(settings.kafka.bootstrap, changes)
+    async with explained(settings.kafka):
+        partitions = await partitions_of(settings.kafka, lines)
+        await partitions_of(settings.kafka, changes)
         producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka.bootstrap, linger_ms=5, max_request_size=16_000_000, acks="all"
+            **kafka_options(settings.kafka), linger_ms=5, max_request_size=16_000_000, acks="all"
         )
         await producer.start()
     try:

@@ -10,8 +10,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
 
 from cli.errors import CliError
+from config.secrets import SecretError
 from config.settings import ClickHouse
-from sinks.clickhouse import DENIED, MISSING, connect
+from sinks.clickhouse import DENIED, MISSING, connect, denied, untrusted
 from sinks.reader import Reader
 
 
@@ -25,7 +26,9 @@ def reader_of(settings: ClickHouse) -> Iterator[Reader]:
         client = connect(settings)
         yield Reader(client)
     except Error as error:
-        raise _explained(error, settings) from None
+        raise explained(error, settings) from None
+    except SecretError as error:
+        raise CliError(f"clickhouse.password: {error}") from None
     finally:
         if client is not None:
             client.close()
@@ -43,10 +46,11 @@ def full_id(reader: Reader, prefix: str) -> str:
     return found[0]
 
 
-def _explained(error: Error, settings: ClickHouse) -> CliError:
+def explained(error: Error, settings: ClickHouse) -> CliError:
+    """What is wrong, in one line."""
     if error.code in DENIED:
         return CliError(
-            f"ClickHouse at {settings.url} refuses user {settings.user!r}",
+            f"ClickHouse at {settings.url} {denied(error, settings)}",
             "check TOCSIN_CLICKHOUSE_USER and TOCSIN_CLICKHOUSE_PASSWORD",
         )
     if error.code in MISSING:
@@ -54,6 +58,9 @@ def _explained(error: Error, settings: ClickHouse) -> CliError:
             f"ClickHouse at {settings.url} has no Tocsin tables in database {settings.database!r}",
             "start a worker (tocsin worker), it creates them; or set TOCSIN_CLICKHOUSE_DATABASE",
         )
+    distrust = untrusted(error, settings)
+    if distrust:
+        return CliError(f"ClickHouse at {settings.url}: {distrust}")
     if error.code is None:
         return CliError(
             f"no ClickHouse at {settings.url}",

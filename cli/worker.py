@@ -163,7 +163,7 @@ async def _run(
     loop.call_later(SETTLE_AGAIN_S, footprint.settle)
     footprint.trim_every(TRIM_EVERY_S, loop)
     worker_config = WorkerConfig(
-        bootstrap=settings.kafka.bootstrap,
+        broker=settings.kafka,
         group_prefix=settings.kafka.group_prefix,
         replication=settings.kafka.replication,
         checkpoint_s=settings.kafka.checkpoint_seconds,

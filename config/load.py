@@ -10,13 +10,21 @@ from typing import Any
 import msgspec
 import yaml
 
-from config import control, history, logs, notify, response
+from config import connect, control, history, logs, notify, response
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings, TopologySettings
 from config.suppression import matcher_problems
 from config.suppression import problems as suppression_problems
 
 ENVIRONMENT = {
     "TOCSIN_KAFKA": ("kafka", "bootstrap"),
+    "TOCSIN_KAFKA_SECURITY": ("kafka", "security"),
+    "TOCSIN_KAFKA_CA_FILE": ("kafka", "ca_file"),
+    "TOCSIN_KAFKA_CERT_FILE": ("kafka", "cert_file"),
+    "TOCSIN_KAFKA_KEY_FILE": ("kafka", "key_file"),
+    "TOCSIN_KAFKA_KEY_PASSWORD": ("kafka", "key_password"),
+    "TOCSIN_KAFKA_SASL_MECHANISM": ("kafka", "sasl_mechanism"),
+    "TOCSIN_KAFKA_USER": ("kafka", "user"),
+    "TOCSIN_KAFKA_PASSWORD": ("kafka", "password"),
     "TOCSIN_GROUP_PREFIX": ("kafka", "group_prefix"),
     "TOCSIN_REGISTRY": ("registry", "url"),
     "TOCSIN_REGISTRY_USER": ("registry", "user"),
@@ -25,9 +33,15 @@ ENVIRONMENT = {
     "TOCSIN_CLICKHOUSE_DATABASE": ("clickhouse", "database"),
     "TOCSIN_CLICKHOUSE_USER": ("clickhouse", "user"),
     "TOCSIN_CLICKHOUSE_PASSWORD": ("clickhouse", "password"),
+    "TOCSIN_CLICKHOUSE_CA_FILE": ("clickhouse", "ca_file"),
+    "TOCSIN_CLICKHOUSE_CERT_FILE": ("clickhouse", "cert_file"),
+    "TOCSIN_CLICKHOUSE_KEY_FILE": ("clickhouse", "key_file"),
     "TOCSIN_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint"),
 }
-"""environment variable -> section and key it overrides"""
+"""environment variable -> section and key it overrides; of a password also NAME_FILE, which names a file"""
+
+SECRETS = frozenset({"password", "key_password"})
+"""keys whose values no message shows"""
 
 WORKERS = "TOCSIN_CONSOLE_WORKERS"
 """environment variable: health ports of workers, apart by spaces"""
@@ -63,9 +77,11 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
         source = str(path)
         raw = _read(path)
     for variable, (section, key) in ENVIRONMENT.items():
-        value = (environ or {}).get(variable)
-        if value:
-            raw.setdefault(section, {})[key] = value
+        given = environ or {}
+        if given.get(variable):
+            raw.setdefault(section, {})[key] = given[variable]
+        elif key in SECRETS and given.get(f"{variable}_FILE"):
+            raw.setdefault(section, {})[key] = {"file": given[f"{variable}_FILE"]}
     workers = (environ or {}).get(WORKERS, "").split()
     if workers:
         raw.setdefault("console", {})["workers"] = workers
@@ -122,6 +138,8 @@ def _explain(error: msgspec.ValidationError, raw: Mapping[str, Any]) -> str:
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, IndexError, TypeError, ValueError):
             return f"{path}: {found['what']}"
+    if path.rpartition(".")[2] in SECRETS:  # what was given may be the secret itself
+        return f"{path}: {found['what']}"
     return f"{path} is {value!r}: {found['what']}"
 
 
@@ -210,6 +228,8 @@ def _check(settings: Settings, source: str) -> None:
             f"{source}: telemetry.otlp_endpoint is {telemetry.otlp_endpoint!r}: "
             "expected http://HOST:4318 or https://HOST:4318"
         )
+    for key, value, expected in connect.problems(settings):
+        raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     if not settings.clickhouse.url.startswith(("http://", "https://")):
         raise ConfigError(
             f"{source}: clickhouse.url is {settings.clickhouse.url!r}: expected http://HOST:PORT or https://HOST:PORT"

@@ -9,21 +9,14 @@ from typing import Annotated, Literal, Union
 import msgspec
 from msgspec import Meta
 
+from config import tls
 from config.matchers import parse
 from config.response import Problem
+from config.secrets import Secret
 
 Severity = Literal["info", "warning", "error", "critical"]
 About = Literal["incidents", "notices", "updates"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a secret is found. Never the secret itself."""
-
-    env: str = ""
-    """name of an environment variable"""
-    file: str = ""
-    """path of a file; read again at each use, so that it may be exchanged while the worker runs"""
 
 
 class _Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,6 +33,13 @@ class _Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     breaker_failures: Annotated[int, Meta(ge=1)] = 5
     """so many failures in a row and it is left alone for `breaker_s`"""
     breaker_s: Annotated[float, Meta(gt=0)] = 30.0
+    ca_file: str = ""
+    """PEM, whom to believe that the service is the one we mean; empty: the system's authorities"""
+    cert_file: str = ""
+    """PEM, our certificate, for services that ask for one"""
+    key_file: str = ""
+    key_password: Secret = Secret()
+    """of the key, where it is encrypted"""
     console_url: str = ""
     """address of an incident, with {id} in it, for links"""
 
@@ -158,6 +158,7 @@ def problems(notify: Notify) -> Iterator[Problem]:
             value = getattr(target, name)
             if isinstance(value, Secret):
                 yield from _secret(f"{key}.{name}", value, needed=name in _NEEDED.get(type(target), ()))
+        yield from _tls(key, target, url)
         if isinstance(target, _INCIDENTS_ONLY) and "incidents" not in target.about:
             yield Problem(f"{key}.about", list(target.about), "incidents: it is told of nothing else")
         if isinstance(target, Webhook) and target.template and target.alertmanager:
@@ -166,6 +167,18 @@ def problems(notify: Notify) -> Iterator[Problem]:
 
 _INCIDENTS_ONLY = (PagerDuty, Alertmanager, Jira, ServiceNow)
 _NEEDED = {PagerDuty: ("routing_key",), Jira: ("token",), Slack: ("token",), Apprise: ("urls",)}
+
+
+def _tls(key: str, target: Target, url: str) -> Iterator[Problem]:
+    if isinstance(target, Apprise):
+        yield from tls.unused(key, target, "nothing: Apprise takes REQUESTS_CA_BUNDLE of the environment")
+    elif not url.startswith("https://"):
+        yield from tls.unused(key, target, f"nothing while the url is {url}, or an https:// address")
+    elif target.key_password == Secret():
+        yield from tls.problems(key, target)
+    else:
+        wrong = [*tls.secret_problems(f"{key}.key_password", target.key_password)]
+        yield from wrong or tls.problems(key, target, target.key_password)
 
 
 def _secret(key: str, secret: Secret, needed: bool) -> Iterator[Problem]:

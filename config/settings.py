@@ -13,6 +13,7 @@ from config.history import History
 from config.logs import LogRules
 from config.notify import Notify
 from config.response import Respond
+from config.secrets import Secret
 from config.suppression import Dedup, Flap, Inhibit, Maintenance, Silence
 from config.updates import Updates
 
@@ -76,14 +77,34 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     url: str = ""
     """of the schema registry, http(s)://HOST:PORT/PATH"""
     user: str = ""
-    password: str = ""
+    password: str | Secret = ""
     timeout_s: Annotated[float, Meta(gt=0)] = 10.0
     max_schemas: Count = 1_000
     """schemas one worker remembers"""
 
 
+Security = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The broker. Clients take what they need from `config.connect.kafka_options`; see docs/security.md."""
+
     bootstrap: str = "127.0.0.1:9092"
+    security: Security = "plaintext"
+    """ssl: TLS; sasl_plaintext: user and password; sasl_ssl: both"""
+    ca_file: str = ""
+    """PEM, whom to believe that a broker is ours; empty: the system's authorities"""
+    cert_file: str = ""
+    """PEM, our certificate, for brokers that ask for one"""
+    key_file: str = ""
+    key_password: str | Secret = ""
+    """of the key, where it is encrypted"""
+    check_hostname: bool = True
+    """whether a broker's certificate must be for the host we asked"""
+    sasl_mechanism: Mechanism = "SCRAM-SHA-512"
+    user: str = ""
+    password: str | Secret = ""
     group_prefix: str = "tocsin"
     replication: Count = 1
     fetch_max_wait_ms: Millis = 100
@@ -261,7 +282,14 @@ class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     url: str = "http://127.0.0.1:8123"
     database: str = "tocsin"
     user: str = "default"
-    password: str = ""
+    password: str | Secret = ""
+    ca_file: str = ""
+    """PEM, whom to believe that the server is ours (https); empty: the system's authorities"""
+    cert_file: str = ""
+    """PEM, our certificate; without a password it is what we log in with"""
+    key_file: str = ""
+    verify: bool = True
+    """false: whoever answers is believed; for trying things out"""
     batch_rows: Count = 10_000
 
 

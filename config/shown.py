@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from config.notify import Secret
+from config.logs import Secret
 from config.settings import Settings
 
 HIDDEN = "•••"

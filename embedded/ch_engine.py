@@ -56,6 +56,8 @@ class Statement:
     settings: Mapping[str, str] = field(default_factory=dict)
     session: str = ""
     read_only: bool = False
+    role: str = ""
+    """what this request may do; empty: everything"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,10 @@ class _Session:
 class Engine:
     """One data directory. ``run`` may be called from several threads at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, config: Path | None = None) -> None:
+        """`config`: the engine's own configuration file, for roles (`embedded.ch_users`)."""
         path.mkdir(parents=True, exist_ok=True)
-        self._path = str(path)
+        self._path = str(path) if config is None else f"{path}?config-file={config}"
         try:
             self._main = chdb.connect(self._path)  # keeps the engine alive between requests
         except RuntimeError as error:
@@ -108,6 +111,9 @@ class Engine:
             raise EngineError.named(
                 164, "READONLY", "Cannot execute query in readonly mode; GET implies readonly, use POST"
             )
+        if statement.role and statement.session:
+            # In a session `SET ROLE` would outlive its request, and take any role there is.
+            raise EngineError.named(497, "ACCESS_DENIED", "Sessions are only for a server without users")
         try:
             with self._handle(statement.session) as handle:
                 try:
@@ -127,6 +133,8 @@ class Engine:
             ) from error
 
     def _execute(self, handle: Any, statement: Statement) -> Answer:
+        if statement.role:
+            handle.query(f"SET ROLE {_name(statement.role)}", "TSV")
         if statement.database:
             handle.query(f"USE {_name(statement.database)}", "TSV")
         for name, value in statement.settings.items():

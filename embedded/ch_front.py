@@ -12,9 +12,11 @@ import itertools
 import json
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,6 +31,7 @@ from embedded.ch_protocol import (
     decompress,
     http_status,
 )
+from embedded.ch_users import Users
 
 log = logging.getLogger("tocsin.clickhouse")
 
@@ -47,7 +50,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Front:
     """The handlers; one instance per engine. ``max_waiting``: requests that may wait for a place."""
 
-    def __init__(self, engine: Engine, *, max_waiting: int = _MAX_WAITING) -> None:
+    def __init__(
+        self, engine: Engine, users: Users | None = None, *, max_waiting: int = _MAX_WAITING
+    ) -> None:
+        self._users = users
         self._engine = engine
         self._max_waiting = max_waiting
         self._present = 0
@@ -76,9 +82,10 @@ class Front:
             return web.Response(text="Ok.\n", content_type="text/html")
         loop = asyncio.get_running_loop()
         try:
+            role = self._role(request)
             async with self._place():
                 fields, body = await self._read(request)
-                statement = _statement(request, fields, body)
+                statement = replace(_statement(request, fields, body), role=role)
                 answer = await loop.run_in_executor(self._pool, self._engine.run, statement)
         except EngineError as error:
             return self._error(error, query_id)
@@ -87,6 +94,20 @@ class Front:
             accepted = request.headers.get("Accept-Encoding", "")
             payload, encoding = await loop.run_in_executor(self._pool, compress, answer.body, accepted)
         return web.Response(body=payload, headers=self._headers(answer, query_id, encoding))
+
+    def _role(self, request: web.Request) -> str:
+        """Of whoever asks; raises EngineError as the server does for one it does not know."""
+        if self._users is None:
+            return ""
+        certificate = request.transport.get_extra_info("peercert") if request.transport else None
+        user = self._users.known(request.headers, request.query, certificate)
+        if user is None:
+            raise EngineError.named(
+                516,
+                "AUTHENTICATION_FAILED",
+                "Authentication failed: no such user, or its password is another",
+            )
+        return user.role
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -234,12 +255,16 @@ def _statement(request: web.Request, fields: dict[str, str], body: bytes) -> Sta
     )
 
 
-def serve(engine: Engine, port: int) -> None:
-    """Serve on 127.0.0.1:``port`` until SIGTERM or Ctrl-C; raises OSError when the port is taken."""
+def serve(engine: Engine, port: int, users: Users | None = None, tls: ssl.SSLContext | None = None) -> None:
+    """Serve on 127.0.0.1:``port`` until SIGTERM or Ctrl-C; raises OSError when the port is taken.
+
+    With `tls` over HTTPS alone.
+    """
     # auto_decompress off: aiohttp knows neither lz4 nor, everywhere, zstd; one place does it all.
     web.run_app(
-        Front(engine).app(),
+        Front(engine, users).app(),
         host="127.0.0.1",
+        ssl_context=tls,
         port=port,
         print=None,
         access_log=None,

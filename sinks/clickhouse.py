@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -20,6 +20,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Err
 from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_delay
 from tenacity import wait_random_exponential as backoff
 
+from config.connect import clickhouse_options
+from config.secrets import SecretError
 from config.settings import ClickHouse
 from sinks.columns import Row, RowError, Table, columns_of
 from sinks.inbox import Delivery
@@ -196,21 +198,30 @@ class ClickHouseSink:
             except Error as error:
                 if error.code in DENIED:
                     raise SinkMisconfigured(
-                        f"ClickHouse at {self._settings.url} refuses user {self._settings.user!r}: check"
+                        f"ClickHouse at {self._settings.url} {denied(error, self._settings)}: check"
                         " clickhouse.user and TOCSIN_CLICKHOUSE_PASSWORD"
                     ) from error
+                distrust = untrusted(error, self._settings)
+                if distrust:
+                    raise SinkMisconfigured(f"ClickHouse at {self._settings.url}: {distrust}") from error
                 raise SinkUnavailable(f"ClickHouse at {self._settings.url}: {error}") from error
-            except SchemaError as error:
+            except (SchemaError, SecretError) as error:
                 raise SinkMisconfigured(str(error)) from error
         return self._client
 
     def _connect(self) -> Client:
-        first = connect(self._settings, database="default")
         try:
-            create_database(first, self._settings.database)
-        finally:
-            first.close()
-        client = connect(self._settings)
+            client = connect(self._settings)
+        except Error as error:
+            if error.code not in MISSING:
+                raise
+            # Without a database: the writer may not even see `default`.
+            first = connect(self._settings, database="")
+            try:
+                create_database(first, self._settings.database)
+            finally:
+                first.close()
+            client = connect(self._settings)
         try:
             migrate(client)
             for table in self._tables:
@@ -237,19 +248,15 @@ class _RowFault(Exception):
 
 
 def connect(settings: ClickHouse, *, database: str | None = None) -> Client:
-    """A client for the settings' server. Raises `clickhouse_connect` errors.
+    """A client for the settings' server. Raises `clickhouse_connect` errors and `SecretError`.
+
+    `database` other than the settings'; empty: none, which works where it does not exist yet.
 
     Without a session id, so that questions of several threads or clients do not lock one another out.
     """
-    url = urlsplit(settings.url)
-    secure = url.scheme == "https"
     return clickhouse_connect.get_client(
-        host=url.hostname or "127.0.0.1",
-        port=url.port or (8443 if secure else 8123),
-        secure=secure,
-        username=settings.user,
-        password=settings.password,
-        database=database or settings.database,
+        **clickhouse_options(settings),
+        database=settings.database if database is None else database,
         connect_timeout=5,
         send_receive_timeout=60,
         autogenerate_session_id=False,
@@ -257,4 +264,33 @@ def connect(settings: ClickHouse, *, database: str | None = None) -> Client:
     )
 
 
-__all__ = ["ClickHouseError", "ClickHouseSink", "connect"]
+_MISSING_GRANT = re.compile(r"necessary to have the grant ([^.]+? ON [^\s]+)")
+
+
+def denied(error: Error, settings: ClickHouse) -> str:
+    """What the server refuses this user, with the grant it lacks."""
+    grant = _MISSING_GRANT.search(str(error))
+    if grant is None:
+        return f"refuses user {settings.user!r}"
+    return f"refuses user {settings.user!r} what needs the grant {grant[1]} (see tocsin clickhouse-users)"
+
+
+def untrusted(error: Error, settings: ClickHouse) -> str:
+    """What to check when no TLS connection came about; empty for other errors."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        why = "is for another host" if "doesn't match" in text or "mismatch" in text else "is not trusted"
+        trusted = settings.ca_file or "the system's authorities"
+        return (
+            f"its certificate {why}: check clickhouse.ca_file (TOCSIN_CLICKHOUSE_CA_FILE), now {trusted},"
+            " and the host in clickhouse.url"
+        )
+    if any(word in text for word in ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA")):
+        shown = settings.cert_file or "none"
+        return f"it does not accept our certificate: check clickhouse.cert_file, now {shown}"
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
+        return "it does not speak TLS on this port: check clickhouse.url, http:// or https://"
+    return ""
+
+
+__all__ = ["ClickHouseError", "ClickHouseSink", "connect", "denied", "untrusted"]

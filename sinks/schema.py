@@ -78,7 +78,7 @@ VIEWS = statements_of(_scripts("views"))
 
 
 def create_database(client: SqlClient, database: str) -> None:
-    """`client` must be connected to a database that exists (`default`)."""
+    """`client` must be connected to a database that exists, or to none."""
     if not _IDENTIFIER.match(database):
         raise SchemaError(f"database name {database!r}: letters, digits and _ only; set clickhouse.database")
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from config import notify
+from config.secrets import Secret
 from config.settings import Settings
 from sinks.protocol import SinkMisconfigured
 from sinks.targets import secrets
@@ -46,7 +47,7 @@ def secrets_of(settings: notify.Target) -> Sequence[str]:
     found = []
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
-        if isinstance(value, notify.Secret):
+        if isinstance(value, Secret):
             found.append(secrets.read(value, f"target {settings.name}: {name}"))
     return [one for one in found if one]
 
@@ -64,5 +65,5 @@ def engine_of(settings: Settings, name: str, ledger: Ledger | None = None) -> En
     """The engine of one target; by default with the ledger on its topic."""
     target = named(settings, name)
     topics = settings.topics
-    kept = ledger or KafkaLedger(name, settings.kafka.bootstrap, topics.notifications)
+    kept = ledger or KafkaLedger(name, settings.kafka, topics.notifications)
     return Engine(target_of(target), target, topics, kept, lambda: secrets_of(target))

@@ -28,7 +28,7 @@ from detectors.alert import SEVERITIES
 from sinks.inbox import Unreadable, open_record
 from sinks.notification import Notification
 from sinks.protocol import SinkMisconfigured, SinkUnavailable
-from sinks.targets import secrets
+from sinks.targets import https, secrets
 from sinks.targets.breaker import Breaker
 from sinks.targets.ledger import Ledger
 from sinks.targets.protocol import (
@@ -224,7 +224,7 @@ class Engine:
         except SinkMisconfigured as error:
             outcome = Later(str(error), 30.0)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            outcome = Later(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+            outcome = Later(https.in_words(error, self._settings))
         if isinstance(outcome, Later):
             self._breaker.failed()
         else:
@@ -240,7 +240,7 @@ class Engine:
                 found: Outcome = await own(request, item, known)
                 return found
             if self._session is None:
-                self._session = aiohttp.ClientSession(auto_decompress=True)
+                self._session = https.session_of(self._settings)
             async with self._session.request(
                 request.method, request.url, data=request.body or None, headers=dict(request.headers),
                 allow_redirects=False,

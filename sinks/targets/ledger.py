@@ -11,9 +11,11 @@ from typing import Protocol
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from config.connect import Broker, address, kafka_options
 from correlator import render
+from sinks.broker import why_not
 from sinks.notification import Notification
 from sinks.protocol import SinkUnavailable
 
@@ -84,19 +86,19 @@ class MemoryLedger(Book):
 class KafkaLedger(Book):
     """The ledger on its topic."""
 
-    def __init__(self, target: str, bootstrap: str, topic: str) -> None:
+    def __init__(self, target: str, broker: Broker, topic: str) -> None:
         super().__init__(target)
-        self._bootstrap, self._topic = bootstrap, topic
+        self._broker, self._topic = broker, topic
         self._consumer: AIOKafkaConsumer | None = None
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect and read all there is. Raises `SinkUnavailable`."""
         try:
-            self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all")
+            self._producer = AIOKafkaProducer(**kafka_options(self._broker), acks="all")
             await self._producer.start()
             self._consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50
+                **kafka_options(self._broker), enable_auto_commit=False, fetch_max_wait_ms=50
             )
             await self._consumer.start()
             homes = sorted(await self._producer.partitions_for(self._topic))
@@ -104,7 +106,10 @@ class KafkaLedger(Book):
             await self._consumer.seek_to_beginning()
         except (KafkaError, OSError) as error:
             await self.stop()
-            raise SinkUnavailable(f"the topic {self._topic} at {self._bootstrap}: {error}") from error
+            reason = await why_not(self._broker) if isinstance(error, KafkaConnectionError) else ""
+            raise SinkUnavailable(
+                reason or f"the topic {self._topic} at {address(self._broker)}: {error}"
+            ) from error
         await self.refresh()
 
     async def stop(self) -> None:
@@ -128,7 +133,7 @@ class KafkaLedger(Book):
                     if await self._consumer.position(home) >= ends[home]:
                         left.discard(home)
         except (KafkaError, OSError) as error:
-            raise SinkUnavailable(f"the topic {self._topic} at {self._bootstrap}: {error}") from error
+            raise SinkUnavailable(f"the topic {self._topic} at {address(self._broker)}: {error}") from error
 
     def _take(self, value: bytes | None) -> None:
         if value is None:
@@ -143,7 +148,7 @@ class KafkaLedger(Book):
             await self.start()
         producer = self._producer
         if producer is None:
-            raise SinkUnavailable(f"the topic {self._topic} at {self._bootstrap} is not there")
+            raise SinkUnavailable(f"the topic {self._topic} at {address(self._broker)} is not there")
         try:
             await producer.send_and_wait(
                 self._topic,
@@ -152,7 +157,7 @@ class KafkaLedger(Book):
                 headers=list(render.HEADERS),
             )
         except (KafkaError, OSError) as error:
-            raise SinkUnavailable(f"the topic {self._topic} at {self._bootstrap}: {error}") from error
+            raise SinkUnavailable(f"the topic {self._topic} at {address(self._broker)}: {error}") from error
         self.put(notification)
 
 

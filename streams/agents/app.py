@@ -8,9 +8,11 @@ import math
 from typing import Any, Protocol
 
 import faust
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 from mode import CrashingSupervisor
 
+from config.connect import Broker, kafka_options, servers
 from streams.agents.transport import BatchTransport, Chunk, ChunkScheduler, ChunkSchema, Placement
 
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
@@ -23,7 +25,7 @@ class AppConfig:
     """What a stage's App is built from. Times in the unit of their name."""
 
     group: str
-    bootstrap: str
+    broker: Broker
     topics: tuple[str, ...]
     fetch_max_wait_ms: int = 100
     fetch_bytes: int = 1024 * 1024
@@ -47,7 +49,7 @@ class StageApp(faust.App):
     """One stage. Its attributes are read by the batch transport."""
 
     placement: ChunkRunner
-    bootstrap: str
+    kafka: Broker
     fetch_max_wait_ms: int
     producer_patience_s: float
 
@@ -55,15 +57,30 @@ class StageApp(faust.App):
         """No tables, so nothing to keep on disk: workers run on read-only file systems."""
 
 
-def _broker_urls(bootstrap: str) -> str:
-    return ";".join(f"kafka://{server.strip()}" for server in bootstrap.split(",") if server.strip())
+def _broker_urls(broker: Broker) -> str:
+    return ";".join(f"kafka://{server}" for server in servers(broker))
+
+
+def _credentials(broker: Broker) -> Credentials | None:
+    """What Faust hands to its clients: the same as `kafka_options` gives all others."""
+    options = kafka_options(broker)
+    context = options.get("ssl_context")
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)
 
 
 def build_app(config: AppConfig, runner: ChunkRunner) -> StageApp:
     """The App of one stage with its single agent, ready to `start()` inside a running loop."""
     app = StageApp(
         config.group,
-        broker=_broker_urls(config.bootstrap),
+        broker=_broker_urls(config.broker),
+        broker_credentials=_credentials(config.broker),
         store="memory://",
         table_standby_replicas=0,  # without tables this selects plain round robin over all partitions
         autodiscover=False,
@@ -87,7 +104,7 @@ def build_app(config: AppConfig, runner: ChunkRunner) -> StageApp:
         worker_redirect_stdouts=False,
     )
     app.placement = runner
-    app.bootstrap = config.bootstrap
+    app.kafka = config.broker
     app.fetch_max_wait_ms = config.fetch_max_wait_ms
     app.producer_patience_s = config.producer_patience_s
     app.transport = BatchTransport(app.conf.broker_consumer, app)

@@ -23,6 +23,7 @@ import msgspec
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.types import TP
 
+from config.connect import Broker, kafka_options
 from streams.records.stage import Output
 
 log = logging.getLogger(__name__)
@@ -158,12 +159,12 @@ class CheckpointStore:
 
     def __init__(
         self,
-        bootstrap: str,
+        broker: Broker,
         topic: str,
         partitions: int,
         send: Callable[[Output], Awaitable[Awaitable[object]]],
     ) -> None:
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._topic = topic
         self._partitions = partitions
         self._send = send
@@ -184,7 +185,7 @@ class CheckpointStore:
         if not wanted:
             return {}
         reader = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap.split(","), enable_auto_commit=False, fetch_max_wait_ms=50
+            **kafka_options(self._broker), enable_auto_commit=False, fetch_max_wait_ms=50
         )
         await reader.start()
         try:
@@ -196,7 +197,7 @@ class CheckpointStore:
         """Whether the log of a partition holds records right before `offset`; waits a while for an answer."""
         home = aiokafka.TopicPartition(tp.topic, tp.partition)
         reader = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap.split(","), enable_auto_commit=False, auto_offset_reset="none"
+            **kafka_options(self._broker), enable_auto_commit=False, auto_offset_reset="none"
         )
         await reader.start()
         try:

@@ -14,19 +14,21 @@ import aiokafka
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from config.connect import Broker, kafka_options
+
 log = logging.getLogger(__name__)
 
 LOOK_MS = 300
 """how long the broker may take to show what lies behind the end it told"""
 
 
-async def behind(bootstrap: str, ends: Mapping[TP, int]) -> dict[TP, int]:
+async def behind(broker: Broker, ends: Mapping[TP, int]) -> dict[TP, int]:
     """The ends of these partitions, corrected by what can be read from there on: one batch at most is."""
     found = dict(ends)
     if not found:
         return found
     reader = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, fetch_max_wait_ms=50
+        **kafka_options(broker), enable_auto_commit=False, fetch_max_wait_ms=50
     )
     try:
         await reader.start()

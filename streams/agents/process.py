@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from config.connect import Broker, address
 from streams.agents import compression, patience, tolerant
 from streams.agents.app import AppConfig, StageApp, build_app
 from streams.agents.checkpoints import CheckpointStore
@@ -45,7 +46,7 @@ ENDS_EVERY_S = 1.0
 class WorkerConfig:
     """How a worker runs, apart from what its stages compute."""
 
-    bootstrap: str
+    broker: Broker
     group_prefix: str = "tocsin"
     replication: int = 1
     checkpoint_s: float = 5.0
@@ -78,7 +79,7 @@ class Stage:
         )
         if plan.factory is not None:
             store = (
-                CheckpointStore(config.bootstrap, checkpoints.name, checkpoints.partitions, self.send)
+                CheckpointStore(config.broker, checkpoints.name, checkpoints.partitions, self.send)
                 if checkpoints
                 else None
             )
@@ -92,7 +93,7 @@ class Stage:
         self.app: StageApp = build_app(
             AppConfig(
                 group=f"{config.group_prefix}-{plan.name}",
-                bootstrap=config.bootstrap,
+                broker=config.broker,
                 topics=plan.inputs,
                 fetch_max_wait_ms=plan.fetch_max_wait_ms,
             ),
@@ -235,7 +236,7 @@ async def _prepare(
     plan_for: Callable[[str, Mapping[str, int]], StagePlan],
 ) -> tuple[list[StagePlan], dict[str, TopicSpec]]:
     """Topics first (cores want to know the partitions), then the plans, then their checkpoint topics."""
-    admin = await connect(config.bootstrap, config.connect_s)
+    admin = await connect(config.broker, config.connect_s)
     try:
         counts = await ensure_topics(admin, specs, config.replication)
         plans = [plan_for(stage, counts) for stage in stages]
@@ -248,8 +249,8 @@ async def _prepare(
         if not patience.passing(error):
             raise
         raise StartError(
-            f"the Kafka broker at {config.bootstrap} went away while its topics were looked at ({error}): "
-            "start the worker again when it is back"
+            f"the Kafka broker at {address(config.broker)} went away while its topics were looked at"
+            f" ({error}): start the worker again when it is back"
         ) from error
     finally:
         await admin.close()

@@ -19,6 +19,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from config.connect import kafka_options
 from config.settings import Settings
 from streams.agents.topics import StartError, TopicSpec, connect, ensure_topics
 from streams.decode import formats
@@ -113,13 +114,13 @@ class Receiver:
         ]
         while self._producer is None:
             try:
-                admin = await connect(kafka.bootstrap, patience_s=0.0)
+                admin = await connect(kafka, patience_s=0.0)
                 try:
                     await ensure_topics(admin, specs, kafka.replication)
                 finally:
                     await admin.close()
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=kafka.bootstrap,
+                    **kafka_options(kafka),
                     acks="all",
                     request_timeout_ms=self._settings.receive.timeout_ms,
                     max_request_size=2 * self._settings.receive.max_bytes,

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from google.protobuf import descriptor_pb2
 
+from config import secrets
 from config.settings import REGISTERED_FORMATS, Registry, Settings
 from streams.agents.topics import StartError
 from streams.decode import envelope
@@ -76,7 +77,7 @@ def prefetch_of(settings: Settings, schemas: Schemas) -> Fetcher | None:
 def _config(registry: Registry) -> dict[str, Any]:
     config: dict[str, Any] = {"url": registry.url, "timeout": registry.timeout_s, "max.retries": 0}
     if registry.user:
-        config["basic.auth.user.info"] = f"{registry.user}:{registry.password}"
+        config["basic.auth.user.info"] = f"{registry.user}:{secrets.read(registry.password)}"
     return config
 
 

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
+from config.connect import Broker, address, kafka_options
+from sinks.broker import why_not
+
 log = logging.getLogger(__name__)
 
 
@@ -29,8 +32,11 @@ class TopicSpec:
     compacted: bool = False
 
 
-async def connect(bootstrap: str, patience_s: float = 10.0) -> AIOKafkaAdminClient:
-    """A started admin client. Raises StartError if no broker answers within `patience_s`."""
+async def connect(broker: Broker, patience_s: float = 10.0) -> AIOKafkaAdminClient:
+    """A started admin client.
+
+    Raises StartError if no broker answers within `patience_s`, and at once if one answers and refuses us.
+    """
     deadline = time.monotonic() + patience_s
     # aiokafka logs every refused connection as an error; one line of ours at the end says it better.
     noise = logging.getLogger("aiokafka")
@@ -38,14 +44,21 @@ async def connect(bootstrap: str, patience_s: float = 10.0) -> AIOKafkaAdminClie
     noise.setLevel(logging.CRITICAL)
     try:
         while True:
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","), request_timeout_ms=10_000)
+            try:
+                options = kafka_options(broker)
+            except OSError as error:
+                raise StartError(f"kafka: {error}") from error
+            admin = AIOKafkaAdminClient(**options, request_timeout_ms=10_000)
             try:
                 await admin.start()
             except (KafkaConnectionError, OSError, ValueError) as error:
                 await admin.close()
+                reason = await why_not(broker)
+                if reason:
+                    raise StartError(reason) from error
                 if isinstance(error, ValueError) or time.monotonic() > deadline:
                     raise StartError(
-                        f"no Kafka broker answers at {bootstrap} ({error}): start one "
+                        f"no Kafka broker answers at {address(broker)} ({error}): start one "
                         "(`tocsin dev kafka`, or `docker compose up -d kafka`) or pass --kafka HOST:PORT"
                     ) from error
                 await asyncio.sleep(0.5)

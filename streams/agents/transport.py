@@ -228,7 +228,7 @@ class BatchConsumer(Consumer):
             ends = {ensure_TP(tp): end for tp, end in (await self.highwaters(*committed)).items()}
             doubtful = {tp: ends[tp] for tp, at in committed.items() if (at or 0) > ends[tp]}
             if doubtful:
-                ends.update(await behind(self.app.bootstrap, doubtful))
+                ends.update(await behind(self.app.kafka, doubtful))
             # A commit beyond the end is of an earlier topic of that name: it would skip what is new.
             base = {tp: at for tp, at in committed.items() if at is not None and 0 <= at <= ends[tp]}
             unread = [tp for tp in committed if tp not in base]

@@ -111,7 +111,7 @@ class WorkerProcess:
     """A worker of tests/agents/cores.py as a process of its own, with its output in a file."""
 
     def __init__(self, folder: Path, bootstrap: str, **given: Any) -> None:
-        config = {"bootstrap": bootstrap, "health_port": None, **given.pop("config", {})}
+        config = {"broker": bootstrap, "health_port": None, **given.pop("config", {})}
         self.log = folder / f"{unique('worker')}.log"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(

@@ -24,6 +24,7 @@ from clickhouse_connect.driver.client import Client
 
 from cli.backtest import Findings, run_backtest
 from cli.dataset import load as load_data
+from config.connect import kafka_options
 from config.load import load as load_settings
 from config.settings import Settings
 from streams.records.pages import decode_page, i64, u64
@@ -147,7 +148,7 @@ class Pipeline:
         """Partitions of a topic, empty while it does not exist."""
 
         async def ask() -> set[int]:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka.bootstrap)
+            admin = AIOKafkaAdminClient(**kafka_options(self.settings.kafka))
             await admin.start()
             try:
                 # Asking the embedded broker for a topic it does not know would create it.
@@ -204,7 +205,7 @@ class Pipeline:
         over = threading.Event()
 
         async def send() -> None:
-            producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka.bootstrap)
+            producer = AIOKafkaProducer(**kafka_options(self.settings.kafka))
             await producer.start()
             try:
                 number = 0
@@ -248,7 +249,7 @@ class Pipeline:
         """Put raw records on a topic, spread over its partitions by number."""
 
         async def send() -> None:
-            producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka.bootstrap)
+            producer = AIOKafkaProducer(**kafka_options(self.settings.kafka))
             await producer.start()
             try:
                 homes = sorted(await producer.partitions_for(topic))
@@ -269,7 +270,7 @@ class Pipeline:
 
         async def fetch() -> list[bytes]:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self.settings.kafka.bootstrap,
+                **kafka_options(self.settings.kafka),
                 enable_auto_commit=False,
                 fetch_max_wait_ms=50,
             )

@@ -126,6 +126,8 @@ class KafkaCluster:
         self.data_dir = (data_dir or self._supervisor.data_dir).resolve() / "kafka"
         self._settings = dict(settings or {})
         self._heap = heap
+        self.format_with: list[str] = []
+        """further options of the storage tool, for a new data directory"""
         # Kept over restarts, so that clients find the broker again where it was.
         self._port = free_port()
         self._controller_port = free_port()
@@ -241,6 +243,7 @@ class KafkaCluster:
 
     def _format(self, java: str, jars: Path, config: Path) -> None:
         storage = ["-Xmx128m", "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(config)]
+        storage += self.format_with
         ran = subprocess.run(
             self._java(java, jars, storage), capture_output=True, text=True, check=False, timeout=60
         )

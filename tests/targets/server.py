@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ class Service:
         """what was wrong with requests that were answered with 400"""
         self.down = False
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
+        """with it the service speaks TLS only"""
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self):  # type: ignore[no-untyped-def]
@@ -36,7 +39,7 @@ class Service:
         app.router.add_route("*", "/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self
@@ -47,7 +50,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path_qs))
