@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from config.logs import Secret
+from config.secrets import Secret
 from config.settings import Settings
 
 HIDDEN = "•••"
