@@ -18,6 +18,7 @@ from config.settings import Settings
 from console.access.guard import local_identity
 from console.access.identify import Identify
 from console.access.identity import Identity
+from console.access.origin import Origins, hosts_of
 from console.api import analytics as api_analytics
 from console.api import configuration as api_configuration
 from console.api import evidence as api_evidence
@@ -100,6 +101,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
         return getattr(request.app.state, "who", identity)
 
     app.add_middleware(Identify, who=who)
+    app.add_middleware(Origins, hosts=hosts_of(settings.console.public_url))
     app.add_middleware(SecurityHeaders)
     for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
