@@ -16,9 +16,9 @@ from rich.live import Live
 
 from cli.common import console
 from cli.errors import CliError
-from cli.topdata import Worker, frame, metrics_url, scrape, unready_reasons
 from cli.topview import Picture
 from streams.agents import metric_names as names
+from streams.agents.watching import Worker, frame, metrics_url, scrape, unready_reasons
 
 MOST_WORKERS = 64
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.output import NONE, plain, some, table
-from cli.topdata import Frame, PartitionLag, StageRow, Worker
 from streams.agents import metric_names as names
+from streams.agents.watching import Frame, PartitionLag, StageRow, Worker
 
 NARROW = 96
 """columns below which the less important figures are left out"""

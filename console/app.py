@@ -35,6 +35,7 @@ from console.pages import configuration as page_configuration
 from console.pages import evidence as page_evidence
 from console.pages import incident as page_incident
 from console.pages import incidents as page_incidents
+from console.pages import pipeline as page_pipeline
 from console.pages import problems as page_problems
 from console.pages import review as page_review
 from console.pages import silences as page_silences
@@ -43,6 +44,7 @@ from console.pages import topology as page_topology
 from console.render import Pages
 from console.state import State
 from console.store import Store, Unavailable
+from console.watching import Watch
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ PAGES = (
     page_review,
     page_incident,
     page_analytics,
+    page_pipeline,
     page_configuration,
     page_topology,
     page_silences,
@@ -72,6 +75,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
     store = Store(settings.clickhouse)
     feed = Feed(settings, board, store, clock)
     bus = Bus(settings)
+    watch = Watch(settings.console.workers, clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,6 +84,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
         try:
             yield
         finally:
+            await watch.stop()
             await bus.stop()
             await feed.stop()
             await store.close()
@@ -94,7 +99,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
         openapi_url="/api/v1/openapi.json",
     )
     pages = Pages()
-    app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), clock, source)
+    app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), watch, clock, source)
     identity = local_identity()
 
     async def who(request: Request) -> Identity | None:

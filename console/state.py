@@ -17,6 +17,7 @@ from console.live.feed import Feed
 from console.live.lines import Lines
 from console.render import Pages
 from console.store import Store
+from console.watching import Watch
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class State:
     bus: Bus
     pages: Pages
     lines: Lines
+    watch: Watch
     clock: Callable[[], int]
     """wall clock, ms UTC"""
     source: str = ""

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from cli.errors import CliError
 from cli.main import app
-from cli.topdata import Frame, Scrape, Worker, frame, metrics_url, parse, quantile
 from cli.topview import Picture, amount, bar, seconds
 from embedded.probe import free_port
+from streams.agents.watching import Frame, Scrape, Worker, frame, metrics_url, parse, quantile
 
 BUILD = 'tocsin_build_info{python="3",version="1.2.3"} 1\n'
 

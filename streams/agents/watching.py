@@ -1,4 +1,4 @@
-"""What `tocsin top` knows: two scrapes of each worker, and the rates between them."""
+"""What `tocsin top` and the console know of workers: two scrapes of each, and the rates between them."""
 
 from __future__ import annotations
 
