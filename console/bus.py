@@ -11,7 +11,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from config.connect import kafka_options
+from config.connect import address, kafka_options
 from config.settings import Settings
 from console.store import Unavailable
 from streams.records.messages import Action, ActionResult, SilenceAction
@@ -81,7 +81,7 @@ class Bus:
             try:
                 await self._serve()
             except (KafkaError, OSError, ValueError) as error:
-                self.trouble = f"no Kafka at {self._settings.kafka.bootstrap}: {type(error).__name__}"
+                self.trouble = f"no Kafka at {address(self._settings.kafka)}: {type(error).__name__}"
                 log.warning("console: %s, trying again", self.trouble)
             finally:
                 self._ready.clear()

@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from config.connect import kafka_options
+from config.connect import address, kafka_options
 from config.settings import Settings
 from console.live.board import Board
 from console.live.recent import Recent
@@ -76,7 +76,7 @@ class Feed:
             try:
                 await self._follow()
             except (KafkaError, OSError, ValueError) as error:
-                self._lose(f"no Kafka at {self._settings.kafka.bootstrap}: {type(error).__name__}")
+                self._lose(f"no Kafka at {address(self._settings.kafka)}: {type(error).__name__}")
                 log.warning("console: %s, trying again", self.trouble)
             await asyncio.sleep(_AGAIN_S)
 

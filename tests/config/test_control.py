@@ -125,7 +125,7 @@ def test_the_commented_example_is_a_valid_configuration(tmp_path: Path) -> None:
     shows it."""
     text = (ROOT / "config" / "tocsin.yaml").read_text()
     kinds = "rules|slos|patterns|silences|maintenance|inhibit|dedup"
-    kinds += "|customer_notices|routes|schedules|policies|targets"
+    kinds += "|customer_notices|routes|schedules|policies|targets|views"
     text = re.sub(rf"^  ({kinds}): \[\]", r"  \1:", text, flags=re.MULTILINE)
     path = tmp_path / "tocsin.yaml"
     path.write_text(re.sub(r"^  #(  .*)$", r"  \1", text, flags=re.MULTILINE))
