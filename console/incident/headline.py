@@ -16,6 +16,7 @@ VERBS = {
 }
 _FIRST = re.compile(r"[;,](?=\s)")
 _WHEN = re.compile(r"\s+(?:at )?\d\d:\d\d(?::\d\d)?(?: UTC)?(?: to \d\d:\d\d(?::\d\d)?(?: UTC)?)?$")
+_CLOCK = re.compile(r"^\d\d:\d\d(?::\d\d)?(?: UTC)? ")
 MOST_CHARS = 160
 
 
@@ -44,8 +45,8 @@ def headline(incident: Incident) -> Headline:
         cause = words if words.startswith(hint.service) or not hint.service else f"{hint.service}, {words}"
         cause = cause.rstrip(", ")
     said = clause(change.text) if change else ""
-    if said and (said in cause or cause.endswith(said)):
-        said = ""
+    if said in cause or (cause and cause.partition(", ")[2] in said and ", " in cause):
+        said = ""  # the change is the cause
     return Headline(
         what=f"{symptom(incident)} {VERBS.get(incident.category, 'has trouble')}",
         whom=_whom(incident),
@@ -73,7 +74,7 @@ def symptom(incident: Incident) -> str:
 def clause(text: str) -> str:
     """The first clause of a cause, without the times that stand beside it anyway."""
     first = _FIRST.split(text.strip(), maxsplit=1)[0]
-    first = _WHEN.sub("", first)
+    first = _WHEN.sub("", _CLOCK.sub("", first))
     return first if len(first) <= MOST_CHARS else first[: MOST_CHARS - 1].rstrip() + "…"
 
 
