@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from config import console as console_settings
 from config import control, history, logs, notify, response
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings, TopologySettings
 from config.suppression import matcher_problems
@@ -160,6 +161,7 @@ def _check(settings: Settings, source: str) -> None:
     for key, value, expected in (
         *matcher_problems("correlate.probes", correlate.probes),
         *history.problems(settings.history),
+        *console_settings.problems(settings.console),
     ):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     missing = sorted({"high", "medium", "low"} - correlate.priority_matrix.keys())

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
 from config.settings import Settings
+from console.access.gate import Gate
 from console.access.guard import local_identity
 from console.access.identify import Identify
 from console.access.identity import Identity
@@ -95,6 +96,12 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
     async def who(request: Request) -> Identity | None:
         return getattr(request.app.state, "who", identity)
 
+    app.add_middleware(
+        Gate,
+        public_url=settings.console.public_url,
+        open_to_all=settings.console.access is None,
+        answer=_answer,
+    )
     app.add_middleware(Identify, who=who)
     app.add_middleware(SecurityHeaders)
     for module in PAGES:
