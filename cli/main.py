@@ -19,6 +19,7 @@ COMMANDS = {
     "top": "Watch the workers: rates, lag, delays, dead letters.",
     "receive": "Receive alerts of other systems by HTTP.",
     "console": "Incidents in a browser: live list, causes, actions, trends.",
+    "console-token": "Make a token for the console, and the line of the settings for it.",
     "incidents": "List incidents.",
     "incident": "One incident: its picture, from symptom to cause.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
@@ -75,6 +76,7 @@ MODULES = {
     **dict.fromkeys(("mitigate", "close", "reopen", "pause", "resume", "note"), "cli.steps"),
     **dict.fromkeys(("assign", "classify", "impact", "edit", "submit", "report-incident"), "cli.statements"),
     "config": "cli.configuration",
+    "console-token": "cli.console_token",
 }
 
 GROUPS = (

@@ -1,4 +1,4 @@
-"""What no request may pass: foreign names, foreign pages, large bodies. ASGI middleware, inside `Identify`."""
+"""What no route may see: foreign names, foreign pages, large bodies. ASGI middleware inside `Identify`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def is_loopback(host: str) -> bool:
 
 
 def host_is_ours(host: str, public_url: str, *, open_to_all: bool) -> bool:
-    """Without access control only loopback names are ours: a foreign name that leads here is DNS rebinding."""
+    """Without access control only loopback names are ours: others that lead here are DNS rebinding."""
     if open_to_all:
         return is_loopback(host)
     return not public_url or host.lower() == urlsplit(public_url).netloc.lower() or is_loopback(host)
