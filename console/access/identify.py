@@ -17,7 +17,7 @@ Answer = Callable[[Request, int, str, dict[str, str]], Response]
 class Identify:
     """Puts what `who` says into `request.state.identity`; None: nobody we know.
 
-    With access control (`control`) it refuses who asks too often (429), and writes cookies anew that are used.
+    With access control (`control`) it refuses who asks too often (429), and renews cookies in use.
     """
 
     def __init__(
