@@ -97,22 +97,22 @@ def problems(settings: Console) -> Iterator[Problem]:
     """Key, value and expectation of whatever cannot be."""
     url = urlsplit(settings.public_url)
     if settings.public_url and (url.scheme not in ("http", "https") or not url.netloc or url.path.strip("/")):
-        yield "console.public_url", settings.public_url, "https://HOST without a path"
+        yield Problem("console.public_url", settings.public_url, "https://HOST without a path")
     access = settings.access
     if access is None:
         return
     if not access.tokens:
-        yield "console.access.tokens", [], "at least one: without it nobody can log in"
+        yield Problem("console.access.tokens", [], "at least one: without it nobody can log in")
     names = [token.name for token in access.tokens]
     for index, token in enumerate(access.tokens):
         key = f"console.access.tokens[{index}]"
         if not token.name or names.count(token.name) > 1:
-            yield f"{key}.name", token.name, "a name of its own"
+            yield Problem(f"{key}.name", token.name, "a name of its own")
         if bool(token.sha256) == bool(token.token.env or token.token.file):
-            yield key, token.name, "either sha256 or token: {env: NAME} or {file: PATH}"
+            yield Problem(key, token.name, "either sha256 or token: {env: NAME} or {file: PATH}")
         elif token.sha256 and not _SHA256.fullmatch(token.sha256):
-            yield f"{key}.sha256", token.sha256, "64 hexadecimal digits in lower case"
+            yield Problem(f"{key}.sha256", token.sha256, "64 hexadecimal digits in lower case")
         try:
             expires_ms(token)
         except ValueError:
-            yield f"{key}.expires", token.expires, "a day (2027-01-31) or a time of ISO 8601"
+            yield Problem(f"{key}.expires", token.expires, "a day (2027-01-31) or a time of ISO 8601")

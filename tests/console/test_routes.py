@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from config.console import ROLES, Access, Console, Role, Token
 from config.settings import Settings
-from console.access.identity import Identity
+from console.access.identity import PERMISSIONS, Identity
 from console.app import API, PAGES, create_app
 from tests.console.conftest import NOW_MS
+from tests.console.test_list import ROW
 
 ID = "a" * 16
 NOBODY = "nobody"
@@ -33,7 +35,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/incidents/{id}/logs"): "viewer",
     ("GET", "/incidents/{id}/review"): "viewer",
     ("POST", "/incidents/{id}/review/preview"): "viewer",
-    ("POST", "/incidents/{id}/review"): INSIDE,
+    ("POST", "/incidents/{id}/review"): "manager",
     ("GET", "/incidents/new"): "viewer",
     ("GET", "/incidents/{id}"): "viewer",
     ("GET", "/incidents/{id}/main"): "viewer",
@@ -122,4 +124,69 @@ def test_lesser_role_is_refused(
     client_for: Callable[[Identity], TestClient], method: str, path: str, role: Role
 ) -> None:
     answer = client_for(Identity("x", role)).request(method, address(path))
+    assert answer.status_code == 403
+
+
+ACTIONS = sorted((verb, role) for verb, least in PERMISSIONS.items() for role in ROLES[: ROLES.index(least)])
+
+
+@pytest.mark.parametrize(("verb", "role"), ACTIONS)
+def test_action_above_the_role_is_refused(
+    client_for: Callable[[Identity], TestClient], verb: str, role: Role
+) -> None:
+    answer = client_for(Identity("x", role)).post(f"/api/v1/incidents/{ID}/actions", json={"action": verb})
+    assert answer.status_code == 403
+
+
+def test_viewer_opens_no_incident(client_for: Callable[[Identity], TestClient]) -> None:
+    answer = client_for(Identity("x", "viewer")).post("/api/v1/incidents", json={"fields": {"title": "x"}})
+    assert answer.status_code == 403
+
+
+def test_action_nobody_has_heard_of_is_refused(client: TestClient) -> None:
+    answer = client.post(f"/api/v1/incidents/{ID}/actions", json={"action": "drop"})
+    assert answer.status_code == 403
+
+
+PARTS = ("", "/main", "/map", "/timeline", "/charts", "/logs", "/review", "/live")
+
+
+@pytest.fixture
+def elsewhere(app: FastAPI, client_for: Callable[[Identity], TestClient]) -> TestClient:
+    """An admin of `us`; the incident on the board is of `eu`."""
+    app.state.console.board.put(msgspec.structs.replace(ROW, id=ID))
+    return client_for(Identity("u", "admin", ("us",)))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_incident_of_another_domain_has_no_page(elsewhere: TestClient, part: str) -> None:
+    assert elsewhere.get(f"/incidents/{ID}{part}").status_code == 404
+
+
+@pytest.mark.parametrize("verb", ["acknowledge", "close", "merge", "note"])
+def test_incident_of_another_domain_takes_no_action(elsewhere: TestClient, verb: str) -> None:
+    answer = elsewhere.post(f"/api/v1/incidents/{ID}/actions", json={"action": verb, "targets": [ID]})
+    assert answer.status_code == 404
+
+
+def test_incident_of_another_domain_is_no_merge_target(app: FastAPI, elsewhere: TestClient) -> None:
+    app.state.console.board.put(msgspec.structs.replace(ROW, id="c" * 16, domain="us"))
+    answer = elsewhere.post(
+        f"/api/v1/incidents/{'c' * 16}/actions", json={"action": "merge", "targets": [ID]}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (404, f"no incident {ID}")
+
+
+def test_incident_of_another_domain_has_no_review_to_keep(elsewhere: TestClient) -> None:
+    answer = elsewhere.post(f"/incidents/{ID}/review", data={"text": "x", "version": "7"})
+    assert answer.status_code == 404
+
+
+def test_incident_of_another_domain_is_not_listed(elsewhere: TestClient) -> None:
+    assert ID not in elsewhere.get("/incidents").text
+    assert ID not in elsewhere.get("/api/v1/incidents").text
+
+
+def test_report_for_another_domain_is_refused(elsewhere: TestClient) -> None:
+    answer = elsewhere.post("/api/v1/incidents", json={"fields": {"title": "x", "domain": "eu"}})
     assert answer.status_code == 403
