@@ -130,12 +130,13 @@ def test_lesser_role_is_refused(
 ACTIONS = sorted((verb, role) for verb, least in PERMISSIONS.items() for role in ROLES[: ROLES.index(least)])
 
 
-@pytest.mark.parametrize(("verb", "role"), ACTIONS)
-def test_action_above_the_role_is_refused(
-    client_for: Callable[[Identity], TestClient], verb: str, role: Role
-) -> None:
-    answer = client_for(Identity("x", role)).post(f"/api/v1/incidents/{ID}/actions", json={"action": verb})
-    assert answer.status_code == 403
+def test_action_above_the_role_is_refused(client_for: Callable[[Identity], TestClient]) -> None:
+    address = f"/api/v1/incidents/{ID}/actions"
+    codes = {
+        (verb, role): client_for(Identity("x", role)).post(address, json={"action": verb}).status_code
+        for verb, role in ACTIONS
+    }
+    assert {one for one, code in codes.items() if code != 403} == set()
 
 
 def test_viewer_opens_no_incident(client_for: Callable[[Identity], TestClient]) -> None:
@@ -158,15 +159,16 @@ def elsewhere(app: FastAPI, client_for: Callable[[Identity], TestClient]) -> Tes
     return client_for(Identity("u", "admin", ("us",)))
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_incident_of_another_domain_has_no_page(elsewhere: TestClient, part: str) -> None:
-    assert elsewhere.get(f"/incidents/{ID}{part}").status_code == 404
+def test_incident_of_another_domain_has_no_page(elsewhere: TestClient) -> None:
+    codes = {part: elsewhere.get(f"/incidents/{ID}{part}").status_code for part in PARTS}
+    assert codes == dict.fromkeys(PARTS, 404)
 
 
-@pytest.mark.parametrize("verb", ["acknowledge", "close", "merge", "note"])
-def test_incident_of_another_domain_takes_no_action(elsewhere: TestClient, verb: str) -> None:
-    answer = elsewhere.post(f"/api/v1/incidents/{ID}/actions", json={"action": verb, "targets": [ID]})
-    assert answer.status_code == 404
+def test_incident_of_another_domain_takes_no_action(elsewhere: TestClient) -> None:
+    address = f"/api/v1/incidents/{ID}/actions"
+    verbs = ("acknowledge", "close", "merge", "note")
+    codes = [elsewhere.post(address, json={"action": verb}).status_code for verb in verbs]
+    assert codes == [404] * len(verbs)
 
 
 def test_incident_of_another_domain_is_no_merge_target(app: FastAPI, elsewhere: TestClient) -> None:
