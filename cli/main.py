@@ -19,6 +19,7 @@ COMMANDS = {
     "top": "Watch the workers: rates, lag, delays, dead letters.",
     "receive": "Receive alerts of other systems by HTTP.",
     "console": "Incidents in a browser: live list, causes, actions, trends.",
+    "console-token": "Make a token for the console, and the line of the settings for it.",
     "incidents": "List incidents.",
     "incident": "One incident: its picture, from symptom to cause.",
     "explain": "Why an incident is what it is: hints, evidence, members and their reasons.",
@@ -77,6 +78,7 @@ MODULES = {
     **dict.fromkeys(("assign", "classify", "impact", "edit", "submit", "report-incident"), "cli.statements"),
     "config": "cli.configuration",
     "clickhouse-users": "cli.clickhouse_users",
+    "console-token": "cli.console_token",
 }
 
 GROUPS = (

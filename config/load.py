@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from config import connect, control, history, logs, notify, response
+from config import console as console_settings
 from config.settings import FIELDS, FORMATS, NAMED_FORMATS, REGISTERED_FORMATS, Settings, TopologySettings
 from config.suppression import matcher_problems
 from config.suppression import problems as suppression_problems
@@ -178,6 +179,7 @@ def _check(settings: Settings, source: str) -> None:
     for key, value, expected in (
         *matcher_problems("correlate.probes", correlate.probes),
         *history.problems(settings.history),
+        *console_settings.problems(settings.console),
     ):
         raise ConfigError(f"{source}: {key} is {value!r}: expected {expected}")
     missing = sorted({"high", "medium", "low"} - correlate.priority_matrix.keys())

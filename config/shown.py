@@ -19,7 +19,7 @@ from config.settings import Settings
 
 HIDDEN = "•••"
 _SECRET = re.compile(
-    r"passw|secret|token|credential|private|passphrase|api_?key|_key\b|routing_key|auth(?!_)|cookie|\bkey\b|sasl",
+    r"passw|secret|token|credential|private|passphrase|api_?key|_key\b|routing_key|auth(?!_)|cookie|\bkey\b|sasl|sha256",
     re.IGNORECASE,
 )
 _HEADERS = ("headers",)

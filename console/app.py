@@ -7,18 +7,20 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
 from config.settings import Settings
+from console.access.control import Control
+from console.access.gate import Gate
 from console.access.guard import local_identity
 from console.access.identify import Identify
 from console.access.identity import Identity
-from console.access.origin import Origins, hosts_of
 from console.api import analytics as api_analytics
 from console.api import configuration as api_configuration
 from console.api import evidence as api_evidence
@@ -35,6 +37,7 @@ from console.pages import configuration as page_configuration
 from console.pages import evidence as page_evidence
 from console.pages import incident as page_incident
 from console.pages import incidents as page_incidents
+from console.pages import login as page_login
 from console.pages import pipeline as page_pipeline
 from console.pages import problems as page_problems
 from console.pages import review as page_review
@@ -60,6 +63,7 @@ PAGES = (
     page_silences,
     page_problems,
     page_status,
+    page_login,
 )
 API = (api_incidents, api_analytics, api_evidence, api_configuration, api_silences)
 
@@ -101,12 +105,22 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
     pages = Pages()
     app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), watch, clock, source)
     identity = local_identity()
+    access = settings.console.access
+    control = app.state.control = Control(access, clock) if access else None
 
     async def who(request: Request) -> Identity | None:
-        return getattr(request.app.state, "who", identity)
+        if hasattr(request.app.state, "who"):
+            replaced: Identity | None = request.app.state.who
+            return replaced
+        return await control.who(request) if control else identity
 
-    app.add_middleware(Identify, who=who)
-    app.add_middleware(Origins, hosts=hosts_of(settings.console.public_url))
+    app.add_middleware(
+        Gate,
+        public_url=settings.console.public_url,
+        open_to_all=access is None,
+        answer=_answer,
+    )
+    app.add_middleware(Identify, who=who, control=control, answer=_answer)
     app.add_middleware(SecurityHeaders)
     for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
@@ -122,7 +136,21 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for nothing else
-    return _answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
+    if error.status_code == 401 and not request.url.path.startswith("/api/"):
+        return _to_login(request)
+    headers = dict(error.headers or {})
+    if error.status_code == 401:
+        headers["www-authenticate"] = "Bearer"
+    return _answer(request, error.status_code, str(error.detail), headers)
+
+
+def _to_login(request: Request) -> Response:
+    """People are shown the way; a part of a page takes its whole page there."""
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=401, headers={"hx-redirect": "/login"})
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    on = f"?next={quote(here)}" if request.method == "GET" else ""
+    return RedirectResponse(f"/login{on}", 303)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -145,7 +173,7 @@ def _answer(request: Request, status: int, detail: str, headers: dict[str, str] 
     if request.url.path.startswith("/api/"):
         return JSONResponse({"detail": detail}, status, headers)
     console: State = request.app.state.console
-    identity = getattr(request.state, "identity", None) or Identity("", "viewer")
+    identity = getattr(request.state, "identity", None) or Identity("", "viewer", via="")
     part = request.headers.get("hx-request") == "true"
     page = console.page(
         request,

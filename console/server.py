@@ -9,7 +9,9 @@ from collections.abc import Callable
 import uvicorn
 
 from config.settings import Settings
+from console.access.control import WeakKey
 from console.app import create_app
+from sinks.protocol import SinkMisconfigured
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -26,11 +28,17 @@ def serve(
     settings: Settings, host: str, port: int, announce: Callable[[str], None], source: str = ""
 ) -> None:
     """Listen and serve; port 0 asks for a free one. `source`: the settings file. Raises `StartError`."""
-    if host not in LOOPBACK:
+    access = settings.console.access
+    if access is None and host not in LOOPBACK:
         raise StartError(
             f"the console listens at {host} only with access control",
-            "set console.access in the settings file, or listen on 127.0.0.1",
+            "set console.access in the settings file (tocsin console-token), or listen on 127.0.0.1",
         )
+    try:
+        app = create_app(settings, source=source)
+    except (SinkMisconfigured, WeakKey) as error:
+        raise StartError(str(error), "see console.access in the settings file") from error
+    proxies = list(access.trusted_proxies) if access else []
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -40,7 +48,9 @@ def serve(
             shown = f"[{host}]" if ":" in host else host
             announce(f"console: http://{shown}:{bound}/")
             config = uvicorn.Config(
-                create_app(settings, source=source),
+                app,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
                 log_level="warning",
                 access_log=False,
                 server_header=False,

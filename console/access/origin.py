@@ -1,68 +1,48 @@
-"""Requests that other web pages make a browser send are refused, as are names that only pretend to be us.
-
-A page elsewhere can make a browser post to a loopback address; the browser then says where it comes from
-(`Sec-Fetch-Site`, `Origin`). A name that is not ours and leads here (DNS rebinding) shows in `Host`.
-Programs send neither header and are let through to what checks who they are. ASGI middleware.
-"""
+"""Where a request comes from: a page of ours, another site's, or a name that is not ours. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import ipaddress
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-SAFE = ("GET", "HEAD", "OPTIONS")
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
-MOST_BYTES = 1_000_000
-"""of a request's body"""
-
-
-class Origins:
-    """`hosts`: names, without ports, under which this console is reached."""
-
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
-        self._app = app
-        self._hosts = frozenset(name.lower() for name in hosts)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, why = self.refused(scope["method"], Headers(scope=scope))
-        if status:
-            await JSONResponse({"detail": why}, status)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def refused(self, method: str, headers: Headers) -> tuple[int, str]:
-        """Status and reason; (0, "") when there is none."""
-        host = headers.get("host", "")
-        if _name(host) not in self._hosts:
-            return 421, f"this console is not {host[:100]!r}: set console.public_url if it is"
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MOST_BYTES:
-            return 413, f"at most {MOST_BYTES} bytes"
-        if method in SAFE:
-            return 0, ""
-        site = headers.get("sec-fetch-site")
-        if site is not None and site not in ("same-origin", "none"):
-            return 403, f"sent by a page of another site ({site[:20]})"
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, f"sent by a page of {origin[:100]!r}"
-        return 0, ""
+def is_loopback(host: str) -> bool:
+    """Whether the Host header, with or without a port, names this machine."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
-def _name(host: str) -> str:
-    """Without its port."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") and ":" in host else host
-    return name.lower()
+def host_is_ours(host: str, public_url: str, *, open_to_all: bool) -> bool:
+    """Without access control only loopback names are ours: others that lead here are DNS rebinding."""
+    if open_to_all:
+        return is_loopback(host)
+    return not public_url or host.lower() == urlsplit(public_url).netloc.lower() or is_loopback(host)
 
 
-def hosts_of(public_url: str) -> tuple[str, ...]:
-    """Names of a console: loopback, and the one browsers see."""
-    seen = urlsplit(public_url).hostname
-    return (*LOOPBACK, *([seen] if seen else ()))
+def is_same_origin(headers: Mapping[str, str], scheme: str, public_url: str) -> bool:
+    """Whether the browser says that a page of ours sent this. Absent headers say nothing: False."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = headers.get("origin", "").lower()
+    if not origin:
+        return False
+    ours = {f"{scheme}://{headers.get('host', '')}".lower()}
+    if public_url:
+        ours.add(public_url.rstrip("/").lower())
+    return origin in ours
+
+
+def safe_next(path: str) -> str:
+    """A path of this site to go on to after login; whatever else was asked for becomes the list."""
+    bad = not path.startswith("/") or path.startswith("//") or "\\" in path
+    return "/incidents" if bad or any(ord(char) < 33 for char in path) else path

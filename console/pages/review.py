@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
-from console.access.guard import Reads
+from console.access.guard import Reads, needs
+from console.access.identity import Identity
 from console.acting import act, domain_of
 from console.forms import form_of
 from console.pages.incident import material_for
@@ -45,8 +48,11 @@ async def preview(request: Request, state: Shared, identity: Reads, id: str) -> 
 
 
 @router.post("/incidents/{id}/review")
-async def keep(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+async def keep(
+    request: Request, state: Shared, identity: Annotated[Identity, Depends(needs("review"))], id: str
+) -> HTMLResponse:
     """Keep the text, unless somebody else has kept another one since it was opened."""
+    await domain_of(state, identity, id)  # before anything is said of what was kept
     form = await form_of(request)
     since = await version_of(state, id)
     if form.get("version", "") != str(since):

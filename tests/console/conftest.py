@@ -62,7 +62,8 @@ def client_for(app: FastAPI) -> Callable[[Identity], TestClient]:
 
     def make(identity: Identity) -> TestClient:
         app.state.who = identity
-        return TestClient(app, base_url="http://127.0.0.1:8088")
+        here = {"sec-fetch-site": "same-origin"}
+        return TestClient(app, base_url="http://127.0.0.1:8088", headers=here)
 
     return make
 

@@ -548,7 +548,7 @@ def full(tmp_path: Path, clickhouse: ClickHouse, rows_of: Client) -> TestClient:
     )
     app = create_app(load(path, {}), lambda: NOW_MS, str(path))
     app.state.who = Identity("ann", "admin")
-    return TestClient(app, base_url="http://127.0.0.1:8088")
+    return TestClient(app, base_url="http://127.0.0.1:8088", headers={"sec-fetch-site": "same-origin"})
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -614,7 +614,7 @@ def test_without_clickhouse_the_catalogue_is_still_there(tmp_path: Path) -> None
     path = tmp_path / "tocsin.yaml"
     path.write_text("topology: {catalogue: [services.yaml]}\nclickhouse: {url: 'http://127.0.0.1:9'}\n")
     app = create_app(load(path, {}), lambda: NOW_MS)
-    client = TestClient(app, base_url="http://127.0.0.1:8088")
+    client = TestClient(app, base_url="http://127.0.0.1:8088", headers={"sec-fetch-site": "same-origin"})
     html = client.get("/configuration/catalogue").text
     assert "payment" in html
     assert "ClickHouse is not there" in html

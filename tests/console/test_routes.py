@@ -1,0 +1,194 @@
+"""Every route of the console and the least role it takes. One that is not in the table fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from config.console import ROLES, Access, Console, Role, Token
+from config.settings import Settings
+from console.access.identity import PERMISSIONS, Identity
+from console.app import API, PAGES, create_app
+from tests.console.conftest import NOW_MS
+from tests.console.test_list import ROW
+
+ID = "a" * 16
+NOBODY = "nobody"
+INSIDE = "inside"
+"""takes `read`, and by what is asked for a permission more: see the tests of actions"""
+TABLE: dict[tuple[str, str], str] = {
+    ("GET", "/"): NOBODY,
+    ("GET", "/healthz"): NOBODY,
+    ("GET", "/login"): NOBODY,
+    ("POST", "/login"): NOBODY,
+    ("POST", "/logout"): NOBODY,
+    ("GET", "/incidents"): "viewer",
+    ("GET", "/incidents/live"): "viewer",
+    ("GET", "/incidents/sparks"): "viewer",
+    ("GET", "/incidents/{id}/map"): "viewer",
+    ("GET", "/incidents/{id}/timeline"): "viewer",
+    ("GET", "/incidents/{id}/charts"): "viewer",
+    ("GET", "/incidents/{id}/logs"): "viewer",
+    ("GET", "/incidents/{id}/review"): "viewer",
+    ("POST", "/incidents/{id}/review/preview"): "viewer",
+    ("POST", "/incidents/{id}/review"): "manager",
+    ("GET", "/incidents/new"): "viewer",
+    ("GET", "/incidents/{id}"): "viewer",
+    ("GET", "/incidents/{id}/main"): "viewer",
+    ("GET", "/incidents/{id}/live"): "viewer",
+    ("GET", "/configuration"): "viewer",
+    ("GET", "/configuration/catalogue"): "viewer",
+    ("GET", "/configuration/catalogue/{service:path}"): "viewer",
+    ("GET", "/configuration/part/service"): "viewer",
+    ("GET", "/configuration/rules"): "viewer",
+    ("GET", "/configuration/rules/series"): "viewer",
+    ("GET", "/configuration/rules/dry-run"): "viewer",
+    ("GET", "/configuration/oncall"): "viewer",
+    ("GET", "/configuration/topology"): "viewer",
+    ("GET", "/configuration/silences"): "viewer",
+    ("GET", "/configuration/part/silences"): "viewer",
+    ("POST", "/configuration/silences/preview"): "viewer",
+    ("POST", "/configuration/silences"): "responder",
+    ("POST", "/configuration/silences/expire"): "responder",
+    ("GET", "/configuration/problems"): "viewer",
+    ("GET", "/configuration/problems/{id}"): "viewer",
+    ("POST", "/configuration/problems/{id}"): "manager",
+    ("GET", "/configuration/knowledge"): "viewer",
+    ("GET", "/status"): "viewer",
+    ("GET", "/api/v1/incidents"): "viewer",
+    ("GET", "/api/v1/incidents/{id}"): "viewer",
+    ("POST", "/api/v1/incidents/{id}/actions"): INSIDE,
+    ("POST", "/api/v1/incidents"): INSIDE,
+    ("GET", "/api/v1/services"): "viewer",
+    ("GET", "/api/v1/topology"): "viewer",
+    ("GET", "/api/v1/oncall"): "viewer",
+    ("GET", "/api/v1/silences"): "viewer",
+    ("POST", "/api/v1/silences/preview"): "viewer",
+    ("POST", "/api/v1/silences"): "responder",
+    ("DELETE", "/api/v1/silences/{name:path}"): "responder",
+}
+
+
+def routes() -> set[tuple[str, str]]:
+    found = set()
+    for prefix, modules in (("", PAGES), ("/api/v1", API)):
+        for module in modules:
+            for route in module.router.routes:
+                found |= {(method, prefix + route.path) for method in route.methods}  # type: ignore[attr-defined]
+    return found
+
+
+def address(path: str) -> str:
+    return path.replace("{id}", ID).replace("{service:path}", "shop").replace("{name:path}", "x")
+
+
+GUARDED = sorted(one for one, least in TABLE.items() if least != NOBODY)
+BELOW = sorted(
+    (method, path, role)
+    for (method, path), least in TABLE.items()
+    if least in ROLES
+    for role in ROLES[: ROLES.index(least)]  # type: ignore[arg-type]
+)
+
+
+def test_table_holds_every_route() -> None:
+    assert routes() == set(TABLE)
+
+
+@pytest.fixture
+def closed(settings: Settings) -> TestClient:
+    """With access control, and nobody logged in."""
+    access = Access(tokens=(Token(name="a", sha256="0" * 64),))
+    console = Console(access=access, public_url="https://t.example")
+    app = create_app(msgspec.structs.replace(settings, console=console), lambda: NOW_MS)
+    headers = {"sec-fetch-site": "same-origin"}
+    return TestClient(app, base_url="https://t.example", headers=headers, follow_redirects=False)
+
+
+def test_nobody_is_let_into_any_other(closed: TestClient) -> None:
+    answers = {one: closed.request(one[0], address(one[1])) for one in GUARDED}
+    let_in = [
+        one
+        for one, answer in answers.items()
+        if answer.status_code != 401 and not answer.headers.get("location", "").startswith("/login")
+    ]
+    assert let_in == []
+
+
+@pytest.mark.parametrize(("method", "path", "role"), BELOW)
+def test_lesser_role_is_refused(
+    client_for: Callable[[Identity], TestClient], method: str, path: str, role: Role
+) -> None:
+    answer = client_for(Identity("x", role)).request(method, address(path))
+    assert answer.status_code == 403
+
+
+ACTIONS = sorted((verb, role) for verb, least in PERMISSIONS.items() for role in ROLES[: ROLES.index(least)])
+
+
+def test_action_above_the_role_is_refused(client_for: Callable[[Identity], TestClient]) -> None:
+    address = f"/api/v1/incidents/{ID}/actions"
+    codes = {
+        (verb, role): client_for(Identity("x", role)).post(address, json={"action": verb}).status_code
+        for verb, role in ACTIONS
+    }
+    assert {one for one, code in codes.items() if code != 403} == set()
+
+
+def test_viewer_opens_no_incident(client_for: Callable[[Identity], TestClient]) -> None:
+    answer = client_for(Identity("x", "viewer")).post("/api/v1/incidents", json={"fields": {"title": "x"}})
+    assert answer.status_code == 403
+
+
+def test_action_nobody_has_heard_of_is_refused(client: TestClient) -> None:
+    answer = client.post(f"/api/v1/incidents/{ID}/actions", json={"action": "drop"})
+    assert answer.status_code == 403
+
+
+PARTS = ("", "/main", "/map", "/timeline", "/charts", "/logs", "/review", "/live")
+
+
+@pytest.fixture
+def elsewhere(app: FastAPI, client_for: Callable[[Identity], TestClient]) -> TestClient:
+    """An admin of `us`; the incident on the board is of `eu`."""
+    app.state.console.board.put(msgspec.structs.replace(ROW, id=ID))
+    return client_for(Identity("u", "admin", ("us",)))
+
+
+def test_incident_of_another_domain_has_no_page(elsewhere: TestClient) -> None:
+    codes = {part: elsewhere.get(f"/incidents/{ID}{part}").status_code for part in PARTS}
+    assert codes == dict.fromkeys(PARTS, 404)
+
+
+def test_incident_of_another_domain_takes_no_action(elsewhere: TestClient) -> None:
+    address = f"/api/v1/incidents/{ID}/actions"
+    verbs = ("acknowledge", "close", "merge", "note")
+    codes = [elsewhere.post(address, json={"action": verb}).status_code for verb in verbs]
+    assert codes == [404] * len(verbs)
+
+
+def test_incident_of_another_domain_is_no_merge_target(app: FastAPI, elsewhere: TestClient) -> None:
+    app.state.console.board.put(msgspec.structs.replace(ROW, id="c" * 16, domain="us"))
+    answer = elsewhere.post(
+        f"/api/v1/incidents/{'c' * 16}/actions", json={"action": "merge", "targets": [ID]}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (404, f"no incident {ID}")
+
+
+def test_incident_of_another_domain_has_no_review_to_keep(elsewhere: TestClient) -> None:
+    answer = elsewhere.post(f"/incidents/{ID}/review", data={"text": "x", "version": "7"})
+    assert answer.status_code == 404
+
+
+def test_incident_of_another_domain_is_not_listed(elsewhere: TestClient) -> None:
+    assert ID not in elsewhere.get("/incidents").text
+    assert ID not in elsewhere.get("/api/v1/incidents").text
+
+
+def test_report_for_another_domain_is_refused(elsewhere: TestClient) -> None:
+    answer = elsewhere.post("/api/v1/incidents", json={"fields": {"title": "x", "domain": "eu"}})
+    assert answer.status_code == 403
