@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from config.notify import Secret
 from config.response import Problem
+from config.secrets import Secret
 
 Role = Literal["viewer", "responder", "manager", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "responder", "manager", "admin")

@@ -70,6 +70,21 @@ TABLE: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/silences/preview"): "viewer",
     ("POST", "/api/v1/silences"): "responder",
     ("DELETE", "/api/v1/silences/{name:path}"): "responder",
+    ("GET", "/analytics"): "viewer",
+    ("GET", "/analytics/part/{name}"): "viewer",
+    ("GET", "/analytics/{name}.csv"): "viewer",
+    ("GET", "/api/v1/analytics/{question}"): "viewer",
+    ("GET", "/api/v1/incidents/{id}/charts"): "viewer",
+    ("GET", "/api/v1/incidents/{id}/map"): "viewer",
+    ("GET", "/api/v1/incidents/{id}/timeline"): "viewer",
+    ("GET", "/incidents/{id}/evidence"): "viewer",
+    ("GET", "/pipeline"): "viewer",
+    ("GET", "/pipeline/charts"): "viewer",
+    ("GET", "/pipeline/deadletters"): "viewer",
+    ("POST", "/pipeline/deadletters/reinject"): "admin",
+    ("GET", "/pipeline/part"): "viewer",
+    ("GET", "/pipeline/series"): "viewer",
+    ("GET", "/pipeline/series/{fingerprint}"): "viewer",
 }
 
 
