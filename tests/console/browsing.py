@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bench.consoleground import CHROMIUM, FLAGS
 
 needs_browser = pytest.mark.skipif(
     not CHROMIUM.exists(), reason=f"no {CHROMIUM}: install Debian's package chromium"
 )
+expect.set_options(timeout=20_000)  # the machine may be busy with other tests
+
 PICTURES = os.environ.get("TOCSIN_PICTURES", "")
 """a folder in which pictures of pages are kept, if it is set"""
 
