@@ -31,6 +31,7 @@ OVERLAP_MS = 600_000
 _PARTS = ("topic", "partition", "offset", "timestamp", "key", "value")
 _AGAIN_S = 1.0
 _TIDY_S = 60.0
+_MIND_S = 3.0
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +45,7 @@ class Feed:
         self._clock = clock
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._minder: asyncio.Task[None] | None = None
         self.trouble = "not connected yet"
         """why nothing comes in; empty: it does"""
         self.recent = Recent()
@@ -54,11 +56,13 @@ class Feed:
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="feed")
+        self._minder = asyncio.create_task(self._mind(), name="store")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in (self._task, self._minder):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def change(self, seen: int, timeout_s: float) -> int:
         """Wait until `changes` is no longer `seen`, or the time-out; returns what it is then."""
@@ -79,6 +83,13 @@ class Feed:
                 self._lose(f"no Kafka at {address(self._settings.kafka)}: {type(error).__name__}")
                 log.warning("console: %s, trying again", self.trouble)
             await asyncio.sleep(_AGAIN_S)
+
+    async def _mind(self) -> None:
+        """While ClickHouse is away it is asked again: nobody else may, and pages say that it comes back."""
+        while True:
+            await asyncio.sleep(_MIND_S)
+            if self._store.trouble and await self._seeded():
+                self._ring()
 
     async def _follow(self) -> None:
         topics = self._settings.topics
