@@ -12,12 +12,12 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.testing import CliRunner
 
-from cli import deadletters as command
 from cli.errors import CliError
 from cli.main import app
 from embedded.broker import broker_child
 from embedded.probe import free_port
 from embedded.supervisor import Supervisor
+from streams.agents import reinject as command
 from streams.decode import deadletter
 from streams.decode.columns import Refusal
 from streams.records.messages import DeadLetter
