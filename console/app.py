@@ -25,6 +25,7 @@ from console.access.identify import Identify
 from console.access.identity import Identity
 from console.access.noting import audit
 from console.api import analytics as api_analytics
+from console.api import audit as api_audit
 from console.api import configuration as api_configuration
 from console.api import evidence as api_evidence
 from console.api import incidents as api_incidents
@@ -36,6 +37,7 @@ from console.live.feed import Feed
 from console.live.filters import BadFilter
 from console.live.lines import Lines
 from console.pages import analytics as page_analytics
+from console.pages import audit as page_audit
 from console.pages import configuration as page_configuration
 from console.pages import evidence as page_evidence
 from console.pages import incident as page_incident
@@ -66,10 +68,11 @@ PAGES = (
     page_topology,
     page_silences,
     page_problems,
+    page_audit,
     page_status,
     page_login,
 )
-API = (api_incidents, api_analytics, api_evidence, api_configuration, api_silences)
+API = (api_incidents, api_analytics, api_evidence, api_configuration, api_silences, api_audit)
 
 
 def wall_ms() -> int:

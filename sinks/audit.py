@@ -70,12 +70,3 @@ def records(reader: Reader, asked: Asked, limit: int) -> list[dict[str, Any]]:
     if asked.after:
         parameters |= {"after_at": asked.after.at, "after_id": asked.after.id}
     return reader.ask(sql, **parameters)
-
-
-def actions(reader: Reader, since_ms: int) -> list[str]:
-    """Those that occur since then, for choosing."""
-    sql = """
-        SELECT DISTINCT toString(action) AS action FROM audit_records
-        WHERE at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') ORDER BY action LIMIT 200
-        """
-    return [row["action"] for row in reader.ask(sql, since=since_ms)]
