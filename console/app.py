@@ -185,7 +185,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)  # noqa: S101
-    return _answer(request, 503, f"{error.service} is not there: {error.detail}", {"retry-after": "5"})
+    answer = _answer(request, 503, f"{error.service} is not there: {error.detail}", {"retry-after": "5"})
+    audit(
+        reason=f"{error.service} is not there"
+    )  # the detail may have an address as it stands in the settings
+    return answer
 
 
 async def _bad_filter(request: Request, error: Exception) -> Response:

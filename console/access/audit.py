@@ -81,7 +81,7 @@ def record_of(request: Request, note: Note, status: int, paths: Paths, at_ms: in
     status = note.status or status
     refused = 400 <= status < 500
     method = request.method
-    route = paths.template(method, request.url.path)
+    route = paths.template(method, request.scope["path"])
     action = note.action
     if not action and refused and identity is None and getattr(request.state, "bearer", False):
         action = "token_refused"

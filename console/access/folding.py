@@ -27,7 +27,8 @@ class Folds:
     """The first of its kind goes through at once, those like it once its minute is over, as one.
 
     So a flood of requests with bad tokens fills neither the topic nor the log, and yet is all in both.
-    Previews count as refusals do: they change nothing, and one comes with every pause in typing.
+    What nobody known does counts as refusals do. So do previews: they change nothing, and one comes with
+    every pause in typing.
     """
 
     def __init__(self, window_ms: int = WINDOW_MS, most: int = MOST) -> None:
@@ -39,7 +40,7 @@ class Folds:
     def take(self, record: AuditRecord, now_ms: int) -> list[AuditRecord]:
         """What is to be kept now: what has come due, and this one unless it is counted."""
         found = self.due(now_ms)
-        if record.outcome != "refused" and record.action != "preview":
+        if record.who and record.outcome != "refused" and record.action != "preview":
             return [*found, record]
         key = _key(record)
         if key not in self._seen and len(self._seen) >= self._most:

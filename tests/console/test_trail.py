@@ -27,7 +27,13 @@ def refused(at: int = 0, **changes: object) -> AuditRecord:
 
 
 def done(at: int = 0, **changes: object) -> AuditRecord:
-    return refused(at, action="acknowledge", outcome="done", status=200, method="POST", **changes)
+    return refused(
+        at,
+        **(
+            {"who": "ann", "action": "acknowledge", "outcome": "done", "status": 200, "method": "POST"}
+            | changes
+        ),
+    )
 
 
 class Way:
@@ -60,6 +66,12 @@ def test_other_addresses_and_what_was_done_are_not_folded() -> None:
     folds = Folds()
     records = [refused(0), refused(1, address="192.0.2.8"), refused(2, who="ann"), done(3), done(4)]
     assert [one for record in records for one in folds.take(record, NOW_MS)] == records
+
+
+def test_what_nobody_known_does_and_previews_are_folded() -> None:
+    folds = Folds()
+    pairs = [(done(0, who=""), done(1, who="")), (done(2, action="preview"), done(3, action="preview"))]
+    assert [len(folds.take(one, NOW_MS)) for pair in pairs for one in pair] == [1, 0, 1, 0]
 
 
 def test_from_very_many_addresses_only_how_many_is_kept() -> None:
