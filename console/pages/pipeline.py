@@ -14,6 +14,7 @@ from config.connect import kafka_options
 from console import pipeline
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
+from console.access.noting import audit
 from console.forms import form_of
 from console.incident.charts import plain, thinned
 from console.state import Shared, State
@@ -93,11 +94,16 @@ async def dead(
 @router.post("/pipeline/deadletters/reinject")
 async def reinject(request: Request, state: Shared, identity: Admin) -> HTMLResponse:
     """Put back every record of a filter, whole, on the topic it came from."""
+    audit("reinject")
     form = await form_of(request)
     wanted = Wanted(form.get("reason", "")[:200], form.get("topic", "")[:200], form.get("offset", "")[:300])
     days = form.get("days", "1")
+    said = {"topic": wanted.topic, "reason": wanted.reason, "offset": wanted.offset, "days": days}
+    what = "; ".join(f"{name}={value}" for name, value in said.items() if value)
+    audit(target=wanted.topic, what=what)
     since = state.clock() - (int(days) if days.isdigit() and 0 < int(days) <= 90 else 1) * DAY_MS
     done, left = await returned(state, wanted, since)
+    audit(what=f"{what}; {done} put back")
     text = f"{done} record{'' if done == 1 else 's'} put back."
     if left:
         text += f" Left out: {'; '.join(left[:5])}"

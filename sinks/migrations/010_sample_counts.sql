@@ -1,4 +1,4 @@
--- migration 9: how many samples there were, kept longer than the samples
+-- migration 10: how many samples there were, kept longer than the samples
 
 -- Counted as they are written: a page that is written again after a crash counts again.
 CREATE TABLE IF NOT EXISTS sample_counts
