@@ -75,7 +75,8 @@ async def incident(request: Request, state: Shared, identity: Reads, id: str, ta
     if not _PREFIX.match(id):
         raise HTTPException(404, f"no incident {id[:40]}")
     if not _WHOLE.match(id):
-        return RedirectResponse(f"/incidents/{await _whole(state, identity, id)}")
+        query = f"?{table.query()}" if table.query() else ""
+        return RedirectResponse(f"/incidents/{await _whole(state, identity, id)}{query}")
     found = await material_for(state, identity, id)
     return await _page(request, state, identity, found, table, "incident.html")
 

@@ -162,6 +162,12 @@ document.addEventListener("DOMContentLoaded", () => {
     if (button.getAttribute("aria-disabled")) toast(whyNot(verb), true);
     else start(verb);
   });
+  onKey("Escape", () => {
+    const menu = document.getElementById("more-actions");
+    if (!menu?.open) return false;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
   key("a", "acknowledge"); key("m", "mitigate"); key("r", "resolve"); key("s", "assign"); key("n", "note");
 
   // -- members: the address says which are shown; what was chosen stays chosen on other pages of the table

@@ -74,3 +74,27 @@ def test_another_domain_has_no_page(
 ) -> None:
     stored(incident(domain="us"))
     assert client_for(Identity("eve", "admin", ("eu",))).get(f"/incidents/{ID}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, 'data-right="payment"'),
+        ({"cause_service": "payment"}, "Recorded as the cause."),
+        ({"cause_service": "db"}, "The recorded cause was in db."),
+    ],
+)
+def test_a_likely_cause_is_asked_about_until_one_is_recorded(
+    stored: Callable[[Incident], None], client: TestClient, changes: dict[str, str], said: str
+) -> None:
+    stored(incident(**changes))
+    text = client.get(f"/incidents/{ID}/main").text
+    assert said in text
+    assert ("Was this right?" in text) == (not changes)
+
+
+def test_who_may_not_record_a_cause_is_not_asked(
+    stored: Callable[[Incident], None], client_for: Callable[[Identity], TestClient]
+) -> None:
+    stored(incident())
+    assert "Was this right?" not in client_for(Identity("vic", "viewer")).get(f"/incidents/{ID}").text
