@@ -170,3 +170,10 @@ def test_the_silence_of_an_incident_fits_its_alerts(clickhouse: ClickHouse, clie
     said = client.post("/configuration/silences/preview", data={"kind": "silence", **fields}).text
     assert "<strong>2</strong> of 3 alerts" in " ".join(said.split())
     assert "for region eu" in page
+
+
+def test_more_alerts_than_a_page_shows_can_be_split_off(clickhouse: ClickHouse, client: TestClient) -> None:
+    store(connect(clickhouse), incident(members=MANY))
+    address = "/api/v1/incidents/00000000000000aa/actions"
+    answer = client.post(address, json={"action": "split", "targets": [m.alert_id for m in MANY]})
+    assert answer.status_code == 503  # it went as far as Kafka, which is not there
