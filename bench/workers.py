@@ -179,6 +179,7 @@ def settings_for(
             "notifications": f"{prefix}.notifications",
             "topology": f"{prefix}.topology",
             "action_results": f"{prefix}.results",
+            "audit": f"{prefix}.audit",
             "deadletters": f"{prefix}.dead",
         },
     }

@@ -192,7 +192,7 @@ def _check(settings: Settings, source: str) -> None:
     topics = settings.topics
     names += [topics.pages, topics.alerts, topics.incidents, topics.suppressions]
     names += [topics.problems, topics.topology, topics.action_results, topics.deadletters]
-    names += [topics.response, topics.written, topics.notifications]
+    names += [topics.response, topics.written, topics.notifications, topics.audit]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{source}: topics: {twice[0]!r} is named twice: expected distinct topic names")

@@ -133,6 +133,8 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """action items, reviews, status updates"""
     notifications: str = "tocsin.notifications"
     action_results: str = "tocsin.action-results"
+    audit: str = "tocsin.audit"
+    """who did what at the console"""
     deadletters: str = "tocsin.deadletters"
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from fastapi import HTTPException
 
-from console.access.identity import Identity
+from console.access.identity import PERMISSIONS, Identity
+from console.access.noting import audit
 from console.state import State
 from correlator.incident import Incident
 from streams.records.digest import digest_hex
 from streams.records.messages import Action, ActionResult
+
+PLAIN = frozenset(
+    {"to", "category", "severity", "kind", "impact_level", "urgency", "priority", "major", "name", "op", "at"}
+)
+"""fields of actions whose values the audit has (docs/lifecycle.md)"""
 
 
 async def incident_for(state: State, identity: Identity, id: str) -> Incident:
@@ -48,12 +54,17 @@ async def act(
 
     Raises 403, 404, 409 (refused, with the reason), 504 (sent, no answer yet) and `Unavailable`.
     """
+    audit(
+        verb if verb in PERMISSIONS else "", target=incident, what=changed(note, targets, {**found, **fields})
+    )
     if not identity.may(verb):
         raise HTTPException(403, f"{identity.role} may not {verb}")
     if verb != "report":
-        await domain_of(state, identity, incident)
+        audit(domain=await domain_of(state, identity, incident))
     elif not identity.sees(fields.get("domain", "")):
         raise HTTPException(403, "this domain is not yours")
+    else:
+        audit(domain=fields.get("domain", ""))
     for other in targets if verb == "merge" else ():
         await domain_of(state, identity, other)
     at_ms = state.clock()
@@ -76,3 +87,16 @@ async def act(
     if not result.applied:
         raise HTTPException(409, result.reason)
     return result
+
+
+def changed(note: str, targets: Sequence[str], fields: Mapping[str, str]) -> str:
+    """For the audit: values of fields that are short and no prose, names of the others."""
+    said = [
+        f"{name}={value}" if name in PLAIN or name.endswith("_at") else name
+        for name, value in sorted(fields.items())
+    ]
+    if targets:
+        said.append(f"with {', '.join(targets)}")
+    if note:
+        said.append("note")
+    return "; ".join(said)

@@ -11,6 +11,7 @@ import uvicorn
 from config.settings import Settings
 from console.access.control import WeakKey
 from console.app import create_app
+from console.trail import show_lines
 from console.warming import warming
 from sinks.protocol import SinkMisconfigured
 
@@ -39,6 +40,7 @@ def serve(
         app = create_app(settings, source=source)
     except (SinkMisconfigured, WeakKey) as error:
         raise StartError(str(error), "see console.access in the settings file") from error
+    show_lines()
     proxies = list(access.trusted_proxies) if access else []
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

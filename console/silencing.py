@@ -6,6 +6,7 @@ from fastapi import HTTPException
 
 from config.suppression import Silence
 from console.access.identity import Identity
+from console.access.noting import audit
 from console.state import State
 from console.store import Unavailable
 from correlator.silencing import action_of, confined, foreign
@@ -27,6 +28,7 @@ async def add(state: State, identity: Identity, silence: Silence, *, replace: bo
 
     Raises 409 (there is one of that name, or refused with the reason), 504 and `Unavailable`.
     """
+    _noted("silence", silence.name, "; ".join(silence.matchers))
     known: SilenceRow | None = None
     try:
         known = await _named(state, silence.name)
@@ -45,12 +47,17 @@ async def expire(state: State, identity: Identity, name: str) -> ActionResult:
 
     Raises 403 when it holds for domains they may not see, too, 404, 409, 504 and `Unavailable`.
     """
+    _noted("expire", name)
     known = await _named(state, name)
     if known is None or foreign(known.matchers, identity.domains):
         raise HTTPException(404, f"no silence {name!r} is in force")
     if not confined(known.matchers, identity.domains):
         raise HTTPException(403, "this silence holds for other domains, too")
     return await _send(state, identity, "expire", Silence(name=name))
+
+
+def _noted(action: str, name: str, what: str = "") -> None:
+    audit(action, target=f"silence/{name}", what=what)
 
 
 async def _named(state: State, name: str) -> SilenceRow | None:

@@ -31,6 +31,7 @@ from streams.decode.alerts.pagerduty import PagerDutyEvent
 from streams.decode.alerts.webhook import Said
 from streams.decode.correlator_json import ActionIn, ChangeIn
 from streams.decode.tocsin_json import Line
+from streams.records.audit import AuditRecord
 from streams.records.messages import (
     Action,
     ActionResult,
@@ -117,6 +118,8 @@ def channels() -> tuple[Channel, ...]:
                 (ServiceSeen,), "send", "binary", "name of the service"),
         Channel(t.action_results, "Answers to actions", "Whether an action was applied, and if not, why.",
                 (ActionResult,), "send", "binary", "id of the action"),
+        Channel(t.audit, "Audit of the console", "Who did what there, when and from where; who was refused.",
+                (AuditRecord,), "send", "binary", "id of the record"),
         Channel(t.deadletters, "Dead letters", "Records that could not be used, kept whole.",
                 (DeadLetter,), "send", "", "key of the record"),
         Channel(t.alerts, "Between stages: alerts",

@@ -11,6 +11,7 @@ import msgspec
 
 from streams.records.messages import MAX_MS
 
+U16_MAX = 2**16 - 1
 U32_MAX = 2**32 - 1
 I32_MAX = 2**31 - 1
 I64_MAX = 2**63 - 1

@@ -36,7 +36,8 @@ class SinkHandler:
         topics = self._topics
         return (
             topics.incidents, topics.alerts, topics.suppressions, topics.problems, topics.response,
-            topics.written, topics.notifications, topics.action_results, topics.topology, topics.deadletters,
+            topics.written, topics.notifications, topics.action_results, topics.topology, topics.audit,
+            topics.deadletters,
         )  # fmt: skip
 
     @property

@@ -15,12 +15,13 @@ from correlator.response import Response
 from correlator.suppression import SilenceRecord, Suppression
 from detectors.alert import Alert
 from sinks.notification import Notification
+from streams.records.audit import AuditRecord
 from streams.records.messages import ActionResult, DeadLetter
 from streams.records.stage import Record
 
 Item = (
     Incident | Alert | Suppression | SilenceRecord | Problem | Knowledge | ServiceSeen | DeadLetter
-    | Response | Written | Notification | ActionResult
+    | Response | Written | Notification | ActionResult | AuditRecord
 )  # fmt: skip
 
 
@@ -101,6 +102,7 @@ _suppression: msgspec.json.Decoder[Suppression | SilenceRecord] = msgspec.json.D
     Suppression | SilenceRecord
 )
 _result = msgspec.json.Decoder(ActionResult)
+_audit = msgspec.json.Decoder(AuditRecord)
 _service = msgspec.json.Decoder(ServiceSeen)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
 
@@ -147,6 +149,8 @@ def open_record(record: Record, topics: Topics) -> Delivery | None:
             return Delivery(origin_of(record), _suppression.decode(record.value))
         if record.topic == topics.action_results:
             return Delivery(origin_of(record), _result.decode(record.value))
+        if record.topic == topics.audit:
+            return Delivery(origin_of(record), _audit.decode(record.value))
         if record.topic == topics.topology:
             return Delivery(origin_of(record), _service.decode(record.value))
         if record.topic == topics.deadletters:

@@ -14,6 +14,7 @@ from sinks.inbox import Delivery, Item
 from sinks.notification import Notification
 from sinks.protocol import Refusal, SinkUnavailable
 from sinks.rows import row_of
+from streams.records.audit import AuditRecord
 from streams.records.messages import ActionResult, DeadLetter
 
 
@@ -70,6 +71,8 @@ def _key(item: Item) -> tuple[str, ...]:
         return ("notice", item.id)
     if isinstance(item, ActionResult):
         return ("action", item.id)
+    if isinstance(item, AuditRecord):
+        return ("audit", item.id)
     if isinstance(item, Notification):
         return ("notification", item.key, str(item.version))
     name = item.incident if isinstance(item, Knowledge | Duty | Review) else item.id

@@ -1,4 +1,4 @@
-"""Rows of what follows from incidents: clocks, duty, notices, notifications, and what people write."""
+"""Rows of what follows from incidents: clocks, duty, notices, notifications, what people write and do."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sinks.columns import (
     I64_MAX,
     MAYBE_TIME,
     TIME,
+    U16_MAX,
     U32,
     U32_MAX,
     Part,
@@ -25,6 +26,7 @@ from sinks.columns import (
     within,
 )  # fmt: skip
 from sinks.notification import Notification
+from streams.records.audit import AuditRecord
 from streams.records.messages import ActionResult
 
 CLOCK_PARTS = (
@@ -83,11 +85,27 @@ ACTIONS = Table(
     ),
 )  # fmt: skip
 
+AUDIT = Table(
+    "audit_records",
+    (
+        "id", "at", "who", "role", "via", "action", "target", "what", "reason", "outcome", "status", "method",
+        "route", "address", "agent", "request_id", "domain", "n",
+    ),
+)  # fmt: skip
+
 
 def _action(a: ActionResult) -> tuple[Any, ...]:
     return (
         text("id", a.id), a.incident, a.problem, a.silence, a.action, a.actor, ms("ts", a.ts), a.note,
         int(a.applied), a.reason, a.state,
+    )  # fmt: skip
+
+
+def _audit(a: AuditRecord) -> tuple[Any, ...]:
+    return (
+        text("id", a.id), ms("at", a.at), a.who, a.role, a.via, a.action, a.target, a.what, a.reason,
+        a.outcome, within("status", a.status, U16_MAX), a.method, a.route, a.address,
+        a.agent, a.request_id, a.domain, within("n", a.n, U32_MAX),
     )  # fmt: skip
 
 
@@ -117,7 +135,7 @@ def _notification(n: Notification) -> tuple[Any, ...]:
         text("target", n.target), n.kind, text("dedup_key", n.dedup_key), n.incident, n.about,
         within("version", n.version, U32_MAX), within("incident_version", n.incident_version, U32_MAX),
         n.state, within("attempts", n.attempts, U32_MAX), ms("queued_at", n.queued_at), ms("at_ms", n.at_ms),
-        n.external_id, n.url, within("status", n.status, 65_535), n.error, int(n.open),
+        n.external_id, n.url, within("status", n.status, U16_MAX), n.error, int(n.open),
     )  # fmt: skip
 
 
@@ -149,5 +167,6 @@ RESPONSE_ROWS: dict[type, tuple[Table, Callable[[Any], tuple[Any, ...]]]] = {
     Review: (REVIEWS, _review),
     StatusUpdate: (UPDATES, _update),
     ActionResult: (ACTIONS, _action),
+    AuditRecord: (AUDIT, _audit),
 }
 RESPONSE_COLUMNS: dict[type, tuple[Table, tuple[Part, ...]]] = {Clock: (CLOCKS, CLOCK_PARTS)}

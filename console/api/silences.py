@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from config.suppression import Silence
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
+from console.access.noting import audit
 from console.api.refused import Refused
 from console.configuring.known import Knows
 from console.configuring.preview import Preview, preview
@@ -169,6 +170,7 @@ class Tried(BaseModel):
 @router.post("/silences/preview", responses=ERRORS, response_model=Tried)
 async def try_out(given: Given, state: Shared, identity: Reads, knows: Knows) -> Any:
     """What a silence would match in the last 24 hours. Changes nothing: whoever may read may ask."""
+    audit("preview")
     silence = _silence(given, identity, "tried")
     now_ms = state.clock()
     wrong = wrong_of(silence, now_ms, tried=True, lines=len(given.matchers))
@@ -191,6 +193,7 @@ class Done(BaseModel):
 @router.post("/silences", responses=ACTING, response_model=Done)
 async def make(given: Made, state: Shared, identity: Silences) -> Any:
     """Put one in force. It must end, or recur."""
+    audit("silence")
     now_ms = state.clock()
     silence = _silence(given, identity, name_for(given.matchers, now_ms))
     wrong = wrong_of(silence, now_ms, tried=False, lines=len(given.matchers))
@@ -227,6 +230,7 @@ def _silence(given: Given, identity: Identity, otherwise: str) -> Silence:
 
 def _refused(wrong: list[Wrong]) -> JSONResponse:
     said = "; ".join(f"{one.field}: {one.text}" for one in wrong)
+    audit(reason=said)
     return JSONResponse({"detail": said, "problems": [one._asdict() for one in wrong]}, 422)
 
 

@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from console.access.control import Control
 from console.access.identity import Identity
+from console.access.noting import audit
 from console.access.origin import safe_next
 from console.forms import form_of
 from console.state import Shared, State
@@ -38,7 +39,9 @@ async def login(request: Request, state: Shared) -> Response:
     on = safe_next(fields.get("next", ""))
     known = control.tokens.holder(fields.get("token", "").strip(), state.clock())
     if known is None:
+        audit("login_refused", reason="the token is not known, or it has ended")
         return login_page(request, state, on, "This token is not known, or it has ended.", 403)
+    audit("login", by=known.identity)
     response = RedirectResponse(on, 303)
     control.take(request, response)
     control.give(request, response, control.sessions.start(known.digest))
@@ -48,6 +51,7 @@ async def login(request: Request, state: Shared) -> Response:
 @router.post("/logout")
 async def logout(request: Request) -> Response:
     """Ends the session, whoever else has its cookie."""
+    audit("logout")
     response = RedirectResponse("/login?out", 303)
     control_of(request).take(request, response)
     return response

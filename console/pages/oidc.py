@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.access.control import Control
+from console.access.noting import audit
 from console.access.oidc import KEPT_MS, LoginFailed, Provider
 from console.access.origin import safe_next
 from console.pages.login import control_of, login_page
@@ -44,9 +45,11 @@ async def back(request: Request, state: Shared) -> Response:
     try:
         who, on = await provider.end(request, control.cookie(request, COOKIE))
     except LoginFailed as failed:
+        audit("login_refused", reason=str(failed))
         page = login_page(request, state, "/incidents", str(failed), failed.status)
         control.drop_cookie(request, page, COOKIE)
         return page
+    audit("login", by=who)
     response = RedirectResponse(safe_next(on), 303)
     control.take(request, response)
     control.drop_cookie(request, response, COOKIE)

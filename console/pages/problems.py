@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
+from console.access.noting import audit
 from console.forms import form_of
 from console.state import Shared, State
 from correlator.past import Problem
@@ -52,6 +53,7 @@ async def problem(request: Request, state: Shared, identity: Reads, id: Id) -> H
 async def _one(
     request: Request, state: State, identity: Identity, id: str, refused: str = "", status: int = 200
 ) -> HTMLResponse:
+    audit(reason=refused)
     found = await _problem(state, identity, id)
     incidents = await state.store.ask(lambda reader: past.titled(reader, found.incidents))
     live = found.state in past.LIVE
@@ -83,7 +85,9 @@ async def act(request: Request, state: Shared, identity: Manages, id: Id) -> Res
     """Write down a workaround, resolve, close or reopen, by the actions topic."""
     fields = await form_of(request)
     verb, note = fields.get("verb", ""), fields.get("note", "").strip()
+    audit(verb if verb in VERBS else "", target=f"problem/{id}", what="note" if note else "")
     found = await _problem(state, identity, id)
+    audit(domain=found.domain)
     if verb not in VERBS:
         return await _one(request, state, identity, id, f"expected one of {', '.join(VERBS)}", 422)
     if len(note) > MOST_NOTE:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
+from console.access.noting import audit
 from console.acting import act, domain_of
 from console.forms import form_of
 from console.pages.incident import material_for
@@ -42,7 +43,8 @@ async def review(request: Request, state: Shared, identity: Reads, id: str) -> H
 @router.post("/incidents/{id}/review/preview")
 async def preview(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
     """The text of the editor as it will look."""
-    await domain_of(state, identity, id)
+    audit("preview", target=id)
+    audit(domain=await domain_of(state, identity, id))
     form = await form_of(request)
     return HTMLResponse(rendered(form.get("text", "")))
 
@@ -52,7 +54,8 @@ async def keep(
     request: Request, state: Shared, identity: Annotated[Identity, Depends(needs("review"))], id: str
 ) -> HTMLResponse:
     """Keep the text, unless somebody else has kept another one since it was opened."""
-    await domain_of(state, identity, id)  # before anything is said of what was kept
+    audit("review", target=id)
+    audit(domain=await domain_of(state, identity, id))  # before anything is said of what was kept
     form = await form_of(request)
     since = await version_of(state, id)
     if form.get("version", "") != str(since):

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
+from console.access.noting import audit
 from console.configuring.duties import local
 from console.configuring.known import Knows
 from console.configuring.preview import preview
@@ -93,10 +94,12 @@ async def listed(request: Request, state: Shared, identity: Reads) -> HTMLRespon
 @router.post(f"{PAGE}/preview")
 async def tried(request: Request, state: Shared, identity: Reads, knows: Knows) -> HTMLResponse:
     """What the silence in the form would have held back. Changes nothing, so that whoever reads may ask."""
+    audit("preview")
     fields = await form_of(request)
     now_ms = state.clock()
     form = asked(fields, identity.domains, now_ms, tried=True)
     found = None
+    audit(reason=_said(form))
     if not form.wrong:
         label = state.settings.correlate.domain_label
         day = (await knows.day()).of(identity, label)
@@ -122,10 +125,12 @@ async def made(request: Request, state: Shared, identity: Silences) -> Response:
     fields = {name: sent.get(name, "") for name in FIELDS}
     form = asked(fields, identity.domains, state.clock(), tried=False)
     if form.wrong:
+        audit("silence", reason=_said(form))
         return _page(request, state, identity, fields, 422, wrong=_by_field(form))
     try:
         await add(state, identity, form.silence, replace=False)
     except HTTPException as error:
+        audit(reason=str(error.detail))
         return _page(request, state, identity, fields, error.status_code, refused=str(error.detail))
     return RedirectResponse(f"{PAGE}#in-force", 303)
 
@@ -136,6 +141,10 @@ async def ended(request: Request, state: Shared, identity: Silences) -> Response
     name = (await form_of(request)).get("name", "")
     await expire(state, identity, name)
     return RedirectResponse(f"{PAGE}#in-force", 303)
+
+
+def _said(form: Asked) -> str:
+    return "; ".join(f"{field}: {text}" for field, text in form.wrong)
 
 
 def _by_field(form: Asked) -> dict[str, str]:

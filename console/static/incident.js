@@ -15,7 +15,10 @@ document.addEventListener("DOMContentLoaded", () => {
   const renew = async () => {
     const mine = ++sent;
     const answer = await fetch("/incidents/" + id + "/main" + location.search, { headers: { "HX-Request": "true" } }).catch(() => null);
-    if (!answer?.ok) return;
+    if (!answer?.ok) { // not now: asked again, unless something else did so meanwhile
+      if (!answer || answer.status >= 500) setTimeout(() => { if (mine === sent) renew(); }, 3000);
+      return;
+    }
     const made = document.createElement("template");
     made.innerHTML = await answer.text();
     if (mine < shown) return; // one that was asked for later has come already
@@ -96,7 +99,10 @@ document.addEventListener("DOMContentLoaded", () => {
     const reason = dialog.querySelector("[data-said]");
     if (reason) { reason.textContent = why; reason.hidden = !why; }
     const part = dialog.querySelector("[data-fetch]");
-    if (part) htmx.ajax("GET", part.dataset.fetch, { source: part, target: part });
+    if (part) { // what was offered the last time goes first: a choice in it would be lost
+      part.replaceChildren();
+      htmx.ajax("GET", part.dataset.fetch, { source: part, target: part });
+    }
     dialog.showModal();
     if (why) dialog.querySelector('[name="cause_service"]').focus();
   };

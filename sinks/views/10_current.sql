@@ -227,3 +227,28 @@ WHERE (target, dedup_key, version) IN
     (SELECT target, dedup_key, max(version) FROM notification_versions GROUP BY target, dedup_key);
 
 CREATE OR REPLACE VIEW actions AS SELECT * FROM action_records FINAL;
+
+-- Who did what at the console, each record once.
+CREATE OR REPLACE VIEW console_audit
+(
+    id String COMMENT 'kept once by it',
+    at DateTime64(3, 'UTC') COMMENT 'when the request was answered, by the clock of the console',
+    who String COMMENT 'name of the person or program; empty: nobody we know',
+    role LowCardinality(String) COMMENT 'viewer, responder, manager, admin; empty: nobody we know',
+    via LowCardinality(String) COMMENT 'how we know: oidc, token, local (this machine, without access control), nobody',
+    action LowCardinality(String) COMMENT 'login, login_refused, logout, token_refused, acknowledge, silence, reinject, refused, ...',
+    target String COMMENT 'id of an incident, problem/ID, silence/NAME, or empty',
+    what String COMMENT 'fields that were changed, and to what where that is short',
+    reason String COMMENT 'why it was refused or failed',
+    outcome LowCardinality(String) COMMENT 'done, refused, failed',
+    status UInt16 COMMENT 'of HTTP',
+    method LowCardinality(String) COMMENT 'of HTTP',
+    route LowCardinality(String) COMMENT 'path with placeholders; empty: there is none',
+    address String COMMENT 'where it came from; behind a trusted proxy what that says',
+    agent String COMMENT 'what the program calls itself (User-Agent), at most 200 characters',
+    request_id String COMMENT 'X-Request-Id of the answer',
+    domain LowCardinality(String) COMMENT 'correlation domain of the incident or problem; empty: it is about none',
+    n UInt32 COMMENT 'requests it stands for: repeats of a refusal within a minute, of which it is the last',
+    written_at DateTime64(3, 'UTC') COMMENT 'wall clock of the insert'
+)
+AS SELECT * FROM audit_records FINAL;

@@ -58,6 +58,7 @@ def stage_inputs(stage: str, settings: Settings) -> tuple[str, ...]:
             topics.notifications,
             topics.action_results,
             topics.topology,
+            topics.audit,
             topics.deadletters,
         ),
     }[stage]
@@ -90,6 +91,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(topics.written, domains, compacted=True),
         TopicSpec(topics.notifications, 1, compacted=True),
         TopicSpec(topics.action_results, 1),
+        TopicSpec(topics.audit, 1),
         TopicSpec(topics.deadletters, 1),
     ]
 

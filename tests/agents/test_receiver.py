@@ -219,6 +219,7 @@ async def test_a_posted_alert_becomes_an_incident_without_any_telemetry(
             "problems",
             "topology",
             "action_results",
+            "audit",
             "deadletters",
         )
     }

@@ -260,6 +260,7 @@ def _raw_settings(name: str, folder: Path) -> dict[str, Any]:
             "topology",
             "problems",
             "action_results",
+            "audit",
             "deadletters",
         )
     }

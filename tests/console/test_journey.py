@@ -140,6 +140,7 @@ def test_incidents_are_merged_parted_corrected_and_reviewed(site: str, browser: 
             page.click('.bar button[data-verb="merge"]')
             page.check(f'#do-merge input[value="{other}"]')
             page.click("#do-merge button.primary")
+            expect(page.locator("#do-merge")).to_be_hidden()
             expect(rows).to_have_count(2)
             if undo:
                 page.click(f"{said} button")
@@ -230,6 +231,7 @@ PAGES = (
     "/configuration/oncall",
     "/configuration/knowledge",
     "/configuration/problems",
+    "/configuration/audit",
 )
 
 
@@ -247,6 +249,7 @@ def test_axe_finds_nothing_serious_on_any_page(
         found += ["a fold nobody can open"] if page.evaluate(SHUT) else []
         for narrow in (width, 320):
             page.set_viewport_size({"width": narrow, "height": 800})
+            page.wait_for_timeout(300 * (narrow != width))  # charts follow
             found += [f"{sideways(page)} px too wide at {narrow}"] if sideways(page) > 0 else []
         page.set_viewport_size({"width": width, "height": 800})
         wrong.update({path: found} if found else {})

@@ -314,6 +314,23 @@ def test_with_a_provider_that_others_wrote(browser_of: Callable[..., TestClient]
     assert re.search(r"\bu7\b", browser.get("/configuration").text)
 
 
+def test_logins_and_refusals_are_in_the_audit_without_what_proved_them(
+    browser: TestClient, liar: Liar, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tocsin.audit")
+    liar.user["groups"] = ["others"]
+    back(browser, liar)
+    liar.user["groups"] = ["sre"]
+    back(browser, liar)
+    lines = [line.getMessage() for line in caplog.records if line.name == "tocsin.audit"]
+    found = [msgspec.json.decode(line) for line in lines]
+    said = [(one["action"], one.get("who", ""), one["via"], one["outcome"]) for one in found]
+    assert said == [("login_refused", "", "nobody", "refused"), ("login", "ann", "oidc", "done")]
+    assert "has none of the roles" in found[0]["reason"]
+    secret = (SECRET, "code-", *(form["code_verifier"] for form in liar.asked))
+    assert [one for one in secret if one in "".join(lines)] == []
+
+
 OIDC = Oidc(issuer="https://x", client_id="c", roles=ROLES, domains_claim="tocsin.domains")  # type: ignore[arg-type]
 
 

@@ -113,6 +113,7 @@ class Pipeline:
                         ("written", "written"),
                         ("notifications", "notifications"),
                         ("action_results", "action-results"),
+                        ("audit", "audit"),
                         ("deadletters", "deadletters"),
                     )
                 },

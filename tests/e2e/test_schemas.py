@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ import msgspec
 import pytest
 
 from config.settings import Correlate, Settings, Topics
+from console.trail import Trail
 from sinks.asyncapi import channels, document, files
 from sinks.notification import Notification
 from sinks.targets.ledger import encoded
 from streams.agents.local import LocalPipeline
+from streams.records.audit import AuditRecord
 from streams.records.stage import Output, Record
 from tests.correlator.test_suppress_pipeline import MINUTE, T0, action, notification, sample
 
@@ -84,6 +87,22 @@ def began(at: int, record: Record) -> Record:
     return record._replace(value=value)
 
 
+def audited(record: AuditRecord) -> list[Output]:
+    """As the console sends it."""
+    sent: list[Output] = []
+
+    class Way:
+        async def send(
+            self, topic: str, key: bytes | None, value: bytes, *, headers: list[tuple[str, bytes]]
+        ) -> None:
+            sent.append(Output(topic, value, key or b"", headers=tuple(headers)))
+
+    trail = Trail(Way(), Topics().audit, lambda: T0)
+    trail.keep(record)
+    asyncio.run(trail.send())
+    return sent
+
+
 @pytest.fixture(scope="module")
 def played() -> tuple[list[Record], list[Output]]:
     """Inputs and all that every stage wrote of them: a fault told by another system, and what people do."""
@@ -142,6 +161,9 @@ def played() -> tuple[list[Record], list[Output]]:
         incident_version=1, state="sent", attempts=1, queued_at=T0, at_ms=T0,
     )  # fmt: skip
     outputs.append(Output("tocsin.notifications", encoded(told), b"pager/d"))
+    outputs += audited(AuditRecord(
+        id="a", at=T0, action="acknowledge", outcome="done", status=200, method="POST", request_id="r",
+    ))  # fmt: skip
     return log, outputs
 
 

@@ -85,6 +85,6 @@ def test_the_configured_handler_reads_the_output_topics() -> None:
     """The shell subscribes to what the handler names."""
     names = (
         "incidents", "alerts", "suppressions", "problems", "response", "written", "notifications",
-        "action-results", "topology", "deadletters",
+        "action-results", "topology", "audit", "deadletters",
     )  # fmt: skip
     assert sink_handler(Settings()).topics == tuple(f"tocsin.{name}" for name in names)
