@@ -14,6 +14,7 @@ import msgspec
 from correlator.group import Group, Held, Merge, Standing
 from correlator.incident import Reason
 from correlator.membership import beginning, calm_since, hold, note, refill
+from correlator.when import some
 
 
 def absorb(survivor: Group, other: Group, why: Reason, now_ms: int, actor: str = "") -> None:
@@ -169,7 +170,7 @@ def divide(parent: Group, ids: Collection[str], new_id: str, who: str, now_ms: i
         parent.timeline.remove(entry)
         note(group, entry.at_ms, entry.kind, entry.text, entry.ref)
     note(group, now_ms, "action", f"split from {parent.id} by {who}", parent.id)
-    _part(parent, group, now_ms, f"{len(leaving)} alerts split off into {new_id} by {who}")
+    _part(parent, group, now_ms, f"{some(len(leaving), 'alert')} split off into {new_id} by {who}")
     return group
 
 

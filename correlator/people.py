@@ -11,6 +11,7 @@ from correlator.lifecycle import Refusal
 from correlator.state import State
 from correlator.telling import Telling
 from correlator.together import TAUGHT
+from correlator.when import some
 from streams.records.digest import digest_hex
 from streams.records.messages import Action, ActionResult
 
@@ -225,7 +226,7 @@ class People:
         state.adopt(new, now_ms)
         self._telling.publish(group, "updated", now_ms)
         self._telling.publish(new, "opened", now_ms)
-        return f"split off {len(chosen)} alerts as {new_id}"
+        return f"split off {some(len(chosen), 'alert')} as {new_id}"
 
     def _undo(self, action: Action, now_ms: int) -> ActionResult:
         """Undo the merge of an incident that was merged, or the newest one into an incident that lives."""

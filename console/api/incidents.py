@@ -108,7 +108,7 @@ class Asked(BaseModel):
 
     action: Annotated[str, Field(max_length=40)]
     note: Text = ""
-    targets: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)] = []
+    targets: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=2_000)] = []
     cause: Text = ""
     cause_service: Annotated[str, Field(max_length=200)] = ""
     fix: Text = ""

@@ -26,7 +26,7 @@ class Headline(msgspec.Struct, frozen=True):
     what: str
     """checkout fails"""
     whom: str
-    """for about 1,200 customers; empty: not known"""
+    """for about 1,200 customers, region eu; empty: not known"""
     since: int
     cause: str
     """inventory store locks; empty: not known yet"""
@@ -35,8 +35,8 @@ class Headline(msgspec.Struct, frozen=True):
     changed_at: int | None
 
 
-def headline(incident: Incident) -> Headline:
-    """The sentence of a version."""
+def headline(incident: Incident, where: str = "") -> Headline:
+    """The sentence of a version. `where`: what its alerts share, `region eu` (`console.incident.segment`)."""
     hint = incident.hints[0] if incident.hints else None
     change = next((one for one in hint.evidence if one.kind == "change"), None) if hint else None
     cause = ""
@@ -49,7 +49,7 @@ def headline(incident: Incident) -> Headline:
         said = ""  # the change is the cause
     return Headline(
         what=f"{symptom(incident)} {VERBS.get(incident.category, 'has trouble')}",
-        whom=_whom(incident),
+        whom=_whom(incident, where),
         since=incident.started_at,
         cause=cause,
         change=said,
@@ -78,13 +78,13 @@ def clause(text: str) -> str:
     return first if len(first) <= MOST_CHARS else first[: MOST_CHARS - 1].rstrip() + "…"
 
 
-def _whom(incident: Incident) -> str:
+def _whom(incident: Incident, where: str) -> str:
     for figure in incident.impact:
         if figure.name == "customers" and figure.value > 0:
             about = "" if figure.status == "confirmed" else "about "
-            return f"for {about}{figure.value:,.0f} customers"
+            return ", ".join(filter(None, (f"for {about}{figure.value:,.0f} customers", where)))
     for figure in incident.impact:
         if figure.name == "customer_share" and figure.value > 0:
             share = figure.value * 100 if figure.value <= 1 and figure.unit != "%" else figure.value
-            return f"for about {share:.0f} % of customers"
-    return ""
+            return ", ".join(filter(None, (f"for about {share:.0f} % of customers", where)))
+    return f"for {where}" if where else ""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from console.incident.headline import Headline, headline
-from correlator.incident import Evidence, Hint, Incident, Member
+from console.incident.members import Asked, Members, members
+from correlator.incident import Evidence, Hint, Incident
 from correlator.response import Clock
 
-MOST_MEMBERS = 200
-"""lines of the table of members; the others are counted, and on a page of their own"""
+FIRST = Asked()
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -42,19 +42,22 @@ class ClockView(msgspec.Struct, frozen=True):
 class View(msgspec.Struct, frozen=True):
     headline: Headline
     hints: tuple[HintView, ...]
-    members: tuple[Member, ...]
-    more_members: int
+    members: Members
     clocks: tuple[ClockView, ...]
 
 
-def view(incident: Incident, clocks: Sequence[Clock], now_ms: int, most: int = MOST_MEMBERS) -> View:
-    """The page of a version at a time."""
-    members = sorted(incident.members, key=lambda m: (m.resolved_at is not None, m.started_at, m.alert_id))
+def view(
+    incident: Incident,
+    clocks: Sequence[Clock],
+    now_ms: int,
+    asked: Asked = FIRST,
+    where: str = "",
+) -> View:
+    """The page of a version at a time. `asked`: which alerts; `where`: what they share."""
     return View(
-        headline=headline(incident),
+        headline=headline(incident, where),
         hints=tuple(_hint(hint, incident) for hint in incident.hints),
-        members=tuple(members[:most]),
-        more_members=max(0, len(members) - most) + incident.truncated_members,
+        members=members(incident, asked),
         clocks=tuple(ClockView(clock, _spent(clock, now_ms)) for clock in _in_order(clocks)),
     )
 

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import msgspec
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from console.access.guard import Reads
 from console.access.identity import Identity
-from console.acting import domain_of
+from console.acting import domain_of, incident_for
+from console.incident.hushing import shared_matchers
+from console.incident.members import SORTS, Asked, Sort
+from console.incident.others import others
+from console.incident.segment import NAMES, segment
 from console.incident.steps import steps
 from console.incident.view import view
+from console.live.filters import Filter
 from console.state import Shared, State
 from correlator.incident import CATEGORIES, FILINGS, IMPACT_FIGURES, KINDS, LEVELS
 from correlator.statements import PRIORITIES, TIMES
 from detectors.alert import SEVERITIES
 from sinks.afterwards import Material, material
+from sinks.alerted import known_values, labels_of_alerts
 from sinks.reader import Reader
 
 router = APIRouter()
 
 BEAT_S = 15.0
+MOST_ACTIVE = 1_000
+"""incidents looked at for those that may belong to one"""
 _WHOLE = re.compile(r"^[0-9a-f]{16}$")
 _PREFIX = re.compile(r"^[0-9a-f]{1,16}$")
 CHOICES: dict[str, Any] = {
@@ -36,7 +45,20 @@ CHOICES: dict[str, Any] = {
     "filings": FILINGS,
     "figures": IMPACT_FIGURES,
     "times": TIMES,
+    "member_sorts": tuple(SORTS),
 }
+
+
+def asked(
+    alerts: Annotated[str, Query(max_length=200)] = "",
+    by: Sort = "active",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Asked:
+    """Which alerts the table shows: the address of the page says, so that it can be passed on."""
+    return Asked(alerts, by, page)
+
+
+Table = Annotated[Asked, Depends(asked)]
 
 
 @router.get("/incidents/new")
@@ -48,20 +70,31 @@ async def new(request: Request, state: Shared, identity: Reads) -> HTMLResponse:
 
 
 @router.get("/incidents/{id}")
-async def incident(request: Request, state: Shared, identity: Reads, id: str) -> Response:
+async def incident(request: Request, state: Shared, identity: Reads, id: str, table: Table) -> Response:
     """The page; the first digits of an id will do where only one begins with them."""
     if not _PREFIX.match(id):
         raise HTTPException(404, f"no incident {id[:40]}")
     if not _WHOLE.match(id):
-        return RedirectResponse(f"/incidents/{await _whole(state, identity, id)}")
+        query = f"?{table.query()}" if table.query() else ""
+        return RedirectResponse(f"/incidents/{await _whole(state, identity, id)}{query}")
     found = await material_for(state, identity, id)
-    return _page(request, state, identity, found, "incident.html")
+    return await _page(request, state, identity, found, table, "incident.html")
 
 
 @router.get("/incidents/{id}/main")
-async def main(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+async def main(request: Request, state: Shared, identity: Reads, id: str, table: Table) -> HTMLResponse:
     """What changes with its versions."""
-    return _page(request, state, identity, await material_for(state, identity, id), "incident_main.html")
+    found = await material_for(state, identity, id)
+    return await _page(request, state, identity, found, table, "incident_main.html")
+
+
+@router.get("/incidents/{id}/others")
+async def mergeable(request: Request, state: Shared, identity: Reads, id: str) -> HTMLResponse:
+    """Active ones to choose from when merging."""
+    one = await incident_for(state, identity, id)
+    active = state.board.select(Filter(), identity.domains, MOST_ACTIVE).entries
+    rows = others((entry.row for entry in active), one)
+    return state.page(request, "incident_others.html", identity, rows=rows)
 
 
 @router.get("/incidents/{id}/live")
@@ -86,16 +119,27 @@ async def material_for(state: State, identity: Identity, id: str) -> Material:
     return msgspec.structs.replace(found, incident=newest)
 
 
-def _page(request: Request, state: State, identity: Identity, found: Material, template: str) -> HTMLResponse:
+async def _page(
+    request: Request, state: State, identity: Identity, found: Material, table: Asked, template: str
+) -> HTMLResponse:
     now_ms = state.clock()
+    one = found.incident
+    services = [role.service for role in one.services]
+
+    def ask(reader: Reader) -> tuple[list[dict[str, str]], Mapping[str, list[str]]]:
+        return labels_of_alerts(reader, one.alerts), known_values(reader, services, NAMES)
+
+    labels, known = await state.store.ask(ask)
+    matchers = shared_matchers(labels or [{"service": name} for name in services], one.domain)
     return state.page(
         request,
         template,
         identity,
         m=found,
-        i=found.incident,
-        view=view(found.incident, found.clocks, now_ms),
-        steps=steps(found.incident, identity),
+        i=one,
+        view=view(one, found.clocks, now_ms, table, segment(labels, known)),
+        steps=steps(one, identity),
+        silence=urlencode({"matchers": "\n".join(matchers), "comment": f"for incident {one.id}"}),
         **CHOICES,
     )
 

@@ -65,7 +65,7 @@ window.tocsin = (() => {
   const toast = (message, bad = false, undo = null) => {
     const node = document.createElement("p");
     node.className = bad ? "toast bad" : "toast";
-    node.textContent = message;
+    node.append(message);
     document.getElementById("toasts").append(node);
     if (undo) {
       const button = document.createElement("button");
@@ -88,7 +88,8 @@ window.tocsin = (() => {
     setTimeout(() => { if (elt.isConnected) htmx.ajax("GET", elt.getAttribute("hx-get"), { source: elt, target: elt }); }, 5000);
   });
   document.addEventListener("htmx:afterSettle", (event) => times(event.target.parentElement ?? document));
-  const post = async (path, body) => {
+  // `wrong` shows what was refused; a modal dialog covers messages, and shows it itself.
+  const post = async (path, body, wrong = (words) => toast(words, true)) => {
     let answer;
     try {
       answer = await fetch(path, {
@@ -97,12 +98,12 @@ window.tocsin = (() => {
         body: JSON.stringify(body),
       });
     } catch {
-      toast("The console does not answer. Nothing was changed; try again.", true);
+      wrong("The console does not answer. Nothing was changed; try again.");
       return null;
     }
     const said = await answer.json().catch(() => ({}));
     if (!answer.ok) {
-      toast(typeof said.detail === "string" ? said.detail : "refused (" + answer.status + ")", true);
+      wrong(typeof said.detail === "string" ? said.detail : "refused (" + answer.status + ")");
       return null;
     }
     return said;

@@ -73,7 +73,7 @@
       const line = make("path", { d: curve(at.points), class: "edge " + edge.kind + (failing ? " failing" : "") });
       group.append(make("title", {}, describe(edge)), line, arrow(at.points, failing));
       const label = labelOf(edge, many);
-      if (label && at.x !== undefined) labels.push(make("text", { x: at.x, y: at.y + 4, class: "label", "text-anchor": "middle", "aria-hidden": "true" }, label));
+      if (label && at.x !== undefined) labels.push(make("rect", { x: at.x - label.length * 2.6, y: at.y - 7, width: label.length * 5.2, height: 14, class: "under", "aria-hidden": "true" }), make("text", { x: at.x, y: at.y + 4, class: "label", "text-anchor": "middle", "aria-hidden": "true" }, label));
       svg.append(group);
       edges.push([edge, line]);
     }

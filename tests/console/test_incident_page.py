@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from config.settings import ClickHouse
 from console.access.identity import Identity
-from console.incident.view import MOST_MEMBERS
+from console.incident.members import EACH
 from correlator.incident import Evidence, Hint, Incident, Reason
 from sinks.clickhouse import connect
 from sinks.rows import row_of
@@ -44,8 +44,8 @@ def test_of_2000_alerts_the_first_are_shown_and_the_rest_counted(
     many = tuple(msgspec.structs.replace(MEMBER, alert_id=f"m{n:04}") for n in range(2_000))
     stored(incident(members=many, alerts=tuple(one.alert_id for one in many)))
     text = client.get(f"/incidents/{ID}/main").text
-    assert text.count('<tr id="member-') == MOST_MEMBERS
-    assert f"and {2_000 - MOST_MEMBERS} more" in text
+    assert text.count('<tr id="member-') == EACH
+    assert f"1 to {EACH} of 2000" in text
 
 
 def test_what_others_wrote_comes_out_as_text(stored: Callable[[Incident], None], client: TestClient) -> None:
@@ -74,3 +74,27 @@ def test_another_domain_has_no_page(
 ) -> None:
     stored(incident(domain="us"))
     assert client_for(Identity("eve", "admin", ("eu",))).get(f"/incidents/{ID}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, 'data-right="payment"'),
+        ({"cause_service": "payment"}, "Recorded as the cause."),
+        ({"cause_service": "db"}, "The recorded cause was in db."),
+    ],
+)
+def test_a_likely_cause_is_asked_about_until_one_is_recorded(
+    stored: Callable[[Incident], None], client: TestClient, changes: dict[str, str], said: str
+) -> None:
+    stored(incident(**changes))
+    text = client.get(f"/incidents/{ID}/main").text
+    assert said in text
+    assert ("Was this right?" in text) == (not changes)
+
+
+def test_who_may_not_record_a_cause_is_not_asked(
+    stored: Callable[[Incident], None], client_for: Callable[[Identity], TestClient]
+) -> None:
+    stored(incident())
+    assert "Was this right?" not in client_for(Identity("vic", "viewer")).get(f"/incidents/{ID}").text

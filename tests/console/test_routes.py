@@ -42,6 +42,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/incidents/{id}"): "viewer",
     ("GET", "/incidents/{id}/main"): "viewer",
     ("GET", "/incidents/{id}/live"): "viewer",
+    ("GET", "/incidents/{id}/others"): "viewer",
     ("GET", "/configuration"): "viewer",
     ("GET", "/configuration/catalogue"): "viewer",
     ("GET", "/configuration/catalogue/{service:path}"): "viewer",
@@ -178,7 +179,7 @@ def test_action_nobody_has_heard_of_is_refused(client: TestClient) -> None:
 
 
 API_PARTS = ("", "/timeline", "/map", "/charts", "/clocks", "/duty", "/similar")
-PARTS = ("", "/main", "/map", "/timeline", "/charts", "/logs", "/review", "/live")
+PARTS = ("", "/main", "/others", "/map", "/timeline", "/charts", "/logs", "/review", "/live")
 
 
 @pytest.fixture
