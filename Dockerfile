@@ -20,7 +20,7 @@ COPY cli cli
 COPY demo demo
 RUN /opt/tocsin/bin/pip install --no-deps . \
     # Compiled here once, beside the code, where any user can read it.
-    && /opt/tocsin/bin/python -c "from detectors import bank; from streams.decode import formats; bank.warm(); formats.warm()"
+    && /opt/tocsin/bin/python -c "from detectors import explore; from streams.decode import formats; explore.warm(); formats.warm()"
 
 FROM python:3.12.12-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin tocsin \

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from config import oidc
+from config.oidc import ROLES, Oidc, Role
 from config.response import Problem
 from config.secrets import Secret
 
-Role = Literal["viewer", "responder", "manager", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "responder", "manager", "admin")
-"""in rising order: each may do what those before it may"""
+__all__ = ["ROLES", "Access", "Console", "Oidc", "Rate", "Role", "Token", "View", "expires_ms", "problems"]
 
 
 class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,6 +54,7 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who may use the console."""
 
+    oidc: Oidc | None = None
     tokens: tuple[Token, ...] = ()
     session_key: Secret = Secret()
     """signs cookies, 32 characters or more; none: a new one at each start, so that a restart logs out"""
@@ -101,8 +102,10 @@ def problems(settings: Console) -> Iterator[Problem]:
     access = settings.access
     if access is None:
         return
-    if not access.tokens:
-        yield Problem("console.access.tokens", [], "at least one: without it nobody can log in")
+    if not access.tokens and access.oidc is None:
+        yield Problem("console.access.tokens", [], "at least one, or oidc: without either nobody can log in")
+    if access.oidc:
+        yield from oidc.problems(access.oidc, settings.public_url)
     names = [token.name for token in access.tokens]
     for index, token in enumerate(access.tokens):
         key = f"console.access.tokens[{index}]"

@@ -43,6 +43,7 @@ from console.pages import evidence as page_evidence
 from console.pages import incident as page_incident
 from console.pages import incidents as page_incidents
 from console.pages import login as page_login
+from console.pages import oidc as page_oidc
 from console.pages import pipeline as page_pipeline
 from console.pages import problems as page_problems
 from console.pages import review as page_review
@@ -71,6 +72,7 @@ PAGES = (
     page_audit,
     page_status,
     page_login,
+    page_oidc,
 )
 API = (api_incidents, api_analytics, api_evidence, api_configuration, api_silences, api_audit)
 
@@ -117,7 +119,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
     app.state.trail = trail
     identity = local_identity()
     access = settings.console.access
-    control = app.state.control = Control(access, clock) if access else None
+    control = app.state.control = Control(access, settings.console.public_url, clock) if access else None
 
     async def who(request: Request) -> Identity | None:
         if hasattr(request.app.state, "who"):

@@ -12,6 +12,7 @@ from config.settings import Settings
 from console.access.control import WeakKey
 from console.app import create_app
 from console.trail import show_lines
+from console.warming import warming
 from sinks.protocol import SinkMisconfigured
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -59,7 +60,8 @@ def serve(
                 timeout_graceful_shutdown=2,
                 lifespan="on",
             )
-            asyncio.run(uvicorn.Server(config).serve([listener]))
+            with warming():
+                asyncio.run(uvicorn.Server(config).serve([listener]))
     except OSError as error:
         raise StartError(
             f"cannot listen at {host}:{port} ({error.strerror or error})", "choose another with --listen"

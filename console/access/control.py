@@ -10,13 +10,19 @@ from starlette.responses import Response
 
 from config.console import Access
 from console.access.identity import Identity
+from console.access.oidc import Provider
 from console.access.origin import is_loopback
 from console.access.rates import Rates
-from console.access.session import PLAIN, SECURE, Session, Sessions
+from console.access.session import Session, Sessions
 from console.access.tokens import Tokens
 from sinks.targets.secrets import read
 
 SHORTEST_KEY = 32
+NAME = "tocsin"
+"""cookie of the session"""
+SECURE = "__Host-"
+"""the browser sends it over TLS only, to this very host, and no other host can set it"""
+LOGINS = (("POST", "/login"), ("GET", "/login/callback"))
 
 
 class WeakKey(Exception):
@@ -24,9 +30,9 @@ class WeakKey(Exception):
 
 
 class Control:
-    """Made of the settings. Raises `SinkMisconfigured` and `WeakKey`."""
+    """Made of the settings. Raises `SinkMisconfigured`, `WeakKey`, and `OSError` for a bad `oidc.ca_file`."""
 
-    def __init__(self, access: Access, clock: Callable[[], int]) -> None:
+    def __init__(self, access: Access, public_url: str, clock: Callable[[], int]) -> None:
         key = secrets.token_urlsafe(48)
         if access.session_key.env or access.session_key.file:
             key = read(access.session_key, "console.access.session_key")
@@ -38,6 +44,7 @@ class Control:
         self.tokens = Tokens(access)
         self.sessions = Sessions(key, access.session_hours, access.idle_minutes, clock)
         self.rates = Rates(access.rate)
+        self.provider = Provider(access.oidc, public_url, key, clock) if access.oidc else None
 
     async def who(self, request: Request) -> Identity | None:
         """Who asks. Notes in `request.state` what `Gate` and `Cookies` need."""
@@ -52,43 +59,64 @@ class Control:
                 self.rates.wait_s("logins", address)
             return known.identity if known else None
         session = self.session_of(request)
-        known = self.tokens.by_digest(session.holder, self._clock()) if session else None
-        if session is None or known is None:
+        identity = self._whose(session) if session else None
+        if session is None or identity is None:
             return None
         request.state.csrf = session.csrf
         request.state.renewed = self.sessions.renewed(session)
-        return known.identity
+        return identity
+
+    def _whose(self, session: Session) -> Identity | None:
+        """None: its token has ended, or its provider is no longer the one of the settings."""
+        if session.who is not None:
+            return session.who if self.provider and session.holder == self.provider.holder else None
+        known = self.tokens.by_digest(session.holder, self._clock())
+        return known.identity if known else None
 
     def session_of(self, request: Request) -> Session | None:
-        cookie = request.cookies.get(cookie_name(request))
+        cookie = self.cookie(request, NAME)
         return self.sessions.read(cookie) if cookie else None
 
     def give(self, request: Request, response: Response, session: Session) -> None:
         """Set the session's cookie. No Max-Age: it goes with the browser, and the server ends it earlier."""
-        response.set_cookie(
-            cookie_name(request),
-            self.sessions.write(session),
-            path="/",
-            secure=_secure(request),
-            httponly=True,
-            samesite="lax",
-        )
+        self.set_cookie(request, response, NAME, self.sessions.write(session))
 
     def take(self, request: Request, response: Response) -> None:
         """End the session and delete its cookie."""
         session = self.session_of(request)
         if session:
             self.sessions.end(session)
-        response.delete_cookie(
-            cookie_name(request), path="/", secure=_secure(request), httponly=True, samesite="lax"
+        self.drop_cookie(request, response, NAME)
+
+    def set_cookie(
+        self, request: Request, response: Response, name: str, value: str, age_s: int | None = None
+    ) -> None:
+        """For this host alone, over TLS, unseen by scripts."""
+        response.set_cookie(
+            cookie_name(request, name),
+            value,
+            max_age=age_s,
+            path="/",
+            secure=_secure(request),
+            httponly=True,
+            samesite="lax",
         )
+
+    def drop_cookie(self, request: Request, response: Response, name: str) -> None:
+        response.delete_cookie(
+            cookie_name(request, name), path="/", secure=_secure(request), httponly=True, samesite="lax"
+        )
+
+    def cookie(self, request: Request, name: str) -> str:
+        """Its value; empty: it was not sent."""
+        return request.cookies.get(cookie_name(request, name), "")
 
     def wait_s(self, request: Request, identity: Identity | None) -> int:
         """Counts this request. 0: it may pass; else seconds to wait."""
         address = address_of(request)
         if identity is None and getattr(request.state, "bearer", False):
             return self.rates.full_s("logins", address)
-        if request.method == "POST" and request.url.path == "/login":
+        if (request.method, request.url.path) in LOGINS:
             return self.rates.wait_s("logins", address)
         who = f"name {identity.name}" if identity else f"address {address}"
         safe = request.method in ("GET", "HEAD", "OPTIONS")
@@ -105,5 +133,5 @@ def _secure(request: Request) -> bool:
     return request.url.scheme == "https" or not is_loopback(request.headers.get("host", ""))
 
 
-def cookie_name(request: Request) -> str:
-    return SECURE if _secure(request) else PLAIN
+def cookie_name(request: Request, name: str) -> str:
+    return f"{SECURE}{name}" if _secure(request) else name

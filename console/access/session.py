@@ -8,11 +8,10 @@ from collections.abc import Callable
 import msgspec
 from itsdangerous import BadSignature, URLSafeSerializer
 
+from console.access.identity import Identity
+
 REFRESH_MS = 30_000
 """a cookie older than this is written anew, so that `used_at` stays near the truth"""
-PLAIN = "tocsin"
-SECURE = "__Host-tocsin"
-"""the browser sends it over TLS only, to this very host, and no other host can set it"""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -20,11 +19,13 @@ class Session(msgspec.Struct, frozen=True):
 
     id: str
     holder: str
-    """sha256 of the token that opened it"""
+    """sha256 of the token that opened it, or of the settings of the provider that vouched for `who`"""
     csrf: str
     started_at: int
     """ms UTC"""
     used_at: int
+    who: Identity | None = None
+    """as the provider said at the login; None: the holder of the token, as the settings say now"""
 
 
 class Sessions:
@@ -38,10 +39,10 @@ class Sessions:
         self._ended: dict[str, int] = {}
         """session -> when it would have been over"""
 
-    def start(self, holder: str) -> Session:
+    def start(self, holder: str, who: Identity | None = None) -> Session:
         """A new one, with an id and a CSRF token that nobody has seen."""
         now = self._clock()
-        return Session(secrets.token_urlsafe(16), holder, secrets.token_urlsafe(24), now, now)
+        return Session(secrets.token_urlsafe(16), holder, secrets.token_urlsafe(24), now, now, who)
 
     def write(self, session: Session) -> str:
         """The value of the cookie."""

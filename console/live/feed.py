@@ -98,8 +98,8 @@ class Feed:
         consumer = AIOKafkaConsumer(
             **kafka_options(self._settings.kafka), enable_auto_commit=False, fetch_max_wait_ms=100
         )
-        await consumer.start()
         try:
+            await consumer.start()
             homes = await self._homes(consumer, names)
             consumer.assign(homes)
             await _seek(consumer, homes, begin_ms)

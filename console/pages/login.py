@@ -28,7 +28,7 @@ def control_of(request: Request) -> Control:
 async def form(request: Request, state: Shared) -> Response:
     """The form."""
     control_of(request)
-    return _page(request, state, safe_next(request.query_params.get("next", "")))
+    return login_page(request, state, safe_next(request.query_params.get("next", "")))
 
 
 @router.post("/login")
@@ -39,8 +39,7 @@ async def login(request: Request, state: Shared) -> Response:
     on = safe_next(fields.get("next", ""))
     known = control.tokens.holder(fields.get("token", "").strip(), state.clock())
     if known is None:
-        audit("login_refused", reason="the token is not known, or it has ended")
-        return _page(request, state, on, "This token is not known, or it has ended.", 403)
+        return login_page(request, state, on, "This token is not known, or it has ended.", 403)
     audit("login", by=known.identity)
     response = RedirectResponse(on, 303)
     control.take(request, response)
@@ -52,10 +51,24 @@ async def login(request: Request, state: Shared) -> Response:
 async def logout(request: Request) -> Response:
     """Ends the session, whoever else has its cookie."""
     audit("logout")
-    response = RedirectResponse("/login", 303)
+    response = RedirectResponse("/login?out", 303)
     control_of(request).take(request, response)
     return response
 
 
-def _page(request: Request, state: State, on: str, wrong: str = "", status: int = 200) -> Response:
-    return state.page(request, "login.html", NOBODY, status, next=on, wrong=wrong)
+def login_page(request: Request, state: State, on: str, wrong: str = "", status: int = 200) -> Response:
+    """The form, with what went wrong."""
+    if wrong:
+        audit("login_refused", reason=wrong)
+    control = control_of(request)
+    return state.page(
+        request,
+        "login.html",
+        NOBODY,
+        status,
+        next=on,
+        wrong=wrong,
+        provider=control.provider,
+        with_tokens=bool(state.settings.console.access and state.settings.console.access.tokens),
+        out="out" in request.query_params,
+    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
 
 import msgspec
 import pytest
+from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -14,10 +14,8 @@ from config.settings import ClickHouse, Kafka, Settings
 from console.access.identity import Identity
 from console.app import create_app
 from embedded.stack import Stack
-from sinks.clickhouse import connect
-from sinks.schema import create_database, migrate
+from tests.engine import empty, migrated
 
-_numbers = count(1)
 NOW_MS = 1_790_000_000_000
 """2026-09-21 14:13:20 UTC"""
 
@@ -31,18 +29,21 @@ def server() -> Iterator[str]:
         yield stack.clickhouse
 
 
-@pytest.fixture
-def clickhouse(server: str) -> Iterator[ClickHouse]:
-    """A database of its own with all tables and views, empty."""
-    settings = ClickHouse(url=server, database=f"console_{next(_numbers)}")
-    first = connect(settings, database="default")
-    create_database(first, settings.database)
-    client = connect(settings)
-    migrate(client)
+@pytest.fixture(scope="session")
+def tables(server: str) -> Iterator[tuple[ClickHouse, Client]]:
+    """A database with all tables and views."""
+    settings = ClickHouse(url=server, database="console")
+    client = migrated(settings)
+    yield settings, client
     client.close()
-    yield settings
-    first.command(f"DROP DATABASE {settings.database}")
-    first.close()
+
+
+@pytest.fixture
+def clickhouse(tables: tuple[ClickHouse, Client]) -> ClickHouse:
+    """All tables and views, empty."""
+    settings, client = tables
+    empty(client, settings.database)
+    return settings
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/healthz"): NOBODY,
     ("GET", "/login"): NOBODY,
     ("POST", "/login"): NOBODY,
+    ("GET", "/login/sso"): NOBODY,
+    ("GET", "/login/callback"): NOBODY,
     ("POST", "/logout"): NOBODY,
     ("GET", "/incidents"): "viewer",
     ("GET", "/incidents/live"): "viewer",

@@ -13,9 +13,11 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from fastapi.testclient import TestClient
 
-from config.load import ENVIRONMENT
+from config.load import ENVIRONMENT, load
 from config.settings import Settings
+from console.app import create_app
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -73,9 +75,9 @@ def test_base_images_are_pinned() -> None:
     assert re.search(r":\d+\.\d+\.\d+-slim", images[0])
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"worker", "otel-collector"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"worker", "console", "otel-collector"}))
 def test_services_have_a_health_check(name: str) -> None:
-    """The worker's is in the Dockerfile; the Collector's image has no program to run one with."""
+    """Of our image it is in the Dockerfile; the Collector's image has no program to run one with."""
     check = SERVICES[name]["healthcheck"]
     assert check["test"][0] in ("CMD", "CMD-SHELL")
     assert check["retries"] >= 3
@@ -99,7 +101,7 @@ def test_passwords_come_from_the_environment_and_have_no_default() -> None:
     """Compose refuses to start without them, and names the file to fill in."""
     for name, service in SERVICES.items():
         for key, value in service.get("environment", {}).items():
-            if "PASSWORD" in key:
+            if re.search("PASSWORD|TOKEN|KEY$", key):
                 assert re.fullmatch(r"\$\{\w+:\?set it in \.env, see \.env\.example\}", str(value)), (
                     name,
                     key,
@@ -110,7 +112,7 @@ def test_every_variable_is_in_the_example_file() -> None:
     """And the example sets no password."""
     used = {found[1] for found in VARIABLE.finditer(TEXT)}
     assert used == set(example())
-    assert all(value == "" for name, value in example().items() if "PASSWORD" in name)
+    assert all(value == "" for name, value in example().items() if re.search("PASSWORD|TOKEN|KEY$", name))
 
 
 def test_the_example_has_the_defaults_of_the_compose_file() -> None:
@@ -131,17 +133,32 @@ def test_mounted_files_exist() -> None:
                 assert source in COMPOSE["volumes"]
 
 
-def test_the_worker_understands_its_environment() -> None:
+def test_the_worker_and_the_console_understand_their_environment() -> None:
     """A misspelt variable would be ignored silently."""
-    known = set(ENVIRONMENT) | {"TOCSIN_LOG_LEVEL"}
-    assert set(SERVICES["worker"]["environment"]) <= known
+    known = set(ENVIRONMENT) | {"TOCSIN_LOG_LEVEL", "TOCSIN_CONFIG", "TOCSIN_HEALTH_PORT"}
+    given = {name for one in ("worker", "console") for name in SERVICES[one]["environment"]}
+    assert {name for name in given if name.startswith("TOCSIN_")} <= known
 
 
-def test_the_worker_runs_without_privileges() -> None:
+def test_the_console_starts_with_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read, its secrets are in the environment, and it lets in nobody without the token."""
+    for name in ("CONSOLE_ADMIN_TOKEN", "CONSOLE_SESSION_KEY"):
+        assert name in SERVICES["console"]["environment"]
+        monkeypatch.setenv(name, "x" * 32)
+    settings = load(ROOT / "deploy/console.yaml", {})
+    assert settings.console.listen.endswith(f":{SERVICES['console']['environment']['TOCSIN_HEALTH_PORT']}")
+    with TestClient(create_app(settings), base_url="http://127.0.0.1:8088") as browser:
+        assert browser.get("/healthz", headers={"host": "console"}).status_code == 200
+        assert browser.get("/api/v1/incidents").status_code == 401
+        bearer = {"authorization": "Bearer " + "x" * 32}
+        assert browser.get("/configuration", headers=bearer).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["worker", "console"])
+def test_what_is_ours_runs_without_privileges(name: str) -> None:
     """Not root, no capabilities, a read-only root file system."""
-    worker = SERVICES["worker"]
-    assert worker["cap_drop"] == ["ALL"]
-    assert worker["read_only"] is True
+    assert SERVICES[name]["cap_drop"] == ["ALL"]
+    assert SERVICES[name]["read_only"] is True
     user = re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE)[-1]
     assert int(user) > 0
 
@@ -195,16 +212,17 @@ def test_the_collector_never_gives_up_on_a_batch() -> None:
     assert exporter["producer"]["required_acks"] == -1
 
 
-def test_grafana_may_only_read() -> None:
-    """The user Grafana gets has no password in the file and one grant."""
-    root = ElementTree.parse(ROOT / "deploy/clickhouse/grafana-user.xml").getroot()  # noqa: S314 - our own file
-    password = root.find("users/grafana/password")
+@pytest.mark.parametrize("name", ["grafana", "console"])
+def test_who_reads_may_only_read(name: str) -> None:
+    """The user it gets has no password in the file and one grant."""
+    root = ElementTree.parse(ROOT / f"deploy/clickhouse/{name}-user.xml").getroot()  # noqa: S314 - our own file
+    password = root.find(f"users/{name}/password")
     assert password is not None
-    assert (password.text, password.get("from_env")) == (None, "CLICKHOUSE_GRAFANA_PASSWORD")
-    assert [query.text for query in root.findall("users/grafana/grants/query")] == [
+    assert (password.text, password.get("from_env")) == (None, f"CLICKHOUSE_{name.upper()}_PASSWORD")
+    assert [query.text for query in root.findall(f"users/{name}/grants/query")] == [
         "GRANT SELECT ON tocsin.*"
     ]
-    assert root.findtext("profiles/grafana/readonly") == "2"
+    assert root.findtext(f"profiles/{name}/readonly") == "2"
 
 
 def test_the_datasource_uses_the_reading_user() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from streams.records.pages import Kind, Series
 from tests.detectors.bankdata import T0, noise, scores
 
 MINUTE = 60_000
+ROOT = Path(__file__).parents[2]
 
 
 def of(
@@ -140,3 +143,33 @@ def test_without_rows_there_is_nothing_to_explore(fp: str) -> None:
     """Neither of an unknown series nor of no rows at all."""
     assert explore(raw(of("queue.length"), noise(5)), fp, Detect()) is None
     assert explore(Raw.of(()), fp, Detect()) is None
+
+
+COMPILED = """
+import sys
+from detectors.explore import warm
+from tests.detectors import test_explore as uses
+
+def compiled():
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if name.startswith("detectors."):
+            kernels = [one for one in vars(module).items() if hasattr(one[1], "signatures")]
+            found |= {(name, kernel): set(one.signatures) for kernel, one in kernels}
+    return found
+
+warm()
+before = compiled()
+uses.test_a_histogram_stands_for_its_95th_percentile()
+uses.test_counters_are_judged_by_their_rate()
+after = compiled()
+assert any(after.values())
+print([kernel for kernel in after if after[kernel] - before.get(kernel, set())])
+"""
+
+
+def test_after_warming_nothing_is_left_to_compile() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (run.returncode, run.stdout) == (0, "[]\n"), run.stderr

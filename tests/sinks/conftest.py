@@ -12,6 +12,7 @@ from config.settings import ClickHouse
 from embedded.stack import Stack
 from sinks.clickhouse import connect
 from sinks.schema import create_database, migrate
+from tests.engine import empty, migrated
 
 _numbers = count(1)
 
@@ -50,12 +51,7 @@ def client(bare: Client) -> Client:
 @pytest.fixture(scope="session")
 def shared(server: str) -> Iterator[Client]:
     """One database with all tables and views for tests that only ask; use `emptied`."""
-    settings = ClickHouse(url=server, database="shared")
-    first = connect(settings, database="default")
-    create_database(first, settings.database)
-    first.close()
-    client = connect(settings)
-    migrate(client)
+    client = migrated(ClickHouse(url=server, database="shared"))
     yield client
     client.close()
 
@@ -63,7 +59,5 @@ def shared(server: str) -> Iterator[Client]:
 @pytest.fixture
 def emptied(shared: Client) -> Client:
     """The shared database without rows: quicker than making one."""
-    tables = "SELECT name FROM system.tables WHERE database = 'shared' AND engine LIKE '%MergeTree'"
-    for (name,) in shared.query(f"{tables} AND name != 'schema_version'").result_rows:
-        shared.command(f"TRUNCATE TABLE {name}")
+    empty(shared, "shared")
     return shared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from clickhouse_connect.driver.client import Client
 
 from correlator.incident import ServiceRole
@@ -10,6 +11,12 @@ from sinks.rows import row_of
 from sinks.services import services_seen
 from tests.sinks.make import MINUTE, T0, incident, service
 from tests.sinks.store import store
+
+
+@pytest.fixture
+def client(emptied: Client) -> Client:
+    """All tables and views, empty."""
+    return emptied
 
 
 def test_the_newest_record_of_each_service_is_shown(client: Client) -> None:

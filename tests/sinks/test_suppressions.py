@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from clickhouse_connect.driver.client import Client
 
 from config.suppression import Silence
@@ -13,6 +14,12 @@ from sinks.reader import Reader
 from sinks.suppressed import alerts, silences, suppressions
 from tests.sinks.make import MINUTE, T0, alert
 from tests.sinks.store import store
+
+
+@pytest.fixture
+def client(emptied: Client) -> Client:
+    """All tables and views, empty."""
+    return emptied
 
 
 def record(alert: str = "a1", version: int = 1, **changes: Any) -> Suppression:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -37,7 +40,8 @@ async def test_the_real_alertmanager_shows_an_incident_until_it_is_over(tmp_path
     with programs.running(argv, tmp_path / "am.log") as ended:
         teller = engine("alertmanager", service, labels={"team": "shop"}, timeout_s=5)
         opened = version(1, state="open", severity="critical", started_at=now - 60_000, updated_at=now)
-        await told(teller, [opened], most=200)
+        await _ready(service.url, ended)
+        await told(teller, [opened])
         shown = await _alerts(service.url)
         assert [a["labels"] for a in shown] == [
             {"alertname": "TocsinIncident", "incident": opened.id, "team": "shop"}
@@ -50,6 +54,18 @@ async def test_the_real_alertmanager_shows_an_incident_until_it_is_over(tmp_path
         await told(teller, [over])
         assert await _alerts(service.url) == [], ended()
         await teller.stop()
+
+
+async def _ready(url: str, ended: Callable[[], str]) -> None:
+    """On a busy machine it takes seconds until it listens."""
+    until = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(aiohttp.ClientError):
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/-/ready") as answer:
+                if answer.status == 200:
+                    return
+        assert time.monotonic() < until, ended()
+        await asyncio.sleep(0.1)
 
 
 async def _alerts(url: str) -> list[dict]:  # type: ignore[type-arg]
