@@ -180,8 +180,8 @@ def test_it_says_what_waits_for_kafka(
     monkeypatch.setattr(site.state.trail, "dropped", 7)
     page = ann.get(PAGE).text
     records(site)
-    assert "1 records wait for Kafka" in page
-    assert "7 were more than may wait" in page
+    assert "Waiting for Kafka: 1." in page
+    assert "as no more may wait: 7." in page
 
 
 def test_only_our_own_targets_become_links() -> None:

@@ -120,6 +120,7 @@ PAGES = (
     "/configuration/catalogue",
     "/configuration/topology",
     "/configuration/silences",
+    "/configuration/audit",
 )
 
 
