@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -29,8 +30,12 @@ from console.api import audit as api_audit
 from console.api import configuration as api_configuration
 from console.api import evidence as api_evidence
 from console.api import incidents as api_incidents
+from console.api import pipeline as api_pipeline
+from console.api import response as api_response
+from console.api import series as api_series
 from console.api import silences as api_silences
 from console.bus import Bus
+from console.grouplag import group_lags
 from console.headers import SecurityHeaders
 from console.live.board import Board
 from console.live.feed import Feed
@@ -74,7 +79,17 @@ PAGES = (
     page_login,
     page_oidc,
 )
-API = (api_incidents, api_analytics, api_evidence, api_configuration, api_silences, api_audit)
+API = (
+    api_incidents,
+    api_analytics,
+    api_evidence,
+    api_response,
+    api_configuration,
+    api_silences,
+    api_pipeline,
+    api_series,
+    api_audit,
+)
 
 
 def wall_ms() -> int:
@@ -88,7 +103,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
     store = Store(settings.clickhouse)
     feed = Feed(settings, board, store, clock)
     bus = Bus(settings)
-    watch = Watch(settings.console.workers, clock)
+    watch = Watch(settings.console.workers, clock, partial(group_lags, settings))
     trail = Trail(bus, settings.topics.audit, clock)
 
     @asynccontextmanager
@@ -188,9 +203,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)  # noqa: S101
     answer = _answer(request, 503, f"{error.service} is not there: {error.detail}", {"retry-after": "5"})
-    audit(
-        reason=f"{error.service} is not there"
-    )  # the detail may have an address as it stands in the settings
+    # Not the detail: it may have an address as it stands in the settings.
+    audit(reason=f"{error.service} is not there")
     return answer
 
 

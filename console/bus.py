@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from config.connect import address, kafka_options
 from config.settings import Settings
+from console.arrivals import Arrived, arrived
 from console.store import Unavailable
 from streams.records.messages import Action, ActionResult, SilenceAction
 
@@ -28,6 +29,7 @@ class Bus:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._reader: AIOKafkaConsumer | None = None
         self._answers: dict[str, asyncio.Future[ActionResult]] = {}
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -70,6 +72,17 @@ class Bus:
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable("Kafka", f"not confirmed: {type(error).__name__}") from error
 
+    async def arrived(self, since_ms: int, until_ms: int) -> Arrived:
+        """What came in on the input topics. Raises `Unavailable`."""
+        if self._reader is None:
+            raise Unavailable("Kafka", self.trouble or "not connected yet")
+        names = [topic.name for topic in self._settings.topics.inputs if topic.format != "actions"]
+        try:
+            async with asyncio.timeout(self._settings.console.act_timeout_s):
+                return await arrived(self._reader, names, since_ms, until_ms)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Unavailable("Kafka", f"does not say its offsets: {type(error).__name__}") from error
+
     def _topic_of(self, format: str) -> str:
         for topic in self._settings.topics.inputs:
             if topic.format == format:
@@ -101,6 +114,7 @@ class Bus:
             for home, end in (await consumer.end_offsets(homes)).items():
                 consumer.seek(home, end)
             self._producer = producer
+            self._reader = consumer
             self._ready.set()
             self.trouble = ""
             while True:
@@ -108,7 +122,7 @@ class Bus:
                     for record in records:
                         self._answer(record.value)
         finally:
-            self._producer = None
+            self._producer = self._reader = None
             await _quietly(consumer.stop)
             await _quietly(producer.stop)
 

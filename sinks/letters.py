@@ -21,14 +21,20 @@ def counts(reader: Reader, since_ms: int, topic: str = "", reason: str = "") -> 
     return reader.ask(sql, since=since_ms, topic=topic, reason=reason)
 
 
+def total(reader: Reader, since_ms: int, topic: str = "", reason: str = "") -> int:
+    """How many there are."""
+    sql = f"SELECT count() AS n FROM dead_letters WHERE {_WHERE}"  # noqa: S608
+    return int(reader.ask(sql, since=since_ms, topic=topic, reason=reason)[0]["n"])
+
+
 def newest(
-    reader: Reader, since_ms: int, topic: str = "", reason: str = "", limit: int = 50
+    reader: Reader, since_ms: int, topic: str = "", reason: str = "", limit: int = 50, offset: int = 0
 ) -> list[dict[str, Any]]:
     """Where each was, why it was refused, and its first bytes."""
     sql = f"""
         SELECT toString(topic) AS topic, partition, offset, at, toString(reason) AS reason, detail, preview,
                value_bytes, rows
         FROM dead_letters WHERE {_WHERE}
-        ORDER BY at DESC, topic, partition, offset LIMIT {{limit:UInt32}}
+        ORDER BY at DESC, topic, partition, offset LIMIT {{limit:UInt32}} OFFSET {{skip:UInt32}}
         """  # noqa: S608
-    return reader.ask(sql, since=since_ms, topic=topic, reason=reason, limit=limit)
+    return reader.ask(sql, since=since_ms, topic=topic, reason=reason, limit=limit, skip=offset)

@@ -169,9 +169,15 @@ ORDER BY week""",  # noqa: S608
     ),
     Question(
         "funnel",
-        "From alerts to incidents",
-        "Alerts detected in the period, those of them that were held back, and incidents detected in it.",
+        "From records to incidents",
+        "Samples of the hours of the period (while there is a history), alerts detected in it, those of them "
+        "that were held back, and incidents detected in it.",
         f"""SELECT
+    (
+        SELECT sum(n) FROM sample_counts
+        WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({{since:Int64}}, 'UTC'))
+          AND hour < fromUnixTimestamp64Milli({{until:Int64}}, 'UTC')
+    ) AS samples,
     (SELECT count() FROM alert_facts FINAL WHERE {_during("detected_at")}) AS alerts,
     (
         SELECT count() FROM alert_facts FINAL

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from console.plotting import plain, thinned
 from correlator.incident import Incident
 from detectors.alert import Alert
 from detectors.explore import Explored
@@ -69,8 +67,7 @@ def spec(
 ) -> dict[str, Any]:
     """For charts.js."""
     shown = np.flatnonzero((found.ts_ms >= begin) & (found.ts_ms <= until))
-    if len(shown) > MOST_POINTS:
-        shown = thinned(shown, found.score[shown], MOST_POINTS)
+    shown = thinned(shown, found.score[shown], MOST_POINTS)
     end = alert.resolved_at if alert.resolved_at is not None else until
     return {
         "title": f"{alert.service} {alert.metric}",
@@ -86,18 +83,6 @@ def spec(
         "sync": "incident",
         "height": 170,
     }
-
-
-def thinned(rows: npt.NDArray[np.intp], score: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
-    """Of each stretch of rows the one with the highest score."""
-    cuts = np.linspace(0, len(rows), most + 1).astype(int)
-    kept = [a + int(np.argmax(np.nan_to_num(score[a:b]))) for a, b in itertools.pairwise(cuts) if b > a]
-    return rows[kept]
-
-
-def plain(values: npt.NDArray[np.float64]) -> list[float | None]:
-    """As JSON has numbers."""
-    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def marks(incident: Incident) -> list[dict[str, Any]]:

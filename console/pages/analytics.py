@@ -12,7 +12,9 @@ from fastapi.responses import HTMLResponse, Response
 from console import analytics
 from console.access.guard import Reads
 from console.access.identity import Identity
+from console.arrivals import Arrived
 from console.state import Shared, State
+from console.store import Unavailable
 from correlator.incident import CATEGORIES
 from detectors.alert import SEVERITIES
 from sinks import questions
@@ -119,6 +121,7 @@ async def part(request: Request, state: Shared, identity: Reads, period: Period,
         period=period,
         cell=analytics.cell,
         heading=analytics.heading,
+        records=await came_in(state, question, period.asked),
     )
 
 
@@ -136,6 +139,16 @@ async def download(state: Shared, identity: Reads, period: Period, name: str) ->
 
 async def ask(state: State, question: Question, asked: Asked) -> tuple[list[str], list[dict[str, Any]]]:
     return await state.store.ask(lambda reader: questions.answer(reader, question, asked))
+
+
+async def came_in(state: State, question: Question, asked: Asked) -> Arrived | None:
+    """The records above the funnel; None where Kafka does not say, or nobody asked."""
+    if question.name != "funnel":
+        return None
+    try:
+        return await state.bus.arrived(asked.since_ms, asked.until_ms)
+    except Unavailable:
+        return None  # the figures of ClickHouse are worth showing without
 
 
 def charts(name: str, rows: analytics.Rows) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -17,7 +18,7 @@ from sinks.clickhouse import connect
 from sinks.questions import QUESTIONS, Asked, answer, pasteable
 from sinks.reader import Reader
 from tests.console.conftest import with_domains
-from tests.sinks.make import DAY, MINUTE, T0, incident, resolved
+from tests.sinks.make import DAY, HOUR, MINUTE, T0, incident, resolved
 from tests.sinks.store import store
 
 PERIOD = {"since": T0 - DAY, "until": T0 + 3 * DAY}
@@ -120,3 +121,16 @@ def test_what_cannot_be_asked_is_refused(client: TestClient, path: str, status: 
 )
 def test_figures_in_words(name: str, value: float | None, text: str) -> None:
     assert analytics.cell(name, value) == text
+
+
+def test_samples_are_counted_as_they_are_kept(database: Client, client: TestClient) -> None:
+    """Gauges, counters and histograms alike, and only those of the period."""
+    at = (T0 + 2 * HOUR, T0 + 2 * HOUR + 1, T0 - 9 * DAY)
+    rows = [[1, datetime.fromtimestamp(ms / 1000, UTC), 1.0] for ms in at]
+    database.insert("samples", rows, ["fingerprint", "ts", "value"])
+    histogram = [2, datetime.fromtimestamp(at[0] / 1000, UTC), 1.0, [1.0, 2.0]]
+    database.insert("histogram_samples", [histogram], ["fingerprint", "ts", "sum", "counts"])
+    said = client.get("/api/v1/analytics/funnel", params=PERIOD).json()
+    assert said["rows"][0]["samples"] == 3
+    assert said["came"] is None  # no broker listens there
+    assert "<b>3</b> samples" in client.get("/analytics/part/funnel", params=PERIOD).text

@@ -13,7 +13,7 @@ from config.settings import ClickHouse, Settings
 from console import pipeline
 from console.access.identity import Identity
 from console.app import create_app
-from console.pages.pipeline import explored, said
+from console.seriescharts import explored, said
 from console.watching import Look
 from detectors.explore import Raw, explore
 from sinks.clickhouse import connect
@@ -119,5 +119,5 @@ def test_the_explorer_draws_what_the_detectors_say() -> None:
     assert value["series"][0]["values"] == values[100:].tolist()
     assert max(score["series"][0]["values"]) == float(np.nanmax(found.score))
     worst = said(found)[0]
-    assert worst["ts_ms"] >= int(ts[390])
-    assert worst["loud"], "no component spoke"
+    assert worst.ts_ms >= int(ts[390])
+    assert worst.loud, "no component spoke"

@@ -82,6 +82,14 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/incidents/{id}/charts"): "viewer",
     ("GET", "/api/v1/incidents/{id}/map"): "viewer",
     ("GET", "/api/v1/incidents/{id}/timeline"): "viewer",
+    ("GET", "/api/v1/incidents/{id}/clocks"): "viewer",
+    ("GET", "/api/v1/incidents/{id}/duty"): "viewer",
+    ("GET", "/api/v1/incidents/{id}/similar"): "viewer",
+    ("GET", "/api/v1/pipeline"): "viewer",
+    ("GET", "/api/v1/series"): "viewer",
+    ("GET", "/api/v1/series/{fingerprint}"): "viewer",
+    ("GET", "/api/v1/deadletters"): "viewer",
+    ("POST", "/api/v1/deadletters/reinject"): "admin",
     ("GET", "/incidents/{id}/evidence"): "viewer",
     ("GET", "/pipeline"): "viewer",
     ("GET", "/pipeline/charts"): "viewer",
@@ -169,6 +177,7 @@ def test_action_nobody_has_heard_of_is_refused(client: TestClient) -> None:
     assert answer.status_code == 403
 
 
+API_PARTS = ("", "/timeline", "/map", "/charts", "/clocks", "/duty", "/similar")
 PARTS = ("", "/main", "/map", "/timeline", "/charts", "/logs", "/review", "/live")
 
 
@@ -182,6 +191,11 @@ def elsewhere(app: FastAPI, client_for: Callable[[Identity], TestClient]) -> Tes
 def test_incident_of_another_domain_has_no_page(elsewhere: TestClient) -> None:
     codes = {part: elsewhere.get(f"/incidents/{ID}{part}").status_code for part in PARTS}
     assert codes == dict.fromkeys(PARTS, 404)
+
+
+def test_incident_of_another_domain_is_unknown_to_programs(elsewhere: TestClient) -> None:
+    codes = {part: elsewhere.get(f"/api/v1/incidents/{ID}{part}").status_code for part in API_PARTS}
+    assert codes == dict.fromkeys(API_PARTS, 404)
 
 
 def test_incident_of_another_domain_takes_no_action(elsewhere: TestClient) -> None:

@@ -1,0 +1,95 @@
+"""Who may see one domain: nothing of another is listed, counted, searched, streamed, named or answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.requests import Request
+
+from config.settings import ClickHouse
+from console.access.identity import Identity
+from console.live.filters import Filter
+from console.pages.incidents import _changes
+from sinks.clickhouse import connect
+from tests.console.test_list import row
+from tests.sinks.make import incident, resolved
+from tests.sinks.store import store
+
+OURS, THEIRS = "00000000000000a1", "00000000000000b2"
+US = Identity("u", "admin", ("us",))
+
+
+@pytest.fixture
+def both(app: FastAPI, clickhouse: ClickHouse) -> FastAPI:
+    """One incident of each domain, on the board and in ClickHouse."""
+    board = app.state.console.board
+    board.put(row(id=OURS, domain="us", owner="team-us"))
+    board.put(row(id=THEIRS, domain="eu", title="secret of eu", owner="team-eu", services=("eu-shop",)))
+    client = connect(clickhouse)
+    store(
+        client,
+        incident(OURS, domain="us", title="over in us", **resolved(10)),
+        incident(THEIRS, domain="eu", title="over in eu", **resolved(10)),
+    )
+    client.close()
+    return app
+
+
+@pytest.fixture
+def ours(both: FastAPI, client_for: Callable[[Identity], TestClient]) -> TestClient:
+    return client_for(US)
+
+
+@pytest.mark.parametrize(
+    "path", ["/incidents", "/incidents?q=secret", "/incidents?state=closed,resolved&q=over"]
+)
+def test_the_list_and_the_search_have_ours_alone(ours: TestClient, path: str) -> None:
+    html = ours.get(path).text
+    assert (THEIRS in html, "secret of eu" in html, "team-eu" in html, "eu-shop" in html) == (False,) * 4
+
+
+@pytest.mark.parametrize("query", ["", "?q=over", "?state=resolved"])
+def test_the_api_lists_and_counts_ours_alone(ours: TestClient, query: str) -> None:
+    said = ours.get(f"/api/v1/incidents{query}").json()
+    assert THEIRS not in {one["id"] for one in said["incidents"]}
+    assert said["total"] == len(said["incidents"]) == sum(said["counts"].values())
+
+
+def test_asking_for_their_domain_finds_nothing(ours: TestClient) -> None:
+    assert ours.get("/api/v1/incidents?domain=eu").json()["total"] == 0
+
+
+@pytest.mark.parametrize("part", ["", "/charts", "/map", "/timeline"])
+def test_the_api_has_no_incident_of_theirs(ours: TestClient, part: str) -> None:
+    assert ours.get(f"/api/v1/incidents/{THEIRS}{part}").status_code == 404
+    assert ours.get(f"/api/v1/incidents/{OURS}{part}").status_code == 200
+
+
+def test_a_prefix_does_not_tell_that_theirs_is_there(ours: TestClient) -> None:
+    gone, theirs = (ours.get(f"/incidents/{prefix}") for prefix in ("00000000000000ff", THEIRS))
+    assert (gone.status_code, theirs.status_code) == (404, 404)
+
+
+class Standing(Request):
+    """A browser that stays."""
+
+    async def is_disconnected(self) -> bool:
+        return False
+
+
+async def streamed(app: FastAPI, identity: Identity, most: int) -> AsyncIterator[str]:
+    request = Standing({"type": "http", "headers": []})
+    changes = _changes(request, app.state.console, identity, Filter(), 100)
+    for _ in range(most):
+        yield (await anext(changes)).decode()
+    await changes.aclose()  # type: ignore[attr-defined]
+
+
+async def test_the_stream_brings_ours_alone(both: FastAPI) -> None:
+    text = "".join([part async for part in streamed(both, US, 3)])
+    every = "".join([part async for part in streamed(both, Identity("a", "admin"), 3)])
+    assert (OURS in text, THEIRS in text, '"total":1' in text) == (True, False, True)
+    assert (OURS in every, THEIRS in every, '"total":2' in every) == (True, True, True)
