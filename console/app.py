@@ -203,9 +203,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)  # noqa: S101
     answer = _answer(request, 503, f"{error.service} is not there: {error.detail}", {"retry-after": "5"})
-    audit(
-        reason=f"{error.service} is not there"
-    )  # the detail may have an address as it stands in the settings
+    # Not the detail: it may have an address as it stands in the settings.
+    audit(reason=f"{error.service} is not there")
     return answer
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console.access.control import address_of
+from console.access.control import LOGINS, address_of
 from console.access.gate import SAFE
 from console.access.identity import Identity
 from console.access.noting import Note, current
@@ -19,7 +19,7 @@ from streams.records.digest import digest_hex
 ALWAYS = frozenset({"login", "login_refused", "logout", "token_refused", "download"})
 """actions that leave a record also where the request is one that changes nothing"""
 METHODS = (*SAFE, "POST", "PUT", "PATCH", "DELETE")
-_OF_ROUTE = {"/login": "login_refused", "/logout": "logout"}
+_OF_ROUTE = {**dict.fromkeys(LOGINS, "login_refused"), ("POST", "/logout"): "logout"}
 """what it is when it was refused before its route could say"""
 
 
@@ -83,12 +83,12 @@ def record_of(request: Request, note: Note, status: int, paths: Paths, at_ms: in
     method = request.method
     route = paths.template(method, request.scope["path"])
     action = note.action
-    if not action and refused and identity is None and getattr(request.state, "bearer", False):
-        action = "token_refused"
+    if not action and refused:
+        stranger = identity is None and getattr(request.state, "bearer", False)
+        action = "token_refused" if stranger else _OF_ROUTE.get((method, route), "")
     if method in SAFE and status != 403 and action not in ALWAYS:
         return None
-    if not action:
-        action = "other" if status < 400 else _OF_ROUTE.get(route, "refused" if refused else "other")
+    action = action or ("refused" if refused else "other")
     return AuditRecord(
         id=digest_hex("audit", note.request_id, action),
         at=at_ms,

@@ -39,7 +39,6 @@ async def login(request: Request, state: Shared) -> Response:
     on = safe_next(fields.get("next", ""))
     known = control.tokens.holder(fields.get("token", "").strip(), state.clock())
     if known is None:
-        audit("login_refused", reason="the token is not known, or it has ended")
         return login_page(request, state, on, "This token is not known, or it has ended.", 403)
     audit("login", by=known.identity)
     response = RedirectResponse(on, 303)
@@ -59,6 +58,8 @@ async def logout(request: Request) -> Response:
 
 def login_page(request: Request, state: State, on: str, wrong: str = "", status: int = 200) -> Response:
     """The form, with what went wrong."""
+    if wrong:
+        audit("login_refused", reason=wrong)
     control = control_of(request)
     return state.page(
         request,

@@ -45,7 +45,6 @@ async def back(request: Request, state: Shared) -> Response:
     try:
         who, on = await provider.end(request, control.cookie(request, COOKIE))
     except LoginFailed as failed:
-        audit("login_refused", reason=str(failed))
         page = login_page(request, state, "/incidents", str(failed), failed.status)
         control.drop_cookie(request, page, COOKIE)
         return page

@@ -17,13 +17,12 @@ from console.access.identity import Identity
 from console.app import create_app
 from console.auditing import moment
 from console.pages.audit import link_of
-from sinks.clickhouse import connect
 from sinks.response_rows import AUDIT
 from sinks.rows import row_of
-from sinks.schema import create_database, migrate
 from streams.records.audit import AuditRecord
 from tests.console.conftest import ADMIN, NOW_MS
 from tests.console.test_audit import listening, records
+from tests.engine import migrated
 from tests.sinks.make import DAY
 from tests.sinks.test_audit import done
 
@@ -42,11 +41,7 @@ def site(server: str) -> FastAPI:
     settings = Settings(
         clickhouse=ClickHouse(url=server, database="console_audit"), kafka=Kafka(bootstrap="127.0.0.1:9")
     )
-    first = connect(settings.clickhouse, database="default")
-    create_database(first, settings.clickhouse.database)
-    first.close()
-    client = connect(settings.clickhouse)
-    migrate(client)
+    client = migrated(settings.clickhouse)
     rows = [
         record(1),
         record(2, who="bob", action="resolve", target="00000000000000bb", agent=SCRIPT, reason=SCRIPT),
@@ -185,8 +180,8 @@ def test_it_says_what_waits_for_kafka(
     monkeypatch.setattr(site.state.trail, "dropped", 7)
     page = ann.get(PAGE).text
     records(site)
-    assert "1 records wait for Kafka" in page
-    assert "7 were more than may wait" in page
+    assert "Waiting for Kafka: 1." in page
+    assert "as no more may wait: 7." in page
 
 
 def test_only_our_own_targets_become_links() -> None:
