@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from console.access.guard import Reads
-from console.api.pipeline import ERRORS, Text
+from console.api.pipeline import Text
 from console.exploring import Fingerprint, judged, picks
 from console.plotting import plain
 from console.seriescharts import MOST_POINTS, said, shown
@@ -16,9 +16,8 @@ from console.state import Shared
 from sinks.history import SeriesRow
 
 router = APIRouter(tags=["pipeline"])
-Some: dict[int | str, dict[str, Any]] = {
-    404: {"description": "nothing of it is kept, or it is of a domain one may not see"},
-    **ERRORS,
+NOT_KEPT: dict[int | str, dict[str, Any]] = {
+    404: {"description": "nothing of it is kept, or it is of a domain one may not see"}
 }
 
 
@@ -53,7 +52,7 @@ class Series(BaseModel):
     series: list[Found]
 
 
-@router.get("/series", responses=ERRORS)
+@router.get("/series")
 async def search(
     state: Shared,
     identity: Reads,
@@ -138,7 +137,7 @@ class One(BaseModel):
     """null: there is no sample in this time"""
 
 
-@router.get("/series/{fingerprint}", responses=Some)
+@router.get("/series/{fingerprint}", responses=NOT_KEPT)
 async def one_series(
     state: Shared,
     identity: Reads,
