@@ -18,7 +18,8 @@ from streams.records.digest import digest_hex
 router = APIRouter(tags=["incidents"])
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="incident id, 16 hex digits")]
-Words = Annotated[list[str] | None, Query(max_length=50)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Words = Annotated[list[Word], Query(max_length=50)]
 Text = Annotated[str, Field(max_length=4_000)]
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "no such incident, or of a domain one may not see", "model": Said}
@@ -69,11 +70,11 @@ async def list_incidents(
     request: Request,
     state: Shared,
     identity: Reads,
-    severity: Annotated[list[Literal["info", "warning", "error", "critical"]] | None, Query()] = None,
-    priority: Annotated[list[Literal["P1", "P2", "P3", "P4"]] | None, Query()] = None,
-    service: Words = None,
-    team: Words = None,
-    domain: Words = None,
+    severity: Annotated[list[Literal["info", "warning", "error", "critical"]], Query(max_length=50)] = [],
+    priority: Annotated[list[Literal["P1", "P2", "P3", "P4"]], Query(max_length=50)] = [],
+    service: Words = [],
+    team: Words = [],
+    domain: Words = [],
     at_risk: bool = False,
     unacknowledged: bool = False,
     q: Annotated[str, Query(max_length=200)] = "",

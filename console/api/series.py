@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
+from pydantic.json_schema import SkipJsonSchema
 
 from console.access.guard import Reads
 from console.api.pipeline import Text
@@ -143,7 +144,9 @@ async def one_series(
     identity: Reads,
     fingerprint: Fingerprint,
     range: Literal["15m", "1h", "6h", "1d", "3d"] = "1h",
-    until: Annotated[int | None, Query(ge=0, le=4_102_444_800_000, description="ms UTC; now")] = None,
+    until: Annotated[
+        int | SkipJsonSchema[None], Query(ge=0, le=4_102_444_800_000, description="ms UTC; left out: now")
+    ] = None,
     most: Annotated[int, Query(ge=2, le=20_000)] = MOST_POINTS,
 ) -> One:
     """Values, band and score, and what each component said, judged again by the code that runs live."""
