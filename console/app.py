@@ -25,6 +25,7 @@ from console.access.guard import local_identity
 from console.access.identify import Identify
 from console.access.identity import Identity
 from console.access.noting import audit
+from console.allowed import allowed
 from console.api import analytics as api_analytics
 from console.api import audit as api_audit
 from console.api import configuration as api_configuration
@@ -34,6 +35,7 @@ from console.api import pipeline as api_pipeline
 from console.api import response as api_response
 from console.api import series as api_series
 from console.api import silences as api_silences
+from console.api.refused import REFUSALS
 from console.bus import Bus
 from console.grouplag import group_lags
 from console.headers import SecurityHeaders
@@ -90,6 +92,10 @@ API = (
     api_series,
     api_audit,
 )
+MOUNTED = [
+    *(("", module.router.routes) for module in PAGES),
+    *(("/api/v1", module.router.routes) for module in API),
+]
 
 
 def wall_ms() -> int:
@@ -154,7 +160,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
     for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
     for module in API:
-        app.include_router(module.router, prefix="/api/v1")
+        app.include_router(module.router, prefix="/api/v1", responses=REFUSALS)
     app.mount("/static", StaticFiles(directory=str(files("console") / "static")), name="static")
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -181,6 +187,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 401:
         headers["www-authenticate"] = "Bearer"
+    if error.status_code == 405:
+        headers["Allow"] = allowed(MOUNTED, request.url.path)
     return _answer(request, error.status_code, str(error.detail), headers)
 
 

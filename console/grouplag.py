@@ -47,7 +47,7 @@ async def group_lags(settings: Settings, at_ms: int, timeout_s: float = TIMEOUT_
             return GroupLags(at_ms, await _ask(settings), "")
     except TimeoutError:
         trouble = f"Kafka at {address(settings.kafka)} did not answer within {timeout_s:g} s"
-    except (KafkaError, OSError) as error:
+    except (KafkaError, OSError, ValueError) as error:
         trouble = f"no Kafka at {address(settings.kafka)}: {type(error).__name__}"
     return GroupLags(at_ms, [], trouble)
 

@@ -11,6 +11,10 @@ from console.plotting import plain, thinned
 from detectors.explore import Explored
 
 MOST_POINTS = 1_500
+LOUD_BITS = 8.0
+"""one sample in 256 is as odd: a component that never was so says nothing worth a picture"""
+MOST_ROWS = 100
+"""of the table of components"""
 
 
 class Odd(NamedTuple):
@@ -65,6 +69,52 @@ def explored(found: Explored, begin: int) -> list[dict[str, Any]]:
         "height": 110,
     }
     return [value, score]
+
+
+class Voices(NamedTuple):
+    """What each component said over the time shown, in bits of surprise."""
+
+    charts: list[dict[str, Any]]
+    """of those that were loud, the loudest first, on one scale"""
+    quiet: list[tuple[str, float]]
+    """the others, with the most they said"""
+    names: list[str]
+    """columns of `rows`: components of `charts`"""
+    rows: list[tuple[int, list[float]]]
+    """ms UTC and bits, in order of time; of many, the loudest of each stretch"""
+
+
+def voices(found: Explored, begin: int) -> Voices:
+    """Small multiples on the time of the main chart, and the same as a table."""
+    rows = shown(found, begin)
+    says = np.nan_to_num(found.says[rows])
+    if not len(rows):
+        return Voices([], [], [], [])
+    most = says.max(axis=0)
+    order = sorted(range(len(most)), key=lambda at: (-most[at], at))
+    loud = [at for at in order if most[at] >= LOUD_BITS]
+    t = found.ts_ms[rows].tolist()
+    charts = [
+        {
+            "title": found.components[at],
+            "unit": f"at most {most[at]:.1f} bits",
+            "t": t,
+            "series": [
+                {"name": "bits", "values": plain(says[:, at]), "tone": "main"},
+                {"name": "8 bits", "values": [LOUD_BITS] * len(t), "tone": "calm", "dash": True},
+            ],
+            "sync": "series",
+            "height": 118 if at == loud[-1] else 74,
+            "compact": True,
+            "foot": at == loud[-1],
+            "scale": [0, float(most[loud[0]])],
+        }
+        for at in loud
+    ]
+    told = thinned(np.arange(len(rows)), says.max(axis=1), MOST_ROWS)
+    table = [(t[row], [round(float(says[row, at]), 1) for at in loud]) for row in told] if loud else []
+    quiet = [(found.components[at], float(most[at])) for at in order if at not in loud]
+    return Voices(charts, quiet, [found.components[at] for at in loud], table)
 
 
 def said(found: Explored) -> list[Odd]:

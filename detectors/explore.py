@@ -76,6 +76,8 @@ class Explored(msgspec.Struct, frozen=True):
     """One series, judged. Arrays are parallel, in order of time."""
 
     fingerprint: str
+    series: Series
+    """as detectors and rules know it"""
     service: str
     metric: str
     labels: tuple[tuple[str, str], ...]
@@ -126,6 +128,7 @@ def explore(raw: Raw, fingerprint: str, config: Detect) -> Explored | None:
     shown = scorer.series[0].shown
     return Explored(
         fingerprint=f"{found:016x}",
+        series=series,
         service=series.service,
         metric=series.metric,
         labels=series.labels,

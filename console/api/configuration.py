@@ -10,7 +10,6 @@ from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel
 
 from console.access.guard import Reads
-from console.api.refused import Refused
 from console.configuring.duties import on_duty
 from console.configuring.known import Knows
 from console.configuring.services import rows, selected
@@ -22,12 +21,6 @@ router = APIRouter(tags=["configuration"])
 WEEK_MS = 7 * 86_400_000
 MOST_DEPTH = 3
 MOST_AROUND = 1_000
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "not logged in"},
-    403: {"description": "the role does not suffice"},
-    422: {"description": "a parameter out of its bounds", "model": Refused},
-}
 
 
 class Service(BaseModel):
@@ -51,7 +44,7 @@ class Services(BaseModel):
     """why nothing is known of telemetry; empty: it is"""
 
 
-@router.get("/services", responses=ERRORS)
+@router.get("/services")
 async def services(
     identity: Reads,
     knows: Knows,
@@ -115,7 +108,7 @@ class Topology(BaseModel):
 
 @router.get(
     "/topology",
-    responses={404: {"description": "neither the catalogue nor telemetry names the service"}, **ERRORS},
+    responses={404: {"description": "neither the catalogue nor telemetry names the service"}},
 )
 async def topology(
     state: Shared,
@@ -169,7 +162,7 @@ class OnCall(BaseModel):
     """why it is not known; empty: it is"""
 
 
-@router.get("/oncall", responses=ERRORS)
+@router.get("/oncall")
 async def oncall(state: Shared, identity: Reads) -> list[OnCall]:
     """Who is on call now, by schedule."""
     found = await asyncio.to_thread(on_duty, state.settings.respond, state.clock())

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from console.access.guard import Reads
 from console.acting import act, incident_for
+from console.api.refused import Said
 from console.live.filters import filter_of
 from console.state import Shared
 from streams.records.digest import digest_hex
@@ -17,14 +18,13 @@ from streams.records.digest import digest_hex
 router = APIRouter(tags=["incidents"])
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="incident id, 16 hex digits")]
-Words = Annotated[list[str] | None, Query(max_length=50)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Words = Annotated[list[Word], Query(default_factory=list, max_length=50)]
 Text = Annotated[str, Field(max_length=4_000)]
 ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "not logged in"},
-    403: {"description": "the role does not suffice"},
-    404: {"description": "no such incident, or of a domain one may not see"},
-    503: {"description": "Kafka or ClickHouse does not answer"},
+    404: {"description": "no such incident, or of a domain one may not see", "model": Said}
 }
+"""beside what any route may answer (`REFUSALS`)"""
 
 
 class Listed(BaseModel):
@@ -65,16 +65,18 @@ class Listing(BaseModel):
     incidents: list[Listed]
 
 
-@router.get("/incidents", responses={400: {"description": "a filter with a value it cannot have"}, **ERRORS})
+@router.get("/incidents")
 async def list_incidents(
     request: Request,
     state: Shared,
     identity: Reads,
-    severity: Annotated[list[Literal["info", "warning", "error", "critical"]] | None, Query()] = None,
-    priority: Annotated[list[Literal["P1", "P2", "P3", "P4"]] | None, Query()] = None,
-    service: Words = None,
-    team: Words = None,
-    domain: Words = None,
+    severity: Annotated[
+        list[Literal["info", "warning", "error", "critical"]], Query(default_factory=list, max_length=50)
+    ],
+    priority: Annotated[list[Literal["P1", "P2", "P3", "P4"]], Query(default_factory=list, max_length=50)],
+    service: Words,
+    team: Words,
+    domain: Words,
     at_risk: bool = False,
     unacknowledged: bool = False,
     q: Annotated[str, Query(max_length=200)] = "",
@@ -171,7 +173,6 @@ async def act_on(id: Id, asked: Asked, state: Shared, identity: Reads) -> Answer
     responses={
         409: {"description": "refused, with the reason"},
         504: {"description": "sent, but not answered yet: it is in the topic and will be applied once"},
-        **ERRORS,
     },
 )
 async def report(asked: Reported, state: Shared, identity: Reads) -> Opened:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,6 @@ from console import pipeline
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
 from console.access.noting import audit
-from console.api.refused import Refused
 from console.deadletters import MOST_DAYS, dead_of, returned
 from console.funnel import funnel_of
 from console.partitions import address_of, places
@@ -21,12 +20,6 @@ from streams.agents.reinject import Wanted
 router = APIRouter(tags=["pipeline"])
 Text = Annotated[str, Query(max_length=200)]
 Admin = Annotated[Identity, Depends(needs("reinject"))]
-ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "not logged in"},
-    403: {"description": "the role does not suffice"},
-    422: {"description": "a parameter out of its bounds", "model": Refused},
-    503: {"description": "Kafka or ClickHouse does not answer"},
-}
 
 
 class Worker(BaseModel):
@@ -111,7 +104,7 @@ class Pipeline(BaseModel):
     """null: one may not see all domains, or ClickHouse does not answer"""
 
 
-@router.get("/pipeline", responses=ERRORS)
+@router.get("/pipeline")
 async def pipeline_now(
     state: Shared, identity: Reads, most: Annotated[int, Query(ge=1, le=10_000)] = 1_000
 ) -> Pipeline:
@@ -209,7 +202,7 @@ class DeadLetters(BaseModel):
     """newest first"""
 
 
-@router.get("/deadletters", responses=ERRORS)
+@router.get("/deadletters")
 async def dead_letters(
     state: Shared,
     identity: Reads,
@@ -249,9 +242,7 @@ class PutBack(BaseModel):
     """of those left out, the first hundred"""
 
 
-@router.post(
-    "/deadletters/reinject", responses={404: {"description": "Kafka has no topic of dead letters"}, **ERRORS}
-)
+@router.post("/deadletters/reinject", responses={404: {"description": "Kafka has no topic of dead letters"}})
 async def reinject(asked: Again, state: Shared, identity: Admin) -> PutBack:
     """Put back every record of a filter, whole, on the topic it came from, where it is read once more."""
     audit("reinject")

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
+from pydantic.json_schema import SkipJsonSchema
 
 from console.access.guard import Reads
-from console.api.pipeline import ERRORS, Text
+from console.api.pipeline import Text
 from console.exploring import Fingerprint, judged, picks
 from console.plotting import plain
 from console.seriescharts import MOST_POINTS, said, shown
@@ -16,9 +17,8 @@ from console.state import Shared
 from sinks.history import SeriesRow
 
 router = APIRouter(tags=["pipeline"])
-Some: dict[int | str, dict[str, Any]] = {
-    404: {"description": "nothing of it is kept, or it is of a domain one may not see"},
-    **ERRORS,
+NOT_KEPT: dict[int | str, dict[str, Any]] = {
+    404: {"description": "nothing of it is kept, or it is of a domain one may not see"}
 }
 
 
@@ -53,7 +53,7 @@ class Series(BaseModel):
     series: list[Found]
 
 
-@router.get("/series", responses=ERRORS)
+@router.get("/series")
 async def search(
     state: Shared,
     identity: Reads,
@@ -138,13 +138,15 @@ class One(BaseModel):
     """null: there is no sample in this time"""
 
 
-@router.get("/series/{fingerprint}", responses=Some)
+@router.get("/series/{fingerprint}", responses=NOT_KEPT)
 async def one_series(
     state: Shared,
     identity: Reads,
     fingerprint: Fingerprint,
     range: Literal["15m", "1h", "6h", "1d", "3d"] = "1h",
-    until: Annotated[int | None, Query(ge=0, le=4_102_444_800_000, description="ms UTC; now")] = None,
+    until: Annotated[
+        int | SkipJsonSchema[None], Query(ge=0, le=4_102_444_800_000, description="ms UTC; left out: now")
+    ] = None,
     most: Annotated[int, Query(ge=2, le=20_000)] = MOST_POINTS,
 ) -> One:
     """Values, band and score, and what each component said, judged again by the code that runs live."""

@@ -14,7 +14,6 @@ from config.suppression import Silence
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
 from console.access.noting import audit
-from console.api.refused import Refused
 from console.configuring.known import Knows
 from console.configuring.preview import Preview, preview
 from console.configuring.silenceform import Wrong, wrong_of
@@ -26,23 +25,27 @@ router = APIRouter(tags=["configuration"])
 Silences = Annotated[Identity, Depends(needs("silence"))]
 Short = Annotated[str, Field(max_length=200)]
 Line = Annotated[str, Field(max_length=2_000)]
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "not logged in"},
-    403: {"description": "the role does not suffice"},
-    422: {"description": "not of the form, or a silence that cannot be", "model": Refused},
-    503: {"description": "Kafka or ClickHouse does not answer"},
-}
 ACTING: dict[int | str, dict[str, Any]] = {
     409: {"description": "refused, with the reason"},
     504: {"description": "sent, but not answered yet: it is in the topic and will be applied once"},
-    **ERRORS,
 }
 
 
-class Given(BaseModel):
-    """A silence; times as in the settings file (docs/suppression.md)."""
+def _needs_matchers(schema: dict[str, Any]) -> None:
+    """Said in the schema and checked with everything else, so that all problems are told at once."""
+    schema["required"] = ["matchers"]
+    schema["properties"]["matchers"]["minItems"] = 1
+
+
+def _needs_an_end(schema: dict[str, Any]) -> None:
+    _needs_matchers(schema)
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: {"minLength": 1}}} for name in ("until", "rrule")
+    ]
+
+
+class Fields(BaseModel):
+    """Of a silence; times as in the settings file (docs/suppression.md)."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -59,12 +62,22 @@ class Given(BaseModel):
     comment: Annotated[str, Field(max_length=2_000)] = ""
 
 
-class Made(Given):
+class Given(Fields):
+    """A silence to be tried."""
+
+    model_config = ConfigDict(json_schema_extra=_needs_matchers)
+
+
+class Made(Fields):
+    """A silence to be put in force."""
+
+    model_config = ConfigDict(json_schema_extra=_needs_an_end)
+
     replace: bool = False
     """one of the same name that is in force is replaced"""
 
 
-class Listed(Given):
+class Listed(Fields):
     """As it is now; times ending in _at are ms UTC."""
 
     state: str
@@ -81,7 +94,7 @@ class Listed(Given):
     """in the settings file; it cannot be ended here"""
 
 
-@router.get("/silences", responses=ERRORS, response_model_by_alias=True)
+@router.get("/silences", response_model_by_alias=True)
 async def silences(
     state: Shared,
     identity: Reads,
@@ -167,7 +180,7 @@ class Tried(BaseModel):
     """only the newest alerts of the day were looked at"""
 
 
-@router.post("/silences/preview", responses=ERRORS, response_model=Tried)
+@router.post("/silences/preview", response_model=Tried)
 async def try_out(given: Given, state: Shared, identity: Reads, knows: Knows) -> Any:
     """What a silence would match in the last 24 hours. Changes nothing: whoever may read may ask."""
     audit("preview")
@@ -214,7 +227,7 @@ async def end(
     return Done(name=name, id=result.id, state=result.state, alerts=result.alerts)
 
 
-def _silence(given: Given, identity: Identity, otherwise: str) -> Silence:
+def _silence(given: Fields, identity: Identity, otherwise: str) -> Silence:
     return Silence(
         name=given.name or otherwise,
         matchers=within_domains(given.matchers, identity.domains),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from console import analytics
 from console.access.guard import Reads
@@ -26,7 +27,7 @@ DAYS = (1, 7, 30, 90, 365)
 MOST_MS = 4_102_444_800_000
 
 Text = Annotated[str, Query(max_length=200)]
-At = Annotated[int | None, Query(ge=0, le=MOST_MS, description="ms UTC")]
+At = Annotated[int | SkipJsonSchema[None], Query(ge=0, le=MOST_MS, description="ms UTC")]
 
 
 class Chosen(NamedTuple):

@@ -14,14 +14,14 @@ from console.access.guard import Reads
 from console.configuring import overview, rules
 from console.configuring.duties import escalations, local, on_duty
 from console.configuring.known import Knows
+from console.configuring.seriesrules import applying
 from console.configuring.services import SHOWN, counts, rows, selected
 from console.silencing import visible
 from console.state import Shared, State
 from correlator.conflicts import conflicts
 from correlator.rehearse import only, rehearse, rule_names
 from correlator.silencing import standing
-from detectors.control import Controls
-from detectors.controlfacts import facts_of, series_of
+from detectors.controlfacts import series_of
 
 router = APIRouter()
 WEEK_MS = 7 * 86_400_000
@@ -174,8 +174,7 @@ async def series(
 
 
 def _series(state: State, labels: str) -> dict[str, Any]:
-    detect = state.settings.detect
-    nothing: dict[str, Any] = {"facts": [], "which": [], "total": len(detect.rules), "wrong": ""}
+    nothing: dict[str, Any] = {"applying": None, "wrong": ""}
     pairs = labels.replace("\n", " ").split()
     if not pairs:
         return nothing
@@ -183,12 +182,7 @@ def _series(state: State, labels: str) -> dict[str, Any]:
         found = series_of(pairs)
     except ValueError as error:
         return nothing | {"wrong": f"{error}: expected for example service=checkout metric=queue.size"}
-    controls = Controls(detect)
-    which = [
-        (f"detect.rules[{place}]", ", ".join(map(str, controls.matchers(place))) or "every series")
-        for place in controls.matching(found)
-    ]
-    return nothing | {"facts": facts_of(detect, controls, found), "which": which}
+    return nothing | {"applying": applying(state.settings.detect, found)}
 
 
 @router.get("/configuration/rules/dry-run")

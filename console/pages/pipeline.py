@@ -12,11 +12,12 @@ from console import pipeline
 from console.access.guard import Reads, needs
 from console.access.identity import Identity
 from console.access.noting import audit
+from console.configuring.seriesrules import applying
 from console.deadletters import MOST_DAYS, dead_of, returned
 from console.exploring import RANGES, Fingerprint, judged, picks
 from console.forms import form_of
 from console.partitions import places
-from console.seriescharts import explored, said
+from console.seriescharts import explored, said, voices
 from console.state import Shared
 from streams.agents.reinject import Wanted
 
@@ -46,6 +47,7 @@ async def part(request: Request, state: Shared, identity: Reads) -> HTMLResponse
         wrong=pipeline.wrong(seen),
         series=state.watch.series,
         places=found[:MOST_PLACES],
+        most=MOST_PLACES,
         more=max(0, len(found) - MOST_PLACES),
         kafka=state.watch.kafka,
     )
@@ -125,6 +127,7 @@ async def one_series(
     """Values, band, score, and what each component said. Raises 404 for one of which nothing is kept."""
     answer = await judged(state, identity, fingerprint, range, until)
     found = answer.found
+    spoken = voices(found, answer.begin) if found else None
     drawn = [msgspec.json.encode(one).decode() for one in explored(found, answer.begin)] if found else []
     return state.page(
         request,
@@ -134,6 +137,10 @@ async def one_series(
         found=found,
         charts=drawn,
         says=said(found) if found else [],
+        spoken=spoken,
+        multiples=[msgspec.json.encode(one).decode() for one in spoken.charts] if spoken else [],
+        applying=applying(state.settings.detect, found.series) if found else None,
+        wrong="",
         fingerprint=fingerprint,
         range=range,
         ranges=RANGES,

@@ -1,6 +1,7 @@
 // Charts of a spec , as JSON: drawn by uPlot, in the reader's zone and look, with the same as a table.
 // spec = {title, unit, t: [ms] | labels: [text], series: [{name, values, kind, tone}], band: {lower, upper, name},
-//         marks: [{at, text, tone}], spans: [{from, to, text, tone}], sync, height}
+//         marks: [{at, text, tone}], spans: [{from, to, text, tone}], sync, height,
+//         scale: [low, high], compact: no legend, no table of its own, times only where `foot`}
 "use strict";
 
 (() => {
@@ -157,16 +158,16 @@
       tzDate: tocsin.zone() === "UTC" ? (ms) => uPlot.tzDate(new Date(ms), "Etc/UTC") : undefined,
       scales: {
         x: { time: Boolean(spec.t), range: bars || x.length < 2 ? (_, low, high) => { const pad = x.length > 1 ? (high - low) / (x.length - 1) / 2 : spec.t ? 43200000 : 0.5; return [low - pad, high + pad]; } : undefined },
-        y: { range: (_, low, high) => { const [from, to] = uPlot.rangeNum(bars ? Math.min(low, 0) : low, high === low ? low + (Math.abs(low) || 1) : high, 0.08, true); return [bars && low >= 0 ? 0 : from, to]; } },
+        y: { range: spec.scale ? () => [spec.scale[0], spec.scale[1] * 1.08] : (_, low, high) => { const [from, to] = uPlot.rangeNum(bars ? Math.min(low, 0) : low, high === low ? low + (Math.abs(low) || 1) : high, 0.08, true); return [bars && low >= 0 ? 0 : from, to]; } },
       },
       axes: [
-        spec.t ? { ...axis, space: 80, values: (_, ats, __, ___, step) => ats.map((at) => (step >= 86400000 ? tocsin.text(at, "day").slice(5) : tocsin.text(at, "second").slice(0, step >= 60000 ? 5 : 8))) } : { ...axis, splits: (plot) => { const step = Math.ceil((x.length * 70) / Math.max(plot.width, 70)); return data[0].filter((at) => at % step === 0); }, values: (_, ats) => ats.map((at) => spec.labels[at] ?? "") },
-        { ...axis, size: 58, values: (_, values) => values.map((value) => new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(value)) },
+        spec.compact && !spec.foot ? { ...axis, size: 6, space: 80, ticks: { show: false }, values: (_, ats) => ats.map(() => "") } : spec.t ? { ...axis, space: 80, values: (_, ats, __, ___, step) => ats.map((at) => (step >= 86400000 ? tocsin.text(at, "day").slice(5) : tocsin.text(at, "second").slice(0, step >= 60000 ? 5 : 8))) } : { ...axis, splits: (plot) => { const step = Math.ceil((x.length * 70) / Math.max(plot.width, 70)); return data[0].filter((at) => at % step === 0); }, values: (_, ats) => ats.map((at) => spec.labels[at] ?? "") },
+        { ...axis, size: 58, space: spec.compact ? 14 : 30, values: (_, values) => values.map((value) => new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(value)) },
       ],
       series,
       bands,
       cursor: { sync: spec.sync ? { key: spec.sync } : undefined, drag: { x: true, y: false } },
-      legend: { live: true },
+      legend: { show: !spec.compact, live: true },
       hooks: { drawAxes: [overlay(spec)] },
     };
     const plot = new uPlot(options, data, holder);
@@ -182,6 +183,7 @@
       }
       figure.append(list);
     }
+    if (spec.compact) return;
     const details = table(spec);
     figure.append(details);
     if (open) details.open = true;

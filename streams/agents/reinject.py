@@ -95,12 +95,19 @@ class Return:
 
 
 def returns(letters: Iterable[DeadLetter]) -> tuple[list[Return], list[str]]:
-    """Records to put back, each once however many of its rows were refused; and why others cannot be."""
+    """Records to put back, each once however many of its rows were refused; and why others cannot be.
+
+    One that was put back and refused again is here twice, from both places: the later one goes, or each
+    round would double them.
+    """
+    letters = list(letters)
+    named = [header for dead in letters for header in dead.headers]
+    done = {raw.decode("utf-8", "replace") for name, raw in named if name == REINJECTED}
     back: dict[str, Return] = {}
     left: list[str] = []
     for dead in letters:
         where = place(dead)
-        if where in back:
+        if where in back or where in done:
             continue
         try:
             value = deadletter.original(dead)

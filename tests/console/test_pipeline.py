@@ -13,9 +13,9 @@ from config.settings import ClickHouse, Settings
 from console import pipeline
 from console.access.identity import Identity
 from console.app import create_app
-from console.seriescharts import explored, said
+from console.seriescharts import LOUD_BITS, MOST_ROWS, explored, said, voices
 from console.watching import Look
-from detectors.explore import Raw, explore
+from detectors.explore import Explored, Raw, explore
 from sinks.clickhouse import connect
 from streams.agents.watching import Scrape, Worker, frame, parse
 from tests.cli.test_top import exposition
@@ -67,7 +67,9 @@ def test_the_page_says_that_no_worker_answers(clickhouse: ClickHouse, settings: 
     app = create_app(msgspec.structs.replace(settings, console=away), lambda: NOW_MS)
     app.state.who = ADMIN
     with TestClient(app, base_url="http://127.0.0.1:8088") as client:
-        assert "No worker answers at http://127.0.0.1:9" in client.get("/pipeline/part").text
+        html = client.get("/pipeline/part").text
+    assert "No worker answers at http://127.0.0.1:9" in html
+    assert "no Kafka at 127.0.0.1:9" in html, "Kafka was not asked in their place"
 
 
 def test_dead_letters_are_counted_and_shown_as_text(clickhouse: ClickHouse, client: TestClient) -> None:
@@ -105,8 +107,8 @@ def test_the_search_says_when_samples_are_not_kept(app: FastAPI, client: TestCli
     assert "history.enabled" in client.get("/pipeline/series").text
 
 
-def test_the_explorer_draws_what_the_detectors_say() -> None:
-    """Value, band and score as judged; the odd sample with its components."""
+def queue() -> Explored:
+    """Steady, and ten odd samples at the end."""
     one = series("queue")
     n = 400
     ts = NOW_MS + 10_000 * np.arange(n, dtype=np.int64)
@@ -114,6 +116,13 @@ def test_the_explorer_draws_what_the_detectors_say() -> None:
     raw = Raw((one,), np.full(n, one.fp, np.uint64), ts, values)
     found = explore(raw, f"{one.fp:016x}", Settings().detect)
     assert found is not None
+    return found
+
+
+def test_the_explorer_draws_what_the_detectors_say() -> None:
+    """Value, band and score as judged; the odd sample with its components."""
+    found = queue()
+    ts, values = found.ts_ms, found.value
     value, score = explored(found, int(ts[100]))
     assert value["t"][0] == int(ts[100])
     assert value["series"][0]["values"] == values[100:].tolist()
@@ -121,3 +130,26 @@ def test_the_explorer_draws_what_the_detectors_say() -> None:
     worst = said(found)[0]
     assert worst.ts_ms >= int(ts[390])
     assert worst.loud, "no component spoke"
+
+
+def test_components_that_were_loud_are_drawn_on_one_scale_and_the_others_named() -> None:
+    found = queue()
+    spoken = voices(found, int(found.ts_ms[100]))
+    assert spoken.names == [one["title"] for one in spoken.charts] != []
+    assert {len(one["t"]) for one in spoken.charts} == {300}
+    assert len({tuple(one["scale"]) for one in spoken.charts}) == 1
+    assert sorted([*spoken.names, *(name for name, _ in spoken.quiet)]) == sorted(found.components)
+    assert all(bits < LOUD_BITS for _, bits in spoken.quiet)
+    assert max(max(bits) for _, bits in spoken.rows) == round(spoken.charts[0]["scale"][1], 1)
+
+
+def test_the_table_of_components_is_short_and_keeps_the_loudest() -> None:
+    found = queue()
+    spoken = voices(found, 0)
+    assert len(spoken.rows) == MOST_ROWS
+    assert [at for at, _ in spoken.rows] == sorted(at for at, _ in spoken.rows)
+
+
+def test_before_the_first_sample_no_component_speaks() -> None:
+    found = queue()
+    assert voices(found, int(found.ts_ms[-1]) + 1).charts == []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from config.control import Rule
 from config.settings import ClickHouse
 from console.access.identity import Identity
 from console.partitions import Place, places
@@ -106,3 +109,17 @@ def test_an_incident_without_deadlines_or_duty_says_so(clickhouse: ClickHouse, c
     duty = client.get(f"{at}/duty").json()
     assert (duty["known"], duty["team"]) == (False, one.owner)
     assert [each["id"] for each in client.get(f"{at}/similar").json()] == [each.id for each in one.similar]
+
+
+def test_the_page_of_a_series_says_which_rules_apply(
+    clickhouse: ClickHouse, app: FastAPI, client: TestClient
+) -> None:
+    state = app.state.console
+    rules = (Rule(matchers=('service="shop"',), max_severity="error"), Rule(matchers=('service="pay"',)))
+    detect = msgspec.structs.replace(state.settings.detect, rules=rules)
+    state.settings = msgspec.structs.replace(state.settings, detect=detect)
+    html = client.get(f"/pipeline/series/{kept(clickhouse, 'payments')}").text
+    assert "1 of 2 detection rules applies" in html
+    assert "detect.rules[0]" in html
+    assert "detect.rules[1]" not in html
+    assert html.count('class="multiples"') == 1

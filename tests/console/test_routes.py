@@ -156,6 +156,20 @@ def test_lesser_role_is_refused(
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/incidents", "GET, POST"),
+        ("/api/v1/silences/preview", "POST"),
+        ("/api/v1/silences/x", "DELETE"),
+        ("/pipeline", "GET"),
+    ],
+)
+def test_405_names_all_methods_of_the_address(client: TestClient, path: str, methods: str) -> None:
+    answer = client.options(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
 ACTIONS = sorted((verb, role) for verb, least in PERMISSIONS.items() for role in ROLES[: ROLES.index(least)])
 
 

@@ -86,6 +86,15 @@ def test_a_record_with_several_reasons_is_put_back_once() -> None:
     assert left == []
 
 
+def test_a_record_that_was_put_back_and_refused_again_is_put_back_once() -> None:
+    """Else each round would double them."""
+    again = letter(offset=9, headers=(("tocsin-reinjected", b"in/0/7"),))
+    third = letter(offset=12, headers=(("tocsin-reinjected", b"in/0/9"),))
+    back, left = command.returns([letter(), again, third])
+    assert [dict(one.headers)["tocsin-reinjected"] for one in back] == [b"in/0/12"]
+    assert left == []
+
+
 def test_a_record_that_was_cut_is_left_out_with_the_reason() -> None:
     """Half a record would be a lie."""
     back, left = command.returns([letter(cut=5)])
