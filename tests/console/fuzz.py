@@ -3,8 +3,8 @@
     python -m tests.console.fuzz http://127.0.0.1:8088 --minutes 20
 
 Rounds of ten minutes with seeds of their own; every other one asks for incidents and series there are, the
-rest for whatever the schema allows. Needs the command `schemathesis` (pip install schemathesis, in an
-environment of its own), on the path or named by TOCSIN_SCHEMATHESIS. It does send actions and put dead
+rest for whatever the schema allows. Needs the command `schemathesis`, which is in the extra `dev`, or
+another one named by TOCSIN_SCHEMATHESIS. It does send actions and put dead
 letters back: give it a console of a demo.
 """
 
@@ -36,7 +36,8 @@ expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 def command() -> str:
     """Where schemathesis is; empty: nowhere."""
-    return os.environ.get("TOCSIN_SCHEMATHESIS") or shutil.which("schemathesis") or ""
+    named = os.environ.get("TOCSIN_SCHEMATHESIS", "schemathesis")
+    return shutil.which(named) or shutil.which(named, path=str(Path(sys.executable).parent)) or ""
 
 
 def run(
