@@ -154,7 +154,7 @@ async def came_in(state: State, question: Question, asked: Asked) -> Arrived | N
 
 def charts(name: str, rows: analytics.Rows) -> list[dict[str, Any]]:
     """What is drawn of a question; nothing where a table says it better."""
-    if name in ("timing_by_day", "timing_by_week"):
+    if name in ("timing_by_day", "timing_by_week") and rows:
         return analytics.timing_charts(rows, name.rpartition("_")[2])
     if name.startswith("timing_by_") and rows:
         key = name.removeprefix("timing_by_")
