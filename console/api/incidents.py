@@ -13,6 +13,7 @@ from console.acting import act, incident_for
 from console.api.refused import Said
 from console.live.filters import filter_of
 from console.state import Shared
+from correlator.people import VERBS
 from streams.records.digest import digest_hex
 
 router = APIRouter(tags=["incidents"])
@@ -108,7 +109,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Annotated[str, Field(max_length=40)]
+    action: Annotated[str, Field(max_length=40, json_schema_extra={"enum": sorted(VERBS)})]
     note: Text = ""
     targets: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=2_000)] = []
     cause: Text = ""

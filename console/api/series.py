@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from pydantic.json_schema import SkipJsonSchema
 
 from console.access.guard import Reads
 from console.api.pipeline import Text
 from console.exploring import Fingerprint, judged, picks
+from console.pages.analytics import At
 from console.plotting import plain
 from console.seriescharts import MOST_POINTS, said, shown
 from console.state import Shared
@@ -144,9 +144,7 @@ async def one_series(
     identity: Reads,
     fingerprint: Fingerprint,
     range: Literal["15m", "1h", "6h", "1d", "3d"] = "1h",
-    until: Annotated[
-        int | SkipJsonSchema[None], Query(ge=0, le=4_102_444_800_000, description="ms UTC; left out: now")
-    ] = None,
+    until: At = None,
     most: Annotated[int, Query(ge=2, le=20_000)] = MOST_POINTS,
 ) -> One:
     """Values, band and score, and what each component said, judged again by the code that runs live."""

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import WithJsonSchema
 
 from console import analytics
 from console.access.guard import Reads
@@ -27,7 +27,12 @@ DAYS = (1, 7, 30, 90, 365)
 MOST_MS = 4_102_444_800_000
 
 Text = Annotated[str, Query(max_length=200)]
-At = Annotated[int | SkipJsonSchema[None], Query(ge=0, le=MOST_MS, description="ms UTC")]
+At = Annotated[
+    int | None,
+    Query(ge=0, le=MOST_MS, description="ms UTC"),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MOST_MS}),
+]
+"""of the schema null is no part, as no address can have one"""
 
 
 class Chosen(NamedTuple):
