@@ -56,17 +56,24 @@ class Provider:
         self._signer = URLSafeSerializer(key, salt="tocsin console login")
         self._clock = clock
         self._asked_at = 0
-        self._client = OAuth().register(
+        self._secret = read(oidc.client_secret, "console.access.oidc.client_secret")
+        self._tls = tls.context_of(oidc)
+        self._client = self._new_client()
+
+    def _new_client(self) -> Any:
+        """One that has not asked the provider anything."""
+        oidc = self._oidc
+        return OAuth().register(
             "provider",
             client_id=oidc.client_id,
-            client_secret=read(oidc.client_secret, "console.access.oidc.client_secret") or None,
+            client_secret=self._secret or None,
             server_metadata_url=f"{oidc.issuer.rstrip('/')}/.well-known/openid-configuration",
             client_kwargs={
                 "scope": " ".join(oidc.scopes),
                 "code_challenge_method": "S256",
                 "timeout": oidc.timeout_s,
-                "verify": tls.context_of(oidc),
-                **({} if _has(oidc) else {"token_endpoint_auth_method": "none"}),
+                "verify": self._tls,
+                **({} if self._secret else {"token_endpoint_auth_method": "none"}),
             },
         )
 
@@ -75,8 +82,8 @@ class Provider:
         kept: dict[str, Any] = {}
         request.scope["session"] = kept
         try:
-            await self._described()
-            answer = await self._client.authorize_redirect(request, self._back)
+            client = await self._described()
+            answer = await client.authorize_redirect(request, self._back)
         except Exception as error:
             raise self._failed(error) from error
         return answer.headers["location"], str(self._signer.dumps([self._clock() + KEPT_MS, on, kept]))
@@ -91,51 +98,48 @@ class Provider:
             raise LoginFailed(400, f"{ELSEWHERE}: begin again")
         request.scope["session"] = kept
         try:
-            await self._described()
+            client = await self._described()
             self._same_issuer(request.query_params.get("iss"))
-            claims = await self._claims(request)
+            claims = await self._claims(client, request)
             return identity_from(claims, self._oidc), str(on)
         except NotLetIn as error:
             raise LoginFailed(403, str(error)) from error
         except Exception as error:
             raise self._failed(error) from error
 
-    async def _claims(self, request: Request) -> Mapping[str, Any]:
+    async def _claims(self, client: Any, request: Request) -> Mapping[str, Any]:
         options = {
-            "iss": {"essential": True, "value": self._client.server_metadata["issuer"]},
+            "iss": {"essential": True, "value": client.server_metadata["issuer"]},
             "aud": {"essential": True, "value": self._oidc.client_id},
         }
-        given = await self._client.authorize_access_token(request, claims_options=options, leeway=LEEWAY_S)
+        given = await client.authorize_access_token(request, claims_options=options, leeway=LEEWAY_S)
         claims = given.get("userinfo")
         if claims is None:
             raise LoginFailed(403, f"{self.title} sent no ID token: is openid among its scopes?")
         wanted = (self._oidc.role_claim, self._oidc.domains_claim, self._oidc.name_claim)
         missing = [claim for claim in wanted if claim and find(claims, claim) is None]
-        if missing and self._client.server_metadata.get("userinfo_endpoint"):
-            more = await self._client.userinfo(token=given)
+        if missing and client.server_metadata.get("userinfo_endpoint"):
+            more = await client.userinfo(token=given)
             if more.get("sub") != claims["sub"]:  # OpenID Connect Core 5.3.2: it may be somebody else's
                 raise LoginFailed(403, f"{self.title} told us about two people")
             claims = {**more, **claims}
         return claims  # type: ignore[no-any-return]
 
-    async def _described(self) -> None:
-        """Its metadata, checked: it is of this issuer, and signs in a way we believe."""
-        data: MutableMapping[str, Any] = self._client.server_metadata
+    async def _described(self) -> Any:
+        """A client that knows the provider's metadata, checked: of this issuer, signed as we believe.
+
+        Asked anew it is another client, so that nobody sees metadata that are not checked yet.
+        """
         now = self._clock()
-        if now - self._asked_at >= FRESH_MS:
-            data.pop("_loaded_at", None)
-            data.pop("jwks", None)
-        if "_loaded_at" in data:
-            return
-        await self._client.load_server_metadata()
-        try:
-            self._same_issuer(data.get("issuer") or "nobody")
-        except LoginFailed:
-            data.pop("_loaded_at", None)
-            raise
+        if now - self._asked_at < FRESH_MS:
+            return self._client
+        client = self._new_client()
+        data: MutableMapping[str, Any] = await client.load_server_metadata()
+        self._same_issuer(data.get("issuer") or "nobody")
         offered = data.get("id_token_signing_alg_values_supported") or ["RS256"]
         data["id_token_signing_alg_values_supported"] = [one for one in offered if one in SIGNED] or ["RS256"]
-        self._asked_at = now
+        self._client, self._asked_at = client, now
+        return client
 
     def _same_issuer(self, said: str | None) -> None:
         """RFC 9207: an answer of another provider is none."""
@@ -177,7 +181,3 @@ class Provider:
 
 def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error)[:200]}".removesuffix(": ")
-
-
-def _has(oidc: Oidc) -> bool:
-    return bool(oidc.client_secret.env or oidc.client_secret.file)
