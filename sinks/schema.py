@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
+from clickhouse_connect.driver.exceptions import Error
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
+from tenacity import wait_random_exponential as backoff
+
 VERSION_TABLE = """CREATE TABLE IF NOT EXISTS schema_version
 (
     version UInt32,
@@ -24,6 +28,10 @@ ORDER BY version"""
 
 _HEADER = re.compile(r"^-- migration (\d+): (.+)$")
 _IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+TABLE_IS_DROPPED = 218
+"""What the server answers, now and then, when two workers replace one view at the same moment: the one
+that lost the exchange finds the table it had made gone. Nothing is harmed; it is done again."""
 
 
 class SchemaError(Exception):
@@ -99,11 +107,27 @@ def migrate(client: SqlClient) -> int:
         )
     for migration in MIGRATIONS[present:]:
         for statement in migration.statements:
-            client.command(statement)
+            _execute(client, statement)
         client.command(
             "INSERT INTO schema_version (version, name) VALUES ({version:UInt32}, {name:String})",
             parameters={"version": migration.version, "name": migration.name},
         )
     for statement in VIEWS:
-        client.command(statement)
+        _execute(client, statement)
     return newest
+
+
+def _execute(client: SqlClient, statement: str) -> None:
+    """Run a statement, again while another worker is in its way."""
+    for attempt in Retrying(
+        retry=retry_if_exception(_outpaced),
+        stop=stop_after_attempt(10),
+        wait=backoff(multiplier=0.02, max=0.5),
+        reraise=True,
+    ):
+        with attempt:
+            client.command(statement)
+
+
+def _outpaced(error: BaseException) -> bool:
+    return isinstance(error, Error) and error.code == TABLE_IS_DROPPED

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from config.settings import ClickHouse
 from sinks import schema
@@ -43,6 +45,40 @@ def test_several_workers_may_migrate_at_once(bare: Client, settings: ClickHouse)
         assert set(pool.map(one, range(4))) == {schema.MIGRATIONS[-1].version}
     versions = bare.query("SELECT version FROM schema_version FINAL ORDER BY version").result_rows
     assert versions == [(migration.version,) for migration in schema.MIGRATIONS]
+
+
+class Outpaced:
+    """A client whose view is taken from under it by another worker, some times."""
+
+    database = None
+
+    def __init__(self, times: int, code: int = schema.TABLE_IS_DROPPED) -> None:
+        self.left = times
+        self.code = code
+        self.done: list[str] = []
+
+    def command(self, cmd: str, parameters: dict[str, Any] | None = None) -> Any:
+        if cmd.startswith("CREATE OR REPLACE VIEW") and self.left:
+            self.left -= 1
+            raise DatabaseError("another was quicker", code=self.code)
+        self.done.append(cmd)
+        return 0
+
+
+def test_a_view_that_another_worker_replaces_meanwhile_is_replaced_again() -> None:
+    """The server answers one of two that it was too late (218): no reason for a worker not to start."""
+    client = Outpaced(times=3)
+    assert schema.migrate(client) == schema.MIGRATIONS[-1].version
+    assert [cmd for cmd in client.done if cmd in schema.VIEWS] == list(schema.VIEWS)
+
+
+def test_any_other_error_is_told_at_once() -> None:
+    """A missing right is not mended by asking again."""
+    client = Outpaced(times=1, code=497)
+    with pytest.raises(DatabaseError):
+        schema.migrate(client)
+    assert not client.left
+    assert not [cmd for cmd in client.done if cmd in schema.VIEWS]
 
 
 def test_a_newer_database_is_left_alone(client: Client) -> None:
