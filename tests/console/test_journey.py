@@ -24,12 +24,6 @@ SOON_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A worker on a broker and an engine of its own."""
     folder = tmp_path_factory.mktemp("journey")
@@ -40,6 +34,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         running.start_worker()
         running.wait_for_topics()
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser(running: Pipeline) -> Iterator[Browser]:
+    """After the pipeline: from here on a loop runs in this thread, beside which no other may be started."""
+    with chromium() as started:
+        yield started
 
 
 def test_from_the_fault_to_the_figures(running: Pipeline, browser: Browser, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The real ClickHouse engine behind its HTTP protocol, one for all tests here; a database for each."""
+"""The real ClickHouse engine behind its HTTP protocol, one for all tests here, and one database."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from clickhouse_connect.driver.client import Client
 from config.settings import ClickHouse
 from embedded.stack import Stack
 from sinks.clickhouse import connect
-from sinks.schema import create_database, migrate
+from sinks.schema import create_database
 from tests.engine import empty, migrated
 
 _numbers = count(1)
+SHARED = "shared"
 
 
 @pytest.fixture(scope="session")
@@ -23,41 +24,40 @@ def server() -> Iterator[str]:
         yield stack.clickhouse
 
 
+@pytest.fixture(scope="session")
+def shared(server: str) -> Iterator[Client]:
+    """One database with all tables and views; most tests use it emptied, as `client`."""
+    client = migrated(ClickHouse(url=server, database=SHARED))
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def settings(server: str) -> ClickHouse:
+def client(shared: Client) -> Client:
+    """The shared database without rows: quicker than making one."""
+    empty(shared, SHARED)
+    return shared
+
+
+@pytest.fixture
+def settings(server: str, client: Client) -> ClickHouse:
+    """Of the database `client` asks."""
+    return ClickHouse(url=server, database=SHARED)
+
+
+@pytest.fixture
+def unused(server: str) -> ClickHouse:
     """A database nobody has used."""
     return ClickHouse(url=server, database=f"test_{next(_numbers)}")
 
 
 @pytest.fixture
-def bare(settings: ClickHouse) -> Iterator[Client]:
-    """A client whose database exists and is empty."""
-    first = connect(settings, database="default")
-    create_database(first, settings.database)
+def bare(unused: ClickHouse) -> Iterator[Client]:
+    """A client whose database, `unused`, exists and has no tables; for tests that change or drop them."""
+    first = connect(unused, database="default")
+    create_database(first, unused.database)
     first.close()
-    client = connect(settings)
+    client = connect(unused)
     yield client
-    client.command(f"DROP DATABASE {settings.database}")
+    client.command(f"DROP DATABASE {unused.database}")
     client.close()
-
-
-@pytest.fixture
-def client(bare: Client) -> Client:
-    """A client whose database has all tables and views."""
-    migrate(bare)
-    return bare
-
-
-@pytest.fixture(scope="session")
-def shared(server: str) -> Iterator[Client]:
-    """One database with all tables and views for tests that only ask; use `emptied`."""
-    client = migrated(ClickHouse(url=server, database="shared"))
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def emptied(shared: Client) -> Client:
-    """The shared database without rows: quicker than making one."""
-    empty(shared, "shared")
-    return shared

@@ -74,10 +74,10 @@ def test_migrating_twice_leaves_figures_as_they_are(client: Client) -> None:
     assert rows(client, "SELECT alerts, incidents FROM noise_reduction") == [{"alerts": 1, "incidents": 1}]
 
 
-def test_compliance_counts_what_was_met_and_missed_by_its_newest_version(emptied: Client) -> None:
+def test_compliance_counts_what_was_met_and_missed_by_its_newest_version(client: Client) -> None:
     """A missed clock that turns out to have been met counts once, as met; cancelled ones do not count."""
     store(
-        emptied,
+        client,
         clock(state="missed", version=9),
         clock(state="met", version=16, stopped_at=T0 + MINUTE),
         clock(id="c2", state="missed", version=9),
@@ -85,9 +85,9 @@ def test_compliance_counts_what_was_met_and_missed_by_its_newest_version(emptied
         clock(id="c4", state="cancelled"),
         clock(id="c5", kind="regulatory", name="dora initial"),
     )
-    (row,) = rows(emptied, "SELECT team, n, met, missed, open, compliance FROM sla_compliance")
+    (row,) = rows(client, "SELECT team, n, met, missed, open, compliance FROM sla_compliance")
     assert row == {"team": "pay", "n": 2, "met": 1, "missed": 1, "open": 1, "compliance": 0.5}
-    left = rows(emptied, "SELECT name, state, left_ms IS NULL AS over FROM clock_status ORDER BY id")
+    left = rows(client, "SELECT name, state, left_ms IS NULL AS over FROM clock_status ORDER BY id")
     assert [(r["state"], r["over"]) for r in left] == [
         ("met", 1),
         ("missed", 1),
@@ -97,26 +97,26 @@ def test_compliance_counts_what_was_met_and_missed_by_its_newest_version(emptied
     ]
 
 
-def test_service_requests_are_in_no_figure(emptied: Client) -> None:
+def test_service_requests_are_in_no_figure(client: Client) -> None:
     """They are listed with the incidents and counted nowhere."""
-    store(emptied, incident(**resolved(30), kind="service request", signature="s"))
+    store(client, incident(**resolved(30), kind="service request", signature="s"))
     for view in ("incident_timings", "mtta_mttr_daily", "team_load", "recurrence"):
-        assert rows(emptied, f"SELECT count() AS n FROM {view}") == [{"n": 0}], view  # noqa: S608
-    assert rows(emptied, "SELECT kind FROM incidents") == [{"kind": "service request"}]
+        assert rows(client, f"SELECT count() AS n FROM {view}") == [{"n": 0}], view  # noqa: S608
+    assert rows(client, "SELECT kind FROM incidents") == [{"kind": "service request"}]
 
 
-def test_hints_are_held_against_the_recorded_cause(emptied: Client) -> None:
+def test_hints_are_held_against_the_recorded_cause(client: Client) -> None:
     """Right first, right among three, wrong, and without a hint."""
     hint = incident().hints[0]
     wrong = tuple(type(hint)(service=s, confidence=0.3, evidence=()) for s in ("a", "b", "c"))
     for number, hints in enumerate(((hint,), (*wrong[:2], hint), wrong, ())):
-        store(emptied, incident(id=f"{number:016x}", hints=hints, cause_service="payment"))
-    store(emptied, incident(id="f" * 16))
-    (row,) = rows(emptied, "SELECT n, top1, top3, unknown, top1_share FROM hint_accuracy")
+        store(client, incident(id=f"{number:016x}", hints=hints, cause_service="payment"))
+    store(client, incident(id="f" * 16))
+    (row,) = rows(client, "SELECT n, top1, top3, unknown, top1_share FROM hint_accuracy")
     assert row == {"n": 4, "top1": 1, "top3": 2, "unknown": 1, "top1_share": 0.25}
 
 
-def test_what_keeps_coming_back_is_one_row(emptied: Client) -> None:
+def test_what_keeps_coming_back_is_one_row(client: Client) -> None:
     """With how often and how far apart; what was there once is not in it."""
     for number in range(3):
         start = T0 + number * DAY
@@ -127,22 +127,22 @@ def test_what_keeps_coming_back_is_one_row(emptied: Client) -> None:
             started_at=start,
             recurrence_of="x" if number else "",
         )
-        store(emptied, one)
-    store(emptied, incident(id="f" * 16, signature="other"))
-    (row,) = rows(emptied, "SELECT signature, problem, n, recurred, interval_ms FROM recurrence")
+        store(client, one)
+    store(client, incident(id="f" * 16, signature="other"))
+    (row,) = rows(client, "SELECT signature, problem, n, recurred, interval_ms FROM recurrence")
     assert row == {"signature": "s", "problem": "p", "n": 3, "recurred": 2, "interval_ms": DAY}
 
 
-def test_load_is_that_of_who_has_it(emptied: Client) -> None:
+def test_load_is_that_of_who_has_it(client: Client) -> None:
     """Whom a person assigned it to, else the owner; by week, with nights apart."""
     store(
-        emptied,
+        client,
         incident(id="1" * 16, owner="pay", priority="P1"),
         incident(id="2" * 16, owner="pay", assignee="ann", opened_at=T0 + 13 * HOUR),
         incident(id="3" * 16, owner="pay", opened_at=T0 + 7 * DAY, **resolved(30)),
     )
     found = rows(
-        emptied, "SELECT team, opened, urgent, at_night, still_open FROM team_load ORDER BY week, team"
+        client, "SELECT team, opened, urgent, at_night, still_open FROM team_load ORDER BY week, team"
     )
     assert [tuple(row.values()) for row in found] == [
         ("ann", 1, 1, 1, 1),
@@ -151,33 +151,33 @@ def test_load_is_that_of_who_has_it(emptied: Client) -> None:
     ]
 
 
-def test_an_undone_merge_counts_again(emptied: Client) -> None:
+def test_an_undone_merge_counts_again(client: Client) -> None:
     """The newest version of the other one decides."""
-    store(emptied, incident(id="1" * 16, **resolved(60)))
+    store(client, incident(id="1" * 16, **resolved(60)))
     store(
-        emptied, incident(id="2" * 16, version=2, state="merged", merged_into="1" * 16, started_at=T0 - HOUR)
+        client, incident(id="2" * 16, version=2, state="merged", merged_into="1" * 16, started_at=T0 - HOUR)
     )
-    (merged,) = rows(emptied, "SELECT mttr_ms, merged FROM incident_timings")
+    (merged,) = rows(client, "SELECT mttr_ms, merged FROM incident_timings")
     assert merged == {"mttr_ms": 2 * HOUR, "merged": 1}
-    store(emptied, incident(id="2" * 16, version=3, started_at=T0 - HOUR))
-    apart = rows(emptied, "SELECT id, mttr_ms, merged FROM incident_timings ORDER BY id")
+    store(client, incident(id="2" * 16, version=3, started_at=T0 - HOUR))
+    apart = rows(client, "SELECT id, mttr_ms, merged FROM incident_timings ORDER BY id")
     assert [(r["mttr_ms"], r["merged"]) for r in apart] == [(HOUR, 0), (None, 0)]
 
 
-def test_impact_and_audit_are_rows(emptied: Client) -> None:
+def test_impact_and_audit_are_rows(client: Client) -> None:
     """Of the newest version."""
     figure = Figure("customers", 12, "customers", "confirmed", "counted", "ann", T0)
     edit = Edit(T0, "ann", "started_at", "a", "b", "called", "x1")
-    store(emptied, incident(), incident(version=2, impact=(figure,), edits=(edit,)))
-    assert rows(emptied, "SELECT name, value, status, stated_by FROM incident_impact") == [
+    store(client, incident(), incident(version=2, impact=(figure,), edits=(edit,)))
+    assert rows(client, "SELECT name, value, status, stated_by FROM incident_impact") == [
         {"name": "customers", "value": 12.0, "status": "confirmed", "stated_by": "ann"}
     ]
-    assert rows(emptied, "SELECT field, before, after, reason, action FROM incident_audit") == [
+    assert rows(client, "SELECT field, before, after, reason, action FROM incident_audit") == [
         {"field": "started_at", "before": "a", "after": "b", "reason": "called", "action": "x1"}
     ]
 
 
-def test_what_follows_from_incidents_is_kept_by_its_newest_version(emptied: Client) -> None:
+def test_what_follows_from_incidents_is_kept_by_its_newest_version(client: Client) -> None:
     """Duty, notices, notifications, actions; delivered twice they count once."""
     duty = Duty(
         incident="i",
@@ -233,13 +233,13 @@ def test_what_follows_from_incidents_is_kept_by_its_newest_version(emptied: Clie
         open=True,
     )
     answer = ActionResult("a", "i", False, "cannot", "closed", action="resolve", actor="ann", ts=T0)
-    store(emptied, duty, duty, notice, notice, sent, told, answer, answer)
-    assert rows(emptied, "SELECT team, on_call, level FROM duty") == [
+    store(client, duty, duty, notice, notice, sent, told, answer, answer)
+    assert rows(client, "SELECT team, on_call, level FROM duty") == [
         {"team": "pay", "on_call": ["ann"], "level": 1}
     ]
-    assert rows(emptied, "SELECT recipients FROM notices") == [{"recipients": ["ann"]}]
-    assert rows(emptied, "SELECT state, open FROM notifications") == [{"state": "sent", "open": 1}]
-    assert rows(emptied, "SELECT action, actor, applied, reason FROM actions") == [
+    assert rows(client, "SELECT recipients FROM notices") == [{"recipients": ["ann"]}]
+    assert rows(client, "SELECT state, open FROM notifications") == [{"state": "sent", "open": 1}]
+    assert rows(client, "SELECT action, actor, applied, reason FROM actions") == [
         {"action": "resolve", "actor": "ann", "applied": 0, "reason": "cannot"}
     ]
 

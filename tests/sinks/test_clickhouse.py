@@ -52,14 +52,14 @@ async def test_a_batch_that_met_a_dead_server_is_written_when_it_is_back(tmp_pat
     assert ids == [("before",), ("during",)]
 
 
-async def test_a_server_that_was_emptied_gets_its_tables_again(client: Client, settings: ClickHouse) -> None:
+async def test_a_server_that_was_emptied_gets_its_tables_again(bare: Client, unused: ClickHouse) -> None:
     """A lost volume costs history, not the pipeline."""
-    sink = ClickHouseSink(settings)
+    sink = ClickHouseSink(unused)
     await sink.start()
-    client.command(f"DROP DATABASE {settings.database} SYNC")
+    bare.command(f"DROP DATABASE {unused.database} SYNC")
     await sink.write(deliver(incident()))
     await sink.stop()
-    assert client.query("SELECT count() FROM incidents").result_rows == [(1,)]
+    assert bare.query("SELECT count() FROM incidents").result_rows == [(1,)]
 
 
 async def test_a_value_no_insert_can_carry_is_found_among_good_ones(

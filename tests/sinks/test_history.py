@@ -210,19 +210,19 @@ def test_a_server_that_is_away_is_unavailable() -> None:
         write(away)
 
 
-def test_tables_that_vanish_are_made_again(settings: ClickHouse, client: Client, reader: Reader) -> None:
+def test_tables_that_vanish_are_made_again(unused: ClickHouse, bare: Client) -> None:
     """The write fails as unavailable, and succeeds when it is tried again."""
 
     async def run() -> None:
-        sink = ClickHouseSink(settings, patience_s=5.0, tables=(SERIES,))
+        sink = ClickHouseSink(unused, patience_s=5.0, tables=(SERIES,))
         writer = Historian(History(), sink, pause_s=0.0)
         await writer.start()
-        client.command(f"DROP DATABASE {settings.database}")
+        bare.command(f"DROP DATABASE {unused.database}")
         await writer.write(records(gauge_page([1.0])))
         await writer.stop()
 
     asyncio.run(run())
-    assert len(series_like(reader)) == 1
+    assert len(series_like(Reader(bare))) == 1
 
 
 def test_what_is_remembered_is_bounded() -> None:

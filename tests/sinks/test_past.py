@@ -19,12 +19,6 @@ from tests.sinks.make import DAY, T0, event, incident
 from tests.sinks.store import store
 
 
-@pytest.fixture
-def client(emptied: Client) -> Client:
-    """All tables and views, empty."""
-    return emptied
-
-
 def problem(id: str = "5c1a000000000001", version: int = 1, **changes: Any) -> Problem:
     fields: dict[str, Any] = {
         "id": id, "version": version, "domain": "default", "state": "open", "signature": "s1",

@@ -14,9 +14,9 @@ from tests.sinks.store import store
 
 
 @pytest.fixture
-def client(emptied: Client) -> Client:
+def client(client: Client) -> Client:
     """All tables and views, empty."""
-    return emptied
+    return client
 
 
 def test_the_newest_record_of_each_service_is_shown(client: Client) -> None:

@@ -17,9 +17,9 @@ from tests.sinks.store import store
 
 
 @pytest.fixture
-def client(emptied: Client) -> Client:
+def client(client: Client) -> Client:
     """All tables and views, empty."""
-    return emptied
+    return client
 
 
 def record(alert: str = "a1", version: int = 1, **changes: Any) -> Suppression:

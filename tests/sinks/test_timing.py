@@ -12,8 +12,8 @@ from tests.sinks.store import store
 
 
 @pytest.fixture
-def client(emptied: Client) -> Client:
-    return emptied
+def client(client: Client) -> Client:
+    return client
 
 
 def timing(client: Client, id: str) -> dict[str, Any]:
