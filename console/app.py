@@ -43,6 +43,7 @@ from console.live.board import Board
 from console.live.feed import Feed
 from console.live.filters import BadFilter
 from console.live.lines import Lines
+from console.live.streams import Streams
 from console.pages import analytics as page_analytics
 from console.pages import audit as page_audit
 from console.pages import configuration as page_configuration
@@ -136,7 +137,6 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
         openapi_url="/api/v1/openapi.json",
     )
     pages = Pages()
-    app.state.console = State(settings, board, feed, store, bus, pages, Lines(pages), watch, clock, source)
     app.state.trail = trail
     identity = local_identity()
     access = settings.console.access
@@ -148,6 +148,9 @@ def create_app(settings: Settings, clock: Callable[[], int] = wall_ms, source: s
             return replaced
         return await control.who(request) if control else identity
 
+    app.state.console = State(
+        settings, board, feed, Streams(feed), store, bus, pages, Lines(pages), watch, clock, who, source
+    )
     app.add_middleware(
         Gate,
         public_url=settings.console.public_url,

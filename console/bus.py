@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from config.connect import address, kafka_options
 from config.settings import Settings
 from console.arrivals import Arrived, arrived
+from console.kafka import REQUEST_MS, Pulse, leave, partitions_of
 from console.store import Unavailable
 from streams.records.messages import Action, ActionResult, SilenceAction
 
@@ -103,9 +104,11 @@ class Bus:
     async def _serve(self) -> None:
         options = kafka_options(self._settings.kafka)
         producer = AIOKafkaProducer(
-            **options, acks="all", request_timeout_ms=10_000, max_request_size=16_000_000
+            **options, acks="all", request_timeout_ms=REQUEST_MS, max_request_size=16_000_000
         )
-        consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=50)
+        consumer = AIOKafkaConsumer(
+            **options, enable_auto_commit=False, fetch_max_wait_ms=50, request_timeout_ms=REQUEST_MS
+        )
         try:
             await producer.start()
             await consumer.start()
@@ -117,21 +120,26 @@ class Bus:
             self._reader = consumer
             self._ready.set()
             self.trouble = ""
+            pulse = Pulse(consumer, homes)
             while True:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
+                came = await consumer.getmany(timeout_ms=200)
+                for records in came.values():
                     for record in records:
                         self._answer(record.value)
+                await pulse.beat(came)
         finally:
             self._producer = self._reader = None
-            await _quietly(consumer.stop)
+            await leave(consumer)
             await _quietly(producer.stop)
 
     async def _homes(self, consumer: Any) -> list[TopicPartition]:
-        name = self._settings.topics.action_results
-        while name not in await consumer.topics():
-            self.trouble = f"Kafka has no topic {name}: a worker makes it when it starts"
+        """Partitions of the answers, once there are any: a worker makes them."""
+        while True:
+            homes, missing = await partitions_of(consumer, [self._settings.topics.action_results])
+            if not missing:
+                return homes
+            self.trouble = f"Kafka has no topic {missing}: a worker makes it when it starts"
             await asyncio.sleep(_AGAIN_S)
-        return [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
 
     def _answer(self, value: bytes | None) -> None:
         if value is None:

@@ -15,6 +15,7 @@ from console.bus import Bus
 from console.live.board import Board
 from console.live.feed import Feed
 from console.live.lines import Lines
+from console.live.streams import Streams, Who
 from console.render import Pages
 from console.store import Store
 from console.watching import Watch
@@ -27,6 +28,7 @@ class State:
     settings: Settings
     board: Board
     feed: Feed
+    streams: Streams
     store: Store
     bus: Bus
     pages: Pages
@@ -34,12 +36,17 @@ class State:
     watch: Watch
     clock: Callable[[], int]
     """wall clock, ms UTC"""
+    who: Who
+    """who a request comes from, as of now"""
     source: str = ""
     """the settings file; empty: there is none, all is as by default and by the environment"""
 
     def troubles(self) -> list[tuple[str, str]]:
         """Services that do not answer, with what to check."""
-        found = {"Kafka": self.feed.trouble or self.bus.trouble, "ClickHouse": self.store.trouble}
+        found = {
+            "Kafka": self.feed.trouble or self.bus.trouble,
+            "ClickHouse": self.store.trouble or self.feed.unseeded,
+        }
         return [(service, trouble) for service, trouble in found.items() if trouble]
 
     def page(

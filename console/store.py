@@ -13,13 +13,17 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
 
 from config.settings import ClickHouse
-from sinks.clickhouse import DENIED, MISSING, connect
+from sinks.clickhouse import DENIED, MISSING, ROW_FAULTS, connect
 from sinks.reader import Reader
+from sinks.schema import MIGRATIONS
 
 T = TypeVar("T")
 _AT_ONCE = 8
 _AGAIN_S = 2.0
 """after a failed connection, questions fail at once for so long"""
+QUESTION_FAULTS = ROW_FAULTS | {36, 42, 43, 44, 46, 47, 48, 62, 115, 179, 184, 207, 215, 386, 456, 457}
+"""Server errors that accuse the question (syntax, unknown column, wrong type, ...). Every other one (memory,
+too many questions, time-out, shutting down) is taken for a passing one."""
 log = logging.getLogger(__name__)
 
 
@@ -50,16 +54,23 @@ class Store:
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """The answer to a question, which runs in a thread.
 
-        Raises `Unavailable`; mistakes in SQL as they are.
+        Raises `Unavailable`; mistakes in SQL as they are, unless the tables are of another version than ours.
         """
         loop = asyncio.get_running_loop()
+        client: Client | None = None
         try:
             client = await self._connected()
             answer = await loop.run_in_executor(self._pool, lambda: question(Reader(client)))
         except Error as error:
+            if client is not None and error.code in QUESTION_FAULTS:
+                outdated = await loop.run_in_executor(self._pool, _outdated, client)
+                if not outdated:
+                    raise
+                raise Unavailable("ClickHouse", outdated) from error
             trouble = _trouble(error, self._settings)
             if trouble is None:
-                raise
+                name = error.name or f"code {error.code}"
+                raise Unavailable("ClickHouse", f"{self._settings.url} answers {name}") from error
             self._lose(trouble)
             raise Unavailable("ClickHouse", trouble) from error
         except OSError as error:
@@ -97,7 +108,7 @@ class Store:
 
 
 def _trouble(error: Error, settings: ClickHouse) -> str | None:
-    """What to check, when the server is at fault; None when the question is."""
+    """What to check, when nothing can be asked; None when only this question went wrong."""
     if error.code in DENIED:
         return f"{settings.url} refuses user {settings.user!r}: check clickhouse.user and its password"
     if error.code in MISSING:
@@ -105,3 +116,16 @@ def _trouble(error: Error, settings: ClickHouse) -> str | None:
     if error.code is None:
         return f"no answer from {settings.url}: is it running?"
     return None
+
+
+def _outdated(client: Client) -> str:
+    """Why no question can fit the tables, which are of another version than we are; empty: they are not."""
+    try:
+        there = int(client.query("SELECT max(version) FROM schema_version").result_rows[0][0])
+    except (Error, OSError, ValueError):
+        return ""
+    ours = MIGRATIONS[-1].version
+    if there == ours:
+        return ""
+    who = "a worker of this version upgrades them when it starts" if there < ours else "upgrade the console"
+    return f"its tables have version {there}, this console knows {ours}: {who}"

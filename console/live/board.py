@@ -11,6 +11,7 @@ from console.live.filters import Filter, holds, order
 from console.live.row import OVER, Due, Row, due_of
 from correlator.response import Clock
 
+_KEPT_SELECTIONS = 64
 KEEP_OVER_MS = 24 * 3_600_000
 """incidents that are over stay on the board for so long; later ClickHouse has them"""
 
@@ -44,6 +45,8 @@ class Board:
         self._rows: dict[str, Row] = {}
         self._clocks: dict[str, dict[str, Clock]] = {}
         self._due: dict[str, Due | None] = {}
+        self._selected: dict[tuple[Filter, tuple[str, ...], int], tuple[int, Selection]] = {}
+        """what was asked for lately, and `changes` then: many look at the same list"""
         self.changes = 0
         """grows with everything that changes a line"""
         self.dropped = 0
@@ -89,7 +92,19 @@ class Board:
         return sorted(id for id, row in self._rows.items() if id.startswith(prefix) and _within(row, domains))
 
     def select(self, wanted: Filter, domains: Sequence[str], most: int) -> Selection:
-        """The first `most` by the filter's order. `domains`: those one may see; none: all."""
+        """The first `most` by the filter's order. `domains`: those one may see; none: all.
+
+        Everybody who asks the same between two changes gets the same: it is not to be changed.
+        """
+        key = (wanted, tuple(domains), most)
+        kept = self._selected.pop(key, None)
+        known = kept[1] if kept and kept[0] == self.changes else self._select(wanted, domains, most)
+        self._selected[key] = (self.changes, known)
+        if len(self._selected) > _KEPT_SELECTIONS:
+            del self._selected[next(iter(self._selected))]
+        return known
+
+    def _select(self, wanted: Filter, domains: Sequence[str], most: int) -> Selection:
         words = wanted.q.lower().split()
         found = [
             Entry(row, self._due.get(id))

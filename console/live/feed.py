@@ -14,9 +14,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.exceptions import Error
 
 from config.connect import address, kafka_options
 from config.settings import Settings
+from console.kafka import REQUEST_MS, Pulse, leave, partitions_of
 from console.live.board import Board
 from console.live.recent import Recent
 from console.live.row import row_of
@@ -48,6 +50,8 @@ class Feed:
         self._minder: asyncio.Task[None] | None = None
         self.trouble = "not connected yet"
         """why nothing comes in; empty: it does"""
+        self.unseeded = ""
+        """why ClickHouse did not say what there is; empty: it did"""
         self.recent = Recent()
         self.changes = 0
         """grows with every change of the board, and of whether anything comes in"""
@@ -82,21 +86,28 @@ class Feed:
             except (KafkaError, OSError, ValueError) as error:
                 self._lose(f"no Kafka at {address(self._settings.kafka)}: {type(error).__name__}")
                 log.warning("console: %s, trying again", self.trouble)
+            except Exception as error:
+                # A bug. Pages say so, rather than show for ever what was true then.
+                self._lose(f"the console has a fault, its log has more: {type(error).__name__}")
+                log.exception("console: the list is not followed, trying again")
             await asyncio.sleep(_AGAIN_S)
 
     async def _mind(self) -> None:
         """While ClickHouse is away it is asked again: nobody else may, and pages say that it comes back."""
         while True:
             await asyncio.sleep(_MIND_S)
-            if self._store.trouble and await self._seeded():
-                self._ring()
+            if self._store.trouble or self.unseeded:
+                await self._seeded()
 
     async def _follow(self) -> None:
         topics = self._settings.topics
         names = (topics.incidents, topics.response)
         begin_ms = self._clock() - OVERLAP_MS if await self._seeded() else None
         consumer = AIOKafkaConsumer(
-            **kafka_options(self._settings.kafka), enable_auto_commit=False, fetch_max_wait_ms=100
+            **kafka_options(self._settings.kafka),
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+            request_timeout_ms=REQUEST_MS,
         )
         try:
             await consumer.start()
@@ -105,42 +116,45 @@ class Feed:
             await _seek(consumer, homes, begin_ms)
             self.trouble = ""
             self._ring()
+            pulse = Pulse(consumer, homes)
             tidied = time.monotonic()
             while True:
                 before = self._board.changes
-                for records in (await consumer.getmany(timeout_ms=200, max_records=5_000)).values():
+                came = await consumer.getmany(timeout_ms=200, max_records=5_000)
+                for records in came.values():
                     for record in records:
                         self._take(record)
+                await pulse.beat(came)
                 if time.monotonic() - tidied > _TIDY_S:
                     tidied = time.monotonic()
                     self._board.tidy(self._clock())
                 if self._board.changes != before:
                     self._ring()
         finally:
-            await consumer.stop()
+            await leave(consumer)
 
     async def _homes(self, consumer: Any, names: tuple[str, ...]) -> list[TopicPartition]:
         """Partitions of the topics, once there are any: a worker makes them."""
         while True:
-            present = await consumer.topics()
-            homes = [
-                TopicPartition(name, number)
-                for name in names
-                if name in present
-                for number in sorted(consumer.partitions_for_topic(name) or ())
-            ]
-            if {home.topic for home in homes} == set(names):
+            homes, missing = await partitions_of(consumer, names)
+            if not missing:
                 return homes
-            missing = sorted(set(names) - {home.topic for home in homes})
-            self._lose(f"Kafka has no topic {missing[0]}: a worker makes it when it starts")
+            self._lose(f"Kafka has no topic {missing}: a worker makes it when it starts")
             await asyncio.sleep(_AGAIN_S)
-            await consumer._client.force_metadata_update()
 
     async def _seeded(self) -> bool:
         try:
             found = await self._store.ask(lambda reader: (incidents_active(reader), clocks_running(reader)))
-        except Unavailable:
+        except Unavailable as error:
+            self.unseeded = error.detail
+            self._ring()
             return False
+        except Error as error:
+            self.unseeded = f"it cannot say what there is ({error.name or error.code})"
+            self._ring()
+            log.exception("console: the list is not what ClickHouse has, trying again")
+            return False
+        self.unseeded = ""
         incidents, clocks = found
         for incident in incidents:
             self._board.put(row_of(incident))

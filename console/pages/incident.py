@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -21,6 +21,7 @@ from console.incident.segment import NAMES, segment
 from console.incident.steps import steps
 from console.incident.view import view
 from console.live.filters import Filter
+from console.live.streams import event
 from console.state import Shared, State
 from correlator.incident import CATEGORIES, FILINGS, IMPACT_FIGURES, KINDS, LEVELS
 from correlator.statements import PRIORITIES, TIMES
@@ -31,7 +32,6 @@ from sinks.reader import Reader
 
 router = APIRouter()
 
-BEAT_S = 15.0
 MOST_ACTIVE = 1_000
 """incidents looked at for those that may belong to one"""
 _WHOLE = re.compile(r"^[0-9a-f]{16}$")
@@ -101,7 +101,7 @@ async def mergeable(request: Request, state: Shared, identity: Reads, id: str) -
 async def live(request: Request, state: Shared, identity: Reads, id: str) -> StreamingResponse:
     """Server-sent events: its newest version, whenever there is one."""
     await domain_of(state, identity, id)
-    return StreamingResponse(_versions(request, state, id), media_type="text/event-stream")
+    return state.streams.answer(request, identity, state.who, _looking(state, id))
 
 
 async def material_for(state: State, identity: Identity, id: str) -> Material:
@@ -161,17 +161,18 @@ async def _whole(state: State, identity: Identity, prefix: str) -> str:
     return found.pop()
 
 
-async def _versions(request: Request, state: State, id: str) -> AsyncIterator[bytes]:
-    yield b"retry: 1000\n\n"
+def _looking(state: State, id: str) -> Callable[[], bytes]:
+    """Its newest version, and the banner."""
     told: Any = None
-    while not await request.is_disconnected():
-        seen = state.feed.changes
+
+    def look() -> bytes:
+        nonlocal told
         entry = state.board.get(id)
-        now = (entry.stamp if entry else "", bool(state.troubles()))
-        if now != told:
-            told = now
-            html = state.pages.render("troubles.html", troubles=state.troubles())
-            said = msgspec.json.encode({"version": entry.row.version if entry else 0, "troubles": html})
-            yield b"event: version\ndata: %s\n\n" % said
-        if await state.feed.change(seen, BEAT_S) == seen:
-            yield b": still here\n\n"
+        now = (entry.stamp if entry else "", state.troubles())
+        if now == told:
+            return b""
+        told = now
+        html = state.pages.render("troubles.html", troubles=now[1])
+        return event("version", {"version": entry.row.version if entry else 0, "troubles": html})
+
+    return look

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
@@ -16,6 +14,7 @@ from console.access.identity import Identity
 from console.live.board import Entry, Selection
 from console.live.filters import CHOICES, SORTS, Filter, filter_of
 from console.live.row import row_of
+from console.live.streams import event
 from console.state import Shared, State
 from sinks import search
 
@@ -23,10 +22,6 @@ router = APIRouter()
 
 PAGE = 100
 MOST = 1_000
-EVERY_S = 0.4
-"""changes of the list are sent together, so often at most"""
-BEAT_S = 15.0
-"""without changes something is sent all the same, so that both ends know the other is there"""
 
 Before = Annotated[str, Query(pattern="^([0-9]{1,15}-[0-9a-f]{16})?$")]
 """start and id of the last incident of the page before"""
@@ -69,18 +64,16 @@ async def incidents(
 async def live(request: Request, state: Shared, identity: Reads, most: Most = PAGE) -> StreamingResponse:
     """The same as a stream of changes: server-sent events named `list` and `status`."""
     wanted = filter_of(request.query_params.multi_items())
-    return StreamingResponse(_changes(request, state, identity, wanted, most), media_type="text/event-stream")
+    return state.streams.answer(request, identity, state.who, _looking(state, identity, wanted, most))
 
 
-async def _changes(
-    request: Request, state: State, identity: Identity, wanted: Filter, most: int
-) -> AsyncIterator[bytes]:
+def _looking(state: State, identity: Identity, wanted: Filter, most: int) -> Callable[[], bytes]:
     """What the list looks like first, then what changes of it."""
     sent: dict[str, str] = {}
     last: Any = None
-    yield b"retry: 1000\n\n"
-    while not await request.is_disconnected():
-        seen = state.feed.changes
+
+    def look() -> bytes:
+        nonlocal sent, last
         troubles = state.troubles()
         found = state.board.select(wanted, identity.domains, most)
         rows = {
@@ -95,15 +88,15 @@ async def _changes(
             if entry is not None:
                 rows[id] = state.lines.html(entry, state.clock())
         now = ([entry.row.id for entry in found.entries], found.total, found.counts, troubles)
-        if rows or now != last:
-            sent = {entry.row.id: entry.stamp for entry in found.entries}
-            last = now
-            said = {"order": now[0], "rows": rows, "total": found.total, "counts": found.counts}
-            yield _event("list", said)
-            yield _event("status", {"html": state.pages.render("troubles.html", troubles=troubles)})
-            await asyncio.sleep(EVERY_S)
-        if await state.feed.change(seen, BEAT_S) == seen:
-            yield b": still here\n\n"
+        if not rows and now == last:
+            return b""
+        sent = {entry.row.id: entry.stamp for entry in found.entries}
+        last = now
+        said = {"order": now[0], "rows": rows, "total": found.total, "counts": found.counts}
+        status = {"html": state.pages.render("troubles.html", troubles=troubles)}
+        return event("list", said) + event("status", status)
+
+    return look
 
 
 async def _past(state: State, identity: Identity, wanted: Filter, before: str, most: int) -> Selection:
@@ -117,7 +110,3 @@ async def _past(state: State, identity: Identity, wanted: Filter, before: str, m
     rows = [row_of(incident) for incident in found]
     entries = [Entry(row, known.due if (known := state.board.get(row.id)) else None) for row in rows]
     return Selection(entries, len(rows), Counter(row.severity for row in rows))
-
-
-def _event(name: str, data: Any) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))

@@ -109,6 +109,53 @@ window.tocsin = (() => {
     return said;
   };
 
+  const banner = (html) => {
+    const holder = document.getElementById("troubles");
+    if (holder.innerHTML !== html) holder.innerHTML = html;
+  };
+
+  // -- what follows the console live
+  // One stream a page, and none while nobody sees it: browsers allow six connections to a server of HTTP/1.1
+  // for all tabs together. `mark` says how it stands; a reader who is logged out is told, once.
+  const follow = (address, mark, events) => {
+    let source = null;
+    let again = 0;
+    let wanted = true;
+    const say = (words, on = false) => { mark.textContent = words; mark.className = on ? "live on" : "live"; };
+    const loggedOut = async () => {
+      const answer = await fetch("/status", { redirect: "manual", headers: { "HX-Request": "true" } }).catch(() => null);
+      return answer?.status === 401;
+    };
+    const connect = () => {
+      clearTimeout(again);
+      if (source || !wanted || document.visibilityState === "hidden") return;
+      const mine = source = new EventSource(address);
+      mine.addEventListener("open", () => say("live", true));
+      for (const [name, take] of Object.entries(events)) mine.addEventListener(name, (event) => take(JSON.parse(event.data)));
+      mine.addEventListener("error", async () => {
+        if (source !== mine) return;
+        say("reconnecting");
+        if (mine.readyState !== EventSource.CLOSED) return; // it comes back by itself, unless it was refused
+        source = null;
+        if (await loggedOut()) {
+          const link = document.createElement("a");
+          link.href = "/login?next=" + encodeURIComponent(location.pathname + location.search);
+          link.textContent = "You are logged out: log in";
+          mark.replaceChildren(link);
+          wanted = false;
+        } else again = setTimeout(connect, 2000);
+      });
+    };
+    const leave = () => { clearTimeout(again); source?.close(); source = null; };
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") leave();
+      else connect();
+    });
+    window.addEventListener("pagehide", leave);
+    window.addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+    connect();
+  };
+
   // -- keys
   const handlers = new Map();
   const onKey = (key, handler) => handlers.set(key, handler);
@@ -144,5 +191,5 @@ window.tocsin = (() => {
     times();
   });
 
-  return { stored, store, times, text, duration, zone, toast, post, onKey };
+  return { stored, store, times, text, duration, zone, toast, post, follow, banner, onKey };
 })();

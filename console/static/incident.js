@@ -2,7 +2,7 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  const { times, toast, post, onKey, stored, store } = window.tocsin;
+  const { times, toast, post, follow, banner, onKey, stored, store } = window.tocsin;
   const holder = document.getElementById("incident");
   const id = holder?.dataset.id ?? "";
 
@@ -31,18 +31,12 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   if (holder) {
     let known = Number(holder.dataset.version);
-    const connect = () => {
-      const source = new EventSource(holder.dataset.live);
-      source.addEventListener("version", (event) => {
-        const said = JSON.parse(event.data);
-        const troubles = document.getElementById("troubles");
-        if (troubles.innerHTML !== said.troubles) troubles.innerHTML = said.troubles;
+    follow(holder.dataset.live, document.getElementById("live"), {
+      version: (said) => {
+        banner(said.troubles);
         if (said.version > known) { known = said.version; renew(); }
-      });
-      source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000); });
-      window.addEventListener("pagehide", () => source.close(), { once: true });
-    };
-    connect();
+      },
+    });
   }
 
   // -- actions

@@ -2,7 +2,7 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  const { times, toast, post, onKey, stored, store } = window.tocsin;
+  const { times, toast, post, follow, banner, onKey, stored, store } = window.tocsin;
   const table = document.getElementById("list");
   const body = document.getElementById("rows");
   const fresh = document.getElementById("fresh");
@@ -72,28 +72,7 @@ document.addEventListener("DOMContentLoaded", () => {
     settle();
   };
 
-  // -- the stream; EventSource comes back by itself, unless it was refused
-  let source;
-  const connect = () => {
-    source = new EventSource(table.dataset.live);
-    source.addEventListener("open", () => { live.textContent = "live"; live.className = "live on"; });
-    source.addEventListener("list", (event) => onList(JSON.parse(event.data)));
-    source.addEventListener("status", (event) => {
-      const holder = document.getElementById("troubles");
-      const html = JSON.parse(event.data).html;
-      if (holder.innerHTML !== html) holder.innerHTML = html;
-    });
-    source.addEventListener("error", () => {
-      live.textContent = "reconnecting";
-      live.className = "live";
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
-    });
-  };
-  if (table.dataset.live) {
-    connect();
-    window.addEventListener("pagehide", () => source.close());
-    window.addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
-  }
+  if (table.dataset.live) follow(table.dataset.live, live, { list: onList, status: (said) => banner(said.html) });
 
   // -- sparklines of what is in view
   const drawn = new Map();

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from bench.consoleground import MINUTE, Ground, made_up, wall_ms
 from correlator.incident import Incident
@@ -176,3 +178,70 @@ def test_the_list_comes_back_after_a_restart_of_the_console(page: Page, ground: 
     ground.publish([new])
     page.wait_for_selector(line(page, new), timeout=20_000)
     assert new.started_at > wall_ms() - MINUTE
+
+
+def seen(page: Page, state: str) -> None:
+    """As if another tab were in front, or this one again: headless pages are always in front."""
+    page.evaluate(
+        """(state) => {
+            Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        state,
+    )
+
+
+def test_a_tab_nobody_sees_takes_no_connection_and_is_up_to_date_when_it_is_seen(
+    browser: Browser, ground: Ground
+) -> None:
+    """Browsers allow six connections to a server: eight open incidents must not stop the ninth page."""
+    new = urgent(7)
+    ground.publish([new])
+    context = browser.new_context()
+    pages = [context.new_page() for _ in range(8)]
+    for page in pages:
+        page.goto(f"{ground.url}/incidents", wait_until="domcontentloaded", timeout=10_000)
+        page.wait_for_selector(line(page, new), timeout=20_000)
+        expect(page.locator("#live")).to_have_text("live")
+        seen(page, "hidden")
+    ground.publish([urgent(7, version=2, title="grown worse")])
+    seen(pages[0], "visible")
+    expect(pages[0].locator(f"{line(pages[0], new)} a.title")).to_have_text("grown worse")
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["/incidents", "/incidents/{id}"])
+def test_a_reader_whose_session_is_over_is_told(browser: Browser, ground: Ground, path: str) -> None:
+    """With the way back to this very page; nothing is asked again and again."""
+    new = urgent(8)
+    ground.publish([new])
+    ground.store([new])
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+
+    def over(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=401)
+
+    page.route(re.compile("/live|/status"), over)
+    page.goto(ground.url + path.format(id=new.id), wait_until="domcontentloaded")
+    link = page.locator("#live a")
+    expect(link).to_have_text("You are logged out: log in")
+    assert link.get_attribute("href") == f"/login?next={quote(path.format(id=new.id), safe='')}"
+    page.wait_for_timeout(2_500)
+    assert len(asked) == 2
+    context.close()
+
+
+def test_the_page_of_an_incident_says_whether_it_is_live(browser: Browser, ground: Ground) -> None:
+    """Its clocks go on counting when nothing comes in any more."""
+    new = urgent(9)
+    ground.publish([new])
+    ground.store([new])
+    with opened(browser, f"{ground.url}/incidents/{new.id}") as page:
+        expect(page.locator("#live")).to_have_text("live")
+        ground.stop_console()
+        expect(page.locator("#live")).to_have_text("reconnecting")
+        ground.start_console()
+        expect(page.locator("#live")).to_have_text("live")
