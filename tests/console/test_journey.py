@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -17,7 +18,7 @@ from embedded.probe import free_port
 from embedded.stack import Stack
 from tests.console.browsing import chromium, grave, needs_browser, opened, picture, sideways
 from tests.console.driving import act, console, report
-from tests.e2e.pipeline import Pipeline, pipeline
+from tests.e2e.pipeline import Pipeline, pipeline, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_browser]
 SOON_MS = 60_000
@@ -126,6 +127,7 @@ def figures(page: Page, url: str) -> None:
 @pytest.fixture(scope="module")
 def site(running: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with console(running.config, tmp_path_factory.mktemp("site") / "console.log") as url:
+        wait_for("Kafka and ClickHouse", lambda: not httpx.get(f"{url}/healthz").json()["missing"])
         yield url
 
 
