@@ -1,12 +1,13 @@
 """The console's list with thousands of open incidents, measured by the browser itself.
 
-    python -m bench.console [--incidents 5000] [--rate 50] [--runs 5] [--json]
+    python -m bench.console [--incidents 5000] [--rate 50] [--readers 0] [--runs 5] [--json]
 
 Starts a broker, the ClickHouse engine and `tocsin console`, puts the incidents on the incident topic and
 keeps sending new versions of them. Then Chromium opens the list afresh, several times: first contentful
 paint as the browser reports it, beside that of a line of text from the same server; interactions (keys that
 move the focus, open the help, type a search) from input to the next paint, as the Event Timing API has them;
 from the broker's confirmation of a new incident to its line being in the page. Medians and the worst.
+`--readers` follow the list meanwhile, each with a filter of its own, so that no look at it serves two.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx2
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +38,7 @@ new PerformanceObserver((list) => {
 """
 
 
-def measure(incidents: int, rate: int, runs: int) -> dict[str, list[float]]:
+def measure(incidents: int, rate: int, runs: int, readers: int = 0) -> dict[str, list[float]]:
     """Milliseconds by what was measured."""
     found: dict[str, list[float]] = {name: [] for name in (*TARGETS, "a line of text", "document, server")}
     with Ground() as ground, sync_playwright() as playwright:
@@ -41,7 +46,7 @@ def measure(incidents: int, rate: int, runs: int) -> dict[str, list[float]]:
         ground.publish([made_up(number, now_ms) for number in range(incidents)])
         ground.start_console()
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
-        with Updates(ground, incidents, rate, wall_ms):
+        with Updates(ground, incidents, rate, wall_ms), following(ground.url, readers):
             _filled(browser.new_page(), ground.url, incidents)
             for run in range(runs):
                 context = browser.new_context(viewport={"width": 1400, "height": 900})
@@ -58,6 +63,27 @@ def measure(incidents: int, rate: int, runs: int) -> dict[str, list[float]]:
                 context.close()
         browser.close()
     return found
+
+
+@contextmanager
+def following(url: str, readers: int) -> Iterator[None]:
+    """So many programs that read the stream of the list."""
+    ending = threading.Event()
+
+    def read(number: int) -> None:
+        address = f"{url}/incidents/live?q=service-{number}"
+        with httpx2.Client(timeout=60.0) as client, client.stream("GET", address) as answer:
+            for _ in answer.iter_raw():
+                if ending.is_set():
+                    return
+
+    threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(readers)]
+    for thread in threads:
+        thread.start()
+    yield
+    ending.set()
+    for thread in threads:
+        thread.join(20)
 
 
 def _filled(page: Page, url: str, incidents: int) -> None:
@@ -114,16 +140,19 @@ def main() -> None:
     )
     parser.add_argument("--incidents", type=int, default=5_000)
     parser.add_argument("--rate", type=int, default=50, help="versions a second")
+    parser.add_argument("--readers", type=int, default=0, help="others that follow the list")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if not CHROMIUM.exists():
         sys.exit(f"bench.console: no {CHROMIUM}: install Debian's package chromium")
-    found = measure(args.incidents, args.rate, args.runs)
+    found = measure(args.incidents, args.rate, args.runs, args.readers)
     if args.json:
-        print_json({"incidents": args.incidents, "rate": args.rate, "ms": found})
+        print_json({"incidents": args.incidents, "rate": args.rate, "readers": args.readers, "ms": found})
         return
-    shown = Table(title=f"{args.incidents:,} open incidents, {args.rate} versions a second, ms")
+    shown = Table(
+        title=f"{args.incidents:,} open incidents, {args.rate} versions a second, {args.readers} readers, ms"
+    )
     for heading in ("what", "n", "median", "worst", "asked"):
         shown.add_column(heading, justify="left" if heading == "what" else "right")
     for name, values in found.items():
