@@ -97,8 +97,8 @@ def test_other_domains_are_not_counted(
 def clock(id: str, incident: str) -> Clock:
     return Clock(
         id=id, version=1, incident=incident, domain="eu", name="respond", kind="sla", state="met",
-        started_at=T0, warn_at=T0 + MINUTE, due_at=T0 + HOUR, stopped_at=T0 + MINUTE, paused_ms=0, at_ms=T0 + MINUTE,
-        basis="1 h", severity="error", owner="pay",
+        started_at=T0, warn_at=T0 + MINUTE, due_at=T0 + HOUR, stopped_at=T0 + MINUTE, paused_ms=0,
+        at_ms=T0 + MINUTE, basis="1 h", severity="error", owner="pay",
     )  # fmt: skip
 
 
