@@ -6,18 +6,20 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from console.access.guard import Reads
 from console.acting import act, incident_for
 from console.api.refused import Said
 from console.live.filters import filter_of
 from console.state import Shared
-from correlator.people import VERBS
+from correlator import people, writing
 from streams.records.digest import digest_hex
 
 router = APIRouter(tags=["incidents"])
 
+ACTIONS = tuple(sorted((*people.VERBS, *writing.VERBS)))
+"""on an incident there is; what else people may do has routes of its own"""
 Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="incident id, 16 hex digits")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Words = Annotated[list[Word], Query(default_factory=list, max_length=50)]
@@ -104,12 +106,21 @@ async def one_incident(id: Id, state: Shared, identity: Reads) -> dict[str, Any]
     return whole
 
 
+def _verb(word: str) -> str:
+    if word not in ACTIONS:
+        raise ValueError(f"expected one of {', '.join(ACTIONS)}")
+    return word
+
+
+Verb = Annotated[str, Field(json_schema_extra={"enum": list(ACTIONS)}), AfterValidator(_verb)]
+
+
 class Asked(BaseModel):
     """An action; what each takes: docs/lifecycle.md."""
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Annotated[str, Field(max_length=40, json_schema_extra={"enum": sorted(VERBS)})]
+    action: Verb
     note: Text = ""
     targets: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=2_000)] = []
     cause: Text = ""
