@@ -131,7 +131,7 @@ class Engine:
         report = reporting.report_of(action)
         if isinstance(report, Refusal):
             return ActionResult(action.id, action.incident, False, report.reason)
-        if action.incident in self.groups or action.incident in state.closed:
+        if any(action.incident in known for known in (self.groups, state.closed, state.merged)):
             return ActionResult(action.id, action.incident, False, "this id is that of another incident")
         at_ms = max(now_ms, action.ts)
         why = (Reason("first", 0.0, f"reported by {report.told.reported_by}"),)

@@ -148,7 +148,10 @@ class Writing:
         return made
 
     def _review(self, action: Action, at_ms: int) -> str | Refusal:
-        """The text comes in `text`, or in parts `text`, `text2`, `text3`, ...: long fields are cut."""
+        """The text comes in `text`, or in parts `text`, `text2`, `text3`, ...: long fields are cut.
+
+        `base`: the version it was made from; one that is no longer the newest would undo what others wrote.
+        """
         if not self._known(action.incident):
             return _UNKNOWN
         text = "".join(action.fields.get(name, "") for name in _parts(action.fields))
@@ -158,7 +161,15 @@ class Writing:
             return Refusal(f"a part of the text is too long: send parts of less than {MOST_FIELD} characters")
         if len(text) > MOST_REVIEW:
             return Refusal(f"the review has {len(text)} characters, at most {MOST_REVIEW} are kept")
-        version = (self.reviews.get(action.incident) or 0) + 1
+        held = self.reviews.get(action.incident) or 0
+        base = action.fields.get("base", "")
+        if base and base != str(held):
+            now = f"is at version {held}" if held else "has no version yet"
+            return Refusal(
+                f"the review {now}, your text began from version {base[:20]}:"
+                " copy it, load the page again, and merge"
+            )
+        version = held + 1
         self.reviews.put(action.incident, version)
         who = action.actor or "somebody"
         self._say(Review(incident=action.incident, version=version, text=text, actor=who, at_ms=at_ms))

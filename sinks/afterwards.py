@@ -183,19 +183,20 @@ def _notifications(reader: Reader, incident: str) -> tuple[Notification, ...]:
 
 
 def _suppressed(reader: Reader, incident: Incident) -> tuple[tuple[SuppressionRow, ...], int]:
-    """What was held back of its services while it lasted."""
+    """What was held back of its services while it lasted: a service of the same name elsewhere is another."""
     columns = ", ".join(SuppressionRow.__struct_fields__)
     until = incident.resolved_at if incident.resolved_at is not None else incident.updated_at
     rows = reader.ask(
         f"""
         SELECT {columns}, count() OVER () AS total FROM suppressions
-        WHERE has({{services:Array(String)}}, service)
+        WHERE has({{services:Array(String)}}, service) AND domain = {{domain:String}}
           AND toUnixTimestamp64Milli(suppressions.since) <= {{until:Int64}}
           AND (suppressions.until IS NULL OR state = 'active'
                OR toUnixTimestamp64Milli(assumeNotNull(suppressions.until)) >= {{from:Int64}})
         ORDER BY suppressions.since, alert LIMIT {MOST_ROWS}
         """,  # noqa: S608
         services=[role.service for role in incident.services],
+        domain=incident.domain,
         until=until,
         **{"from": incident.started_at},
     )

@@ -66,7 +66,12 @@ _FACTS = """state != 'merged' AND kind = 'incident'
 _CLOCKS = """kind = 'sla' AND state != 'cancelled'
       AND (empty({domains:Array(String)}) OR has({domains:Array(String)}, domain))
       AND ({team:String} = '' OR owner = {team:String})
-      AND ({severity:String} = '' OR severity = {severity:String})"""
+      AND ({severity:String} = '' OR severity = {severity:String})
+      AND (({service:String} = '' AND {category:String} = '') OR incident IN (
+          SELECT id FROM incident_facts FINAL
+          WHERE ({service:String} = '' OR has(services, {service:String}))
+            AND ({category:String} = '' OR category = {category:String})
+      ))"""
 
 
 def _during(column: str) -> str:
@@ -286,6 +291,12 @@ def answer(reader: Reader, question: Question, asked: Asked) -> tuple[list[str],
     parameters = {name: value for name, value in asked.parameters().items() if f"{{{name}:" in question.sql}
     result = reader.columns_and_rows(question.sql, **parameters)
     return result[0], result[1][:MOST_ROWS]
+
+
+def passed_over(question: Question, asked: Asked) -> list[str]:
+    """Filters that are set and that the question cannot be limited by."""
+    names = ("service", "team", "severity", "category")
+    return [name for name in names if getattr(asked, name) and f"{{{name}:" not in question.sql]
 
 
 def pasteable(question: Question, asked: Asked) -> str:

@@ -20,13 +20,18 @@ def identity_of(request: Request) -> Identity:
     return known
 
 
-def needs(permission: str) -> Callable[[Request], Identity]:
-    """A dependency that lets through whoever has the permission, and says who it is. Raises 401 and 403."""
+def needs(permission: str, *, everywhere: bool = False) -> Callable[[Request], Identity]:
+    """A dependency that lets through whoever has the permission, and says who it is. Raises 401 and 403.
+
+    `everywhere`: what is asked for has no domain, so it is for those who see all.
+    """
 
     def check(request: Request) -> Identity:
         identity = identity_of(request)
         if not identity.may(permission):
             raise HTTPException(403, f"{identity.role} may not {permission}")
+        if everywhere and identity.domains:
+            raise HTTPException(403, "this is over all domains, and you may see some")
         return identity
 
     return check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -42,7 +43,12 @@ def is_same_origin(headers: Mapping[str, str], scheme: str, public_url: str) -> 
     return origin in ours
 
 
+MOST_NEXT = 1_500
+"""characters, escaped as in JSON: the path waits in a cookie, and browsers drop those above 4 kB"""
+
+
 def safe_next(path: str) -> str:
     """A path of this site to go on to after login; whatever else was asked for becomes the list."""
     bad = not path.startswith("/") or path.startswith("//") or "\\" in path
+    bad = bad or len(json.dumps(path)) > MOST_NEXT
     return "/incidents" if bad or any(ord(char) < 33 for char in path) else path

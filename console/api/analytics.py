@@ -12,7 +12,7 @@ from console.access.guard import Reads
 from console.api.incidents import ERRORS
 from console.pages.analytics import Period, ask, came_in, question_of
 from console.state import Shared
-from sinks.questions import pasteable
+from sinks.questions import passed_over, pasteable
 
 router = APIRouter(tags=["analytics"])
 
@@ -32,6 +32,8 @@ class Answered(BaseModel):
     columns: list[str]
     rows: list[dict[str, Any]]
     """durations in ms, times in ms UTC"""
+    passed_over: list[str]
+    """filters asked for that this question cannot be limited by: its figures are of everything"""
     sql: str
     """as clickhouse-client takes it"""
     came: Came | None = None
@@ -52,6 +54,7 @@ async def analytics(question: str, state: Shared, identity: Reads, period: Perio
         says=found.says,
         columns=columns,
         rows=rows,
+        passed_over=passed_over(found, period.asked),
         sql=pasteable(found, period.asked),
         came=Came(**msgspec.structs.asdict(came)) if came else None,
     )

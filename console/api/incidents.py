@@ -6,20 +6,24 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from console.access.guard import Reads
 from console.acting import act, incident_for
 from console.api.refused import Said
 from console.live.filters import filter_of
+from console.past import PLACE, following, past
 from console.state import Shared
-from correlator.people import VERBS
+from correlator import people, writing
 from streams.records.digest import digest_hex
 
 router = APIRouter(tags=["incidents"])
 
+ACTIONS = tuple(sorted((*people.VERBS, *writing.VERBS)))
+"""on an incident there is; what else people may do has routes of its own"""
 Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="incident id, 16 hex digits")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
+State = Literal["open", "acknowledged", "mitigated", "resolved", "closed", "reopened", "merged"]
 Words = Annotated[list[Word], Query(default_factory=list, max_length=50)]
 Text = Annotated[str, Field(max_length=4_000)]
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -64,6 +68,10 @@ class Listing(BaseModel):
     counts: dict[str, int]
     """by severity"""
     incidents: list[Listed]
+    older: str
+    """of those that are over: `before` of the next page (with sort=oldest: of later ones); empty: none"""
+    passed_over: list[str]
+    """at_risk, sort: what was asked for and does not apply to those that are over"""
 
 
 @router.get("/incidents")
@@ -78,22 +86,34 @@ async def list_incidents(
     service: Words,
     team: Words,
     domain: Words,
+    states: Annotated[list[State], Query(alias="state", default_factory=list, max_length=50)],
     at_risk: bool = False,
     unacknowledged: bool = False,
     q: Annotated[str, Query(max_length=200)] = "",
     sort: Literal["urgency", "newest", "oldest", "due", "updated"] = "urgency",
     most: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    before: Annotated[str, Query(pattern=PLACE)] = "",
 ) -> Listing:
-    """Those that are active now, as on the page."""
-    wanted = filter_of(request.query_params.multi_items())
-    found = state.board.select(wanted, identity.domains, most)
+    """Those that are active now, or with `state` those that are over, as on the page."""
+    given = filter_of(request.query_params.multi_items())
+    wanted = given.applied
+    if wanted.past:
+        found = await past(state, identity, wanted, before, most)
+    else:
+        found = state.board.select(wanted, identity.domains, most)
     listed = []
     for row, due in found.entries:
         values: dict[str, Any] = {name: getattr(row, name) for name in _OF_ROW}
         if due is not None:
             values |= {"due_name": due.name, "due_state": due.state, "due_at": due.due_at}
         listed.append(Listed(**values))
-    return Listing(total=found.total, counts=dict(found.counts), incidents=listed)
+    return Listing(
+        total=found.total,
+        counts=dict(found.counts),
+        incidents=listed,
+        older=following(found, most) if wanted.past else "",
+        passed_over=given.passed_over,
+    )
 
 
 @router.get("/incidents/{id}", responses=ERRORS)
@@ -104,12 +124,21 @@ async def one_incident(id: Id, state: Shared, identity: Reads) -> dict[str, Any]
     return whole
 
 
+def _verb(word: str) -> str:
+    if word not in ACTIONS:
+        raise ValueError(f"expected one of {', '.join(ACTIONS)}")
+    return word
+
+
+Verb = Annotated[str, Field(json_schema_extra={"enum": list(ACTIONS)}), AfterValidator(_verb)]
+
+
 class Asked(BaseModel):
     """An action; what each takes: docs/lifecycle.md."""
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Annotated[str, Field(max_length=40, json_schema_extra={"enum": sorted(VERBS)})]
+    action: Verb
     note: Text = ""
     targets: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=2_000)] = []
     cause: Text = ""

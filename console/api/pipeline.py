@@ -19,7 +19,9 @@ from streams.agents.reinject import Wanted
 
 router = APIRouter(tags=["pipeline"])
 Text = Annotated[str, Query(max_length=200)]
-Admin = Annotated[Identity, Depends(needs("reinject"))]
+ReadsAll = Annotated[Identity, Depends(needs("read", everywhere=True))]
+"""raw records have no domain"""
+AdminOfAll = Annotated[Identity, Depends(needs("reinject", everywhere=True))]
 
 
 class Worker(BaseModel):
@@ -205,7 +207,7 @@ class DeadLetters(BaseModel):
 @router.get("/deadletters")
 async def dead_letters(
     state: Shared,
-    identity: Reads,
+    identity: ReadsAll,
     topic: Text = "",
     reason: Text = "",
     days: Annotated[int, Query(ge=1, le=MOST_DAYS)] = 1,
@@ -243,7 +245,7 @@ class PutBack(BaseModel):
 
 
 @router.post("/deadletters/reinject", responses={404: {"description": "Kafka has no topic of dead letters"}})
-async def reinject(asked: Again, state: Shared, identity: Admin) -> PutBack:
+async def reinject(asked: Again, state: Shared, identity: AdminOfAll) -> PutBack:
     """Put back every record of a filter, whole, on the topic it came from, where it is read once more."""
     audit("reinject")
     done, left = await returned(state, Wanted(asked.reason, asked.topic, asked.place), asked.days)

@@ -54,6 +54,21 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         """Whether incidents are asked for that may be over for long: ClickHouse has them."""
         return bool(set(self.state) - {*ACTIVE, "resolved"})
 
+    @property
+    def applied(self) -> Filter:
+        """What of it holds: those that are over have no clock at risk and are sorted by their start."""
+        if not self.past:
+            return self
+        return msgspec.structs.replace(
+            self, at_risk=False, sort="oldest" if self.sort == "oldest" else "newest"
+        )
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Keys that were set and do not hold."""
+        odd = {"at_risk": self.at_risk, "sort": self.sort in ("due", "updated")}
+        return [key for key, given in odd.items() if self.past and given]
+
     def toggled(self, key: str, value: str) -> Filter:
         """The same with one value of a part taken in, or left out if it is there."""
         values: tuple[str, ...] = getattr(self, key)

@@ -127,6 +127,7 @@ async def part(request: Request, state: Shared, identity: Reads, period: Period,
         period=period,
         cell=analytics.cell,
         heading=analytics.heading,
+        passed_over=questions.passed_over(question, period.asked),
         records=await came_in(state, question, period.asked),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -11,20 +10,17 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from console.access.guard import Reads
 from console.access.identity import Identity
-from console.live.board import Entry, Selection
 from console.live.filters import CHOICES, SORTS, Filter, filter_of
-from console.live.row import row_of
 from console.live.streams import event
+from console.past import PLACE, following, past
 from console.state import Shared, State
-from sinks import search
 
 router = APIRouter()
 
 PAGE = 100
 MOST = 1_000
 
-Before = Annotated[str, Query(pattern="^([0-9]{1,15}-[0-9a-f]{16})?$")]
-"""start and id of the last incident of the page before"""
+Before = Annotated[str, Query(pattern=PLACE)]
 Most = Annotated[int, Query(ge=1, le=MOST)]
 
 
@@ -38,12 +34,12 @@ async def incidents(
     request: Request, state: Shared, identity: Reads, most: Most = PAGE, before: Before = ""
 ) -> HTMLResponse:
     """The page: what is going on from memory, what is over from ClickHouse."""
-    wanted = filter_of(request.query_params.multi_items())
+    given = filter_of(request.query_params.multi_items())
+    wanted = given.applied
     if wanted.past:
-        found = await _past(state, identity, wanted, before, most)
+        found = await past(state, identity, wanted, before, most)
     else:
         found = state.board.select(wanted, identity.domains, most)
-    last = found.entries[-1].row if wanted.past and len(found.entries) == most else None
     return state.page(
         request,
         "incidents.html",
@@ -51,7 +47,8 @@ async def incidents(
         wanted=wanted,
         found=found,
         line=state.lines,
-        older=f"{last.started_at}-{last.id}" if last else "",
+        passed_over=given.passed_over,
+        older=following(found, most) if wanted.past else "",
         most=most,
         page=PAGE,
         choices={**CHOICES, **state.board.names(identity.domains)},
@@ -97,16 +94,3 @@ def _looking(state: State, identity: Identity, wanted: Filter, most: int) -> Cal
         return event("list", said) + event("status", status)
 
     return look
-
-
-async def _past(state: State, identity: Identity, wanted: Filter, before: str, most: int) -> Selection:
-    at, _, id = before.partition("-")
-    since = (int(at), id) if before else None
-    found = await state.store.ask(
-        lambda reader: search.incidents(
-            reader, wanted.wanted(), allowed=identity.domains, before=since, limit=most
-        )
-    )
-    rows = [row_of(incident) for incident in found]
-    entries = [Entry(row, known.due if (known := state.board.get(row.id)) else None) for row in rows]
-    return Selection(entries, len(rows), Counter(row.severity for row in rows))

@@ -25,7 +25,9 @@ router = APIRouter()
 MOST_PLACES = 12
 """partitions in the table, those with the largest lag"""
 Text = Annotated[str, Query(max_length=200)]
-Admin = Annotated[Identity, Depends(needs("reinject"))]
+ReadsAll = Annotated[Identity, Depends(needs("read", everywhere=True))]
+"""raw records have no domain"""
+AdminOfAll = Annotated[Identity, Depends(needs("reinject", everywhere=True))]
 
 
 @router.get("/pipeline")
@@ -65,7 +67,7 @@ async def charts(request: Request, state: Shared, identity: Reads) -> HTMLRespon
 async def dead(
     request: Request,
     state: Shared,
-    identity: Reads,
+    identity: ReadsAll,
     topic: Text = "",
     reason: Text = "",
     days: Annotated[int, Query(ge=1, le=MOST_DAYS)] = 1,
@@ -85,7 +87,7 @@ async def dead(
 
 
 @router.post("/pipeline/deadletters/reinject")
-async def reinject(request: Request, state: Shared, identity: Admin) -> HTMLResponse:
+async def reinject(request: Request, state: Shared, identity: AdminOfAll) -> HTMLResponse:
     """Put back every record of a filter, whole, on the topic it came from."""
     audit("reinject")
     form = await form_of(request)

@@ -14,7 +14,7 @@ from console.access.noting import audit
 from console.acting import act, domain_of
 from console.forms import form_of
 from console.pages.incident import material_for
-from console.state import Shared, State
+from console.state import Shared
 from sinks import afterwards
 from sinks.markdown import renderer
 from sinks.reviewtext import fields_of, markdown, without_items
@@ -53,25 +53,18 @@ async def preview(request: Request, state: Shared, identity: Reads, id: str) -> 
 async def keep(
     request: Request, state: Shared, identity: Annotated[Identity, Depends(needs("review"))], id: str
 ) -> HTMLResponse:
-    """Keep the text, unless somebody else has kept another one since it was opened."""
-    audit("review", target=id)
-    audit(domain=await domain_of(state, identity, id))  # before anything is said of what was kept
+    """Keep the text. The correlator refuses it when somebody has kept another one since it was opened:
+    what ClickHouse has is seconds behind."""
     form = await form_of(request)
-    since = await version_of(state, id)
-    if form.get("version", "") != str(since):
-        raise HTTPException(
-            409, f"somebody saved version {since} meanwhile: copy your text, load the page again, and merge"
-        )
-    await act(state, identity, "review", id, fields=fields_of(without_items(form.get("text", ""))))
+    base = form.get("version") or "0"
+    if not (base.isascii() and base.isdecimal()):
+        raise HTTPException(422, f"version is {base[:20]!r}: expected that of the text, a number")
+    fields = {**fields_of(without_items(form.get("text", ""))), "base": base}
+    await act(state, identity, "review", id, fields=fields)
+    version = int(base) + 1  # it is the number the correlator holds, or the text would have been refused
     return state.page(
-        request, "part_done.html", identity, text=f"Version {since + 1} is kept.", version=since + 1
+        request, "part_done.html", identity, text=f"Version {version} is kept.", version=version
     )
-
-
-async def version_of(state: State, id: str) -> int:
-    """Of the review as people edited it; 0: nobody has."""
-    edited = await state.store.ask(lambda reader: afterwards.review(reader, id))
-    return edited.version if edited is not None else 0
 
 
 def rendered(text: str) -> Markup:

@@ -21,6 +21,24 @@ window.tocsin = (() => {
     };
   };
   let form = forms();
+  const zoneName = () => zone() ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // By how much the clocks of a zone are ahead of UTC at a moment, ms.
+  const ahead = (ms, timeZone) => {
+    const units = { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" };
+    const parts = new Intl.DateTimeFormat("en-US", { timeZone, hourCycle: "h23", ...units }).formatToParts(ms);
+    const of = Object.fromEntries(parts.map((part) => [part.type, Number(part.value)]));
+    return Date.UTC(of.year, of.month - 1, of.day, of.hour, of.minute, of.second) - Math.floor(ms / 1000) * 1000;
+  };
+  // A moment as the clocks of a zone show it, as fields of times have it: "2026-05-02T14:03:00".
+  const wall = (ms, timeZone) => new Date(ms + ahead(ms, timeZone)).toISOString().slice(0, 19);
+  // And back; NaN for what is no time. What is there twice when clocks go back is the first, what is skipped is an hour on.
+  const moment = (words, timeZone) => {
+    const shown = Date.parse(words + "Z");
+    if (Number.isNaN(shown)) return NaN;
+    const [before, after] = [shown - 86400000, shown + 86400000].map((near) => ahead(near, timeZone));
+    const fits = [before, after].find((one) => ahead(shown - one, timeZone) === one);
+    return shown - (fits ?? before);
+  };
   const duration = (ms) => {
     const s = Math.round(Math.abs(ms) / 1000);
     if (s < 60) return s + " s";
@@ -191,5 +209,5 @@ window.tocsin = (() => {
     times();
   });
 
-  return { stored, store, times, text, duration, zone, toast, post, follow, banner, onKey };
+  return { stored, store, times, text, duration, zone, zoneName, wall, moment, toast, post, follow, banner, onKey };
 })();

@@ -2,7 +2,7 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  const { times, toast, post, follow, banner, onKey, stored, store } = window.tocsin;
+  const { times, toast, post, follow, banner, onKey, stored, store, zoneName, wall, moment } = window.tocsin;
   const holder = document.getElementById("incident");
   const id = holder?.dataset.id ?? "";
 
@@ -64,7 +64,22 @@ document.addEventListener("DOMContentLoaded", () => {
     toast(linked(words), false, back && (async () => { const undone = await act(back, {}); if (undone) toast("Undone."); }));
     setTimeout(renew, 1200);
   };
-  const local = (text) => (text ? new Date(Number(text) - new Date(Number(text)).getTimezoneOffset() * 60000).toISOString().slice(0, 19) : "");
+  // Fields of times are in the zone the reader chose, which their labels name; what is in them moves with it.
+  const zoned = (root = document) => {
+    const now = zoneName();
+    for (const field of root.querySelectorAll('input[type="datetime-local"]')) {
+      if (field.dataset.zone !== now && field.value) field.value = wall(moment(field.value, field.dataset.zone), now);
+      field.dataset.zone = now;
+    }
+    for (const name of root.querySelectorAll("[data-zone-name]")) name.textContent = now;
+  };
+  zoned();
+  document.addEventListener("tocsin:zone", () => zoned());
+  const local = (text, zone) => (text ? wall(Number(text), zone) : "");
+  const utc = (field) => {
+    const ms = moment(field.value, field.dataset.zone);
+    return Number.isNaN(ms) ? field.value : new Date(ms).toISOString();
+  };
   const whyNot = (verb) => document.getElementById("why-" + verb)?.textContent || "not now";
   const start = async (verb, why = "") => {
     const dialog = document.getElementById("do-" + verb);
@@ -85,9 +100,10 @@ document.addEventListener("DOMContentLoaded", () => {
     wrong.hidden = true;
     // As it stands in the newest version, which came in after this page was made.
     const now = document.getElementById("now").dataset;
+    zoned(dialog);
     for (const field of dialog.querySelectorAll("[data-now]")) {
       const text = now[field.dataset.now];
-      field.value = field.type === "datetime-local" ? local(text) : why && field.name === "cause_service" ? "" : text;
+      field.value = field.type === "datetime-local" ? local(text, field.dataset.zone) : why && field.name === "cause_service" ? "" : text;
       field.dataset.before = field.value;
     }
     const reason = dialog.querySelector("[data-said]");
@@ -119,7 +135,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const targets = [];
     for (const field of form.elements) {
       if (!field.name || !field.value || (field.type === "checkbox" && !field.checked) || (field.dataset.before !== undefined && field.value === field.dataset.before)) continue;
-      const value = field.type === "datetime-local" ? new Date(field.value).toISOString() : field.value;
+      const value = field.type === "datetime-local" ? utc(field) : field.value;
       if (field.name === "target" || field.name === "targets") targets.push(...value.split(/[\s,]+/).filter(Boolean));
       else if (field.name.startsWith("fields.")) body.fields[field.name.slice(7)] = value;
       else body[field.name] = value;

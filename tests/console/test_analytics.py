@@ -14,9 +14,12 @@ from fastapi.testclient import TestClient
 from config.settings import ClickHouse
 from console import analytics
 from console.access.identity import Identity
+from correlator.incident import ServiceRole
+from correlator.response import Clock
 from sinks.clickhouse import connect
-from sinks.questions import QUESTIONS, Asked, answer, pasteable
+from sinks.questions import QUESTIONS, Asked, answer, passed_over, pasteable
 from sinks.reader import Reader
+from sinks.rows import row_of
 from tests.console.conftest import with_domains
 from tests.sinks.make import DAY, HOUR, MINUTE, T0, incident, resolved
 from tests.sinks.store import store
@@ -89,6 +92,63 @@ def test_other_domains_are_not_counted(
     (row,) = eu.get("/api/v1/analytics/timing", params=PERIOD).json()["rows"]
     assert (row["resolved"], row["human"]) == (2, 0)
     assert eu.get("/api/v1/analytics/funnel", params=PERIOD).status_code == 403
+
+
+def clock(id: str, incident: str) -> Clock:
+    return Clock(
+        id=id, version=1, incident=incident, domain="eu", name="respond", kind="sla", state="met",
+        started_at=T0, warn_at=T0 + MINUTE, due_at=T0 + HOUR, stopped_at=T0 + MINUTE, paused_ms=0,
+        at_ms=T0 + MINUTE, basis="1 h", severity="error", owner="pay",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def clocked(database: Client) -> Client:
+    """A deadline met for the incident of `db`, a security incident, and one for another."""
+    role = ServiceRole("db", "affected")
+    store(database, incident("00000000000000b1", services=(role,), category="security incident"))
+    for one in (clock("c1", "00000000000000b1"), clock("c2", "00000000000000a1")):
+        row = row_of(one)
+        database.insert(row.table.name, [row.values], column_names=row.table.columns)
+    return database
+
+
+@pytest.mark.parametrize(
+    ("filters", "met"),
+    [
+        ({}, 2),
+        ({"service": "db"}, 1),
+        ({"category": "security incident"}, 1),
+        ({"service": "payment", "category": "security incident"}, 0),
+        ({"service": "nowhere"}, 0),
+    ],
+)
+@pytest.mark.parametrize("name", ["sla", "sla_by_week"])
+def test_service_levels_are_those_of_the_service_and_category(
+    clocked: Client, client: TestClient, name: str, filters: dict[str, str], met: int
+) -> None:
+    rows = client.get(f"/api/v1/analytics/{name}", params={**PERIOD, **filters}).json()["rows"]
+    assert sum(row["met"] for row in rows) == met
+
+
+@pytest.mark.parametrize("name", ["funnel", "noise_by_day"])
+def test_a_figure_of_everything_says_which_filters_it_passes_over(
+    database: Client, client: TestClient, name: str
+) -> None:
+    asked: dict[str, str | int] = {**PERIOD, "service": "payment", "category": "security incident"}
+    html = client.get(f"/analytics/part/{name}", params=asked).text
+    assert "Of everything: not by service, category." in html
+    assert "Of everything" not in client.get(f"/analytics/part/{name}", params=PERIOD).text
+    assert client.get(f"/api/v1/analytics/{name}", params=asked).json()["passed_over"] == [
+        "service",
+        "category",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(one for one, each in QUESTIONS.items() if not each.everywhere))
+def test_every_other_question_follows_every_filter(name: str) -> None:
+    every = Asked(since_ms=0, until_ms=1, service="s", team="t", severity="error", category="c")
+    assert passed_over(QUESTIONS[name], every) == []
 
 
 def test_a_day_without_a_resolve_is_a_gap(database: Client) -> None:

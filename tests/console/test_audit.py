@@ -127,7 +127,7 @@ def test_one_that_nobody_let_in_leaves_one_too(browser: TestClient, guarded: Fas
         ({"headers": {"host": "evil.example"}}, 400),
         ({"content": b"x" * 1_000_001}, 413),
         ({"content": "{}", "headers": {"content-type": "text/plain"}}, 415),
-        ({"json": {"action": "drop"}}, 403),
+        ({"json": {"action": "drop"}}, 422),
         ({"json": {"verb": "drop"}}, 422),
     ],
 )
@@ -148,7 +148,7 @@ def test_too_many_requests_are_in_it(settings: Settings) -> None:
     app = listening(create_app(msgspec.structs.replace(settings, console=console), lambda: NOW_MS))
     client = TestClient(app, base_url=BASE, headers=HERE | bearer("t-responder"))
     for _ in range(5):
-        client.post(ACT, json={"action": "drop"})
+        client.post(ACT, json={"action": "close"})
     for one in app.state.trail._folds.due(NOW_MS, all=True):
         app.state.trail._put(one)
     assert [(one.status, one.n, one.who) for one in records(app)] == [

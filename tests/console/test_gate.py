@@ -40,6 +40,13 @@ def test_path_of_ours_is_kept() -> None:
     assert safe_next("/incidents?severity=critical") == "/incidents?severity=critical"
 
 
+@pytest.mark.parametrize(("char", "most"), [("a", 1_480), ("é", 240)])
+def test_path_that_would_make_a_cookie_too_long_is_not_kept(char: str, most: int) -> None:
+    path = f"/incidents?q={char * most}"
+    assert safe_next(path) == path
+    assert safe_next(path + 20 * char) == "/incidents"
+
+
 def test_rebound_name_is_refused(client: TestClient) -> None:
     assert client.get("/status", headers={"host": "evil.example"}).status_code == 400
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from console.access.identity import PERMISSIONS, Identity
+from console.access.identity import Identity
 from console.incident.headline import MOST_CHARS, clause, headline
 from console.incident.steps import LABELS, NEXT, steps, why_not
 from correlator.incident import Evidence, Figure, Hint, Pause, ServiceRole
 from correlator.lifecycle import LEGAL
+from tests.console.test_routes import LEAST
 from tests.sinks.make import incident
 
 STATES = ("open", "acknowledged", "mitigated", "resolved", "reopened", "closed", "merged")
@@ -70,7 +71,7 @@ def test_manager_may_exactly_the_legal_steps(verb: str, state: str) -> None:
 @pytest.mark.parametrize("verb", LABELS)
 def test_viewer_is_told_the_role_each_step_needs(verb: str) -> None:
     said = why_not(verb, incident(), Identity("vic", "viewer"))
-    assert said == f"needs the role {PERMISSIONS[verb]}, yours is viewer"
+    assert said == f"needs the role {LEAST[verb]}, yours is viewer"
 
 
 @pytest.mark.parametrize("state", NEXT)

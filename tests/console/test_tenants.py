@@ -13,9 +13,11 @@ from starlette.requests import Request
 from config.settings import ClickHouse
 from console.access.identity import Identity
 from console.pages.incidents import live
+from correlator.suppression import Suppression
 from sinks.clickhouse import connect
+from sinks.rows import row_of
 from tests.console.test_list import row
-from tests.sinks.make import incident, resolved
+from tests.sinks.make import MINUTE, T0, incident, resolved
 from tests.sinks.store import store
 
 OURS, THEIRS = "00000000000000a1", "00000000000000b2"
@@ -71,6 +73,47 @@ def test_the_api_has_no_incident_of_theirs(ours: TestClient, part: str) -> None:
 def test_a_prefix_does_not_tell_that_theirs_is_there(ours: TestClient) -> None:
     gone, theirs = (ours.get(f"/incidents/{prefix}") for prefix in ("00000000000000ff", THEIRS))
     assert (gone.status_code, theirs.status_code) == (404, 404)
+
+
+def held(domain: str) -> Suppression:
+    """An alert of `checkout`, which both domains have, held back while the incidents lasted."""
+    return Suppression(
+        alert=f"alert-{domain}", version=1, state="active", kind="silence", rule=f"rule-{domain}",
+        rule_version="0a", reason="silence", domain=domain, from_ms=T0, until_ms=T0 + MINUTE, at_ms=T0,
+        service="checkout", metric="disk", severity="error", fingerprint=f"f-{domain}", started_at=T0,
+        summary=f"held in {domain}",
+    )  # fmt: skip
+
+
+def test_a_review_tells_of_our_suppressed_alerts_alone(clickhouse: ClickHouse, ours: TestClient) -> None:
+    client = connect(clickhouse)
+    for one in (held("us"), held("eu")):
+        row = row_of(one)
+        client.insert(row.table.name, [row.values], column_names=row.table.columns)
+    client.close()
+    html = ours.get(f"/incidents/{OURS}/review").text
+    assert ("rule-us" in html, "held in eu" in html, "rule-eu" in html) == (True, False, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/pipeline/deadletters"),
+        ("POST", "/pipeline/deadletters/reinject"),
+        ("GET", "/api/v1/deadletters"),
+        ("POST", "/api/v1/deadletters/reinject"),
+    ],
+)
+def test_records_without_a_domain_are_for_those_who_see_all(
+    client_for: Callable[[Identity], TestClient], method: str, path: str
+) -> None:
+    answer = client_for(US).request(method, path, json={})
+    assert (answer.status_code, "over all domains" in answer.text) == (403, True)
+
+
+def test_no_link_leads_to_records_one_may_not_see(client_for: Callable[[Identity], TestClient]) -> None:
+    every, some = (client_for(who).get("/pipeline").text for who in (Identity("a", "admin"), US))
+    assert ("/pipeline/deadletters" in every, "/pipeline/deadletters" in some) == (True, False)
 
 
 class Standing(Request):

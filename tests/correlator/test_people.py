@@ -76,6 +76,18 @@ def test_merge_then_undo_gives_the_former_state(of_survivor: bool) -> None:
     assert all(any("undone by ada" in e.text for e in after[id].timeline) for id in (payment, island))
 
 
+def test_no_report_takes_the_id_of_an_incident_that_was_merged() -> None:
+    """It would stand in the way of the undo."""
+    payment, island = id_of("payment"), id_of("island")
+    told = {"title": "Transfers fail", "services": "ledger", "severity": "critical"}
+    report = msgspec.structs.replace(act("report", island, at=21_000), fields=told)
+    undo = act("undo", island, at=22_000)
+    out = new_core().process(records([*APART, act("merge", payment, island), report, undo]))
+    _, refused, undone = answers(list(out))
+    assert (refused.applied, refused.reason) == (False, "this id is that of another incident")
+    assert undone.applied
+
+
 def test_undo_keeps_what_has_happened_since() -> None:
     """Resolves of either side and new members stay; the former acknowledge comes back to its own."""
     payment, island = id_of("payment"), id_of("island")

@@ -193,6 +193,27 @@ def test_a_review_in_parts_is_one_text() -> None:
     assert [(r.text, r.version) for r in found] == [("1,2,3,10,", 1), ("new", 2)]
 
 
+def test_a_review_made_from_an_older_version_is_refused() -> None:
+    """Who saves second is told, however soon; who says no version is taken at their word."""
+    play = Play()
+    play.opened()
+    assert play.do("review", text="a", base="0").applied
+    late = play.do("review", text="b", base="0")
+    assert (late.applied, "is at version 1, your text began from version 0" in late.reason) == (False, True)
+    assert play.do("review", text="c", base="1").applied
+    assert play.do("review", text="d").applied
+    assert "is at version 3" in play.do("review", text="e", base="9").reason
+    assert [(w.text, w.version) for w in written(play.outputs) if isinstance(w, Review)] == [
+        ("a", 1), ("c", 2), ("d", 3),
+    ]  # fmt: skip
+
+
+def test_a_review_nobody_has_kept_has_no_version_to_begin_from() -> None:
+    play = Play()
+    play.opened()
+    assert "has no version yet" in play.do("review", text="a", base="1").reason
+
+
 @pytest.mark.parametrize(
     "fields", [{}, {"text": " "}, {"text": "x" * 16_384}, {f"text{n or ''}": "x" * 16_000 for n in range(7)}]
 )
@@ -433,7 +454,7 @@ def test_restore_anywhere_changes_nothing(data: st.DataObject) -> None:
             fields = {
                 "op": data.draw(st.sampled_from(OPS)),
                 "id": data.draw(st.sampled_from(("a", "b", "c", *ids))),
-                "text": "t", "owner": "o",
+                "text": "t", "owner": "o", "base": data.draw(st.sampled_from(("", "0", "1"))),
             }  # fmt: skip
             log.append(Action(f"h{number}", T0 + 30_000 + number * 9_000, id, verb, "ann", fields=fields))
         whole = list(Play(auto).core.process(records(log)))
