@@ -182,15 +182,6 @@ def test_a_viewer_sees_every_action_disabled(
     assert 'data-verb="acknowledge" class="" aria-disabled="true" aria-describedby="why-acknowledge"' in html
 
 
-def test_a_review_somebody_else_saved_is_not_overwritten(
-    app: FastAPI, clickhouse: ClickHouse, client: TestClient
-) -> None:
-    store(connect(clickhouse), incident())
-    answer = client.post(f"/incidents/{ID}/review", data={"text": "# mine", "version": "4"})
-    assert answer.status_code == 409
-    assert "somebody saved version 0 meanwhile" in answer.text
-
-
 def test_markdown_of_a_review_is_shown_without_its_html(clickhouse: ClickHouse, client: TestClient) -> None:
     store(connect(clickhouse), incident())
     html = client.post(
