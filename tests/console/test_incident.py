@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from config.settings import ClickHouse
