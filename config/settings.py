@@ -230,6 +230,8 @@ class Correlate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """resource label whose value is the domain (tenant, environment); empty: one domain"""
     window_ms: Millis = 300_000
     """alerts further apart than this do not support each other by time"""
+    log_pause_ms: Millis = 120_000
+    """what fails may do so this far apart: lines of a log and events of other systems are over at once"""
     join_threshold: Share = 0.5
     idle_gap_ms: Millis = 900_000
     max_age_ms: Millis = 6 * 3_600_000

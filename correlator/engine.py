@@ -163,7 +163,7 @@ class Engine:
         fitting = candidates.verdicts(state, sight, domain)
         if fitting:
             best, weight = fitting[0]
-            self._join(best, sight, (*reasons(sight, best, weight), *also), now_ms)
+            self._join(best, sight, (*reasons(sight, best, weight, self.settings), *also), now_ms)
             if len(fitting) > 1:
                 best = self._merge(best, alert, fitting, now_ms)
             if not self._telling.open_if_due(best, now_ms):

@@ -179,7 +179,9 @@ class Group(msgspec.Struct):
     hurting: int = 0
     """of these, those that still fire"""
     ended: list[int] = []
-    """when the others were over, sorted; of lines in a log that is some time after the last one"""
+    """when the others were over, sorted"""
+    paused: list[int] = []
+    """likewise of what is over at once: lines of a log and events of other systems, which may go on"""
     eased_at: int = 0
     """newest resolve of those"""
     episode_at: int = 0

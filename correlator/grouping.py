@@ -119,16 +119,19 @@ class Weight(msgspec.Struct, gc=False):
     """what both services call"""
 
 
-def over(group: Group, at_ms: int) -> tuple[int, int]:
-    """How many of its alerts had resolved at a time, and of how many: of those that are felt, if any is."""
+def over(group: Group, at_ms: int, pause_ms: int) -> tuple[int, int]:
+    """How many of its alerts had resolved at a time, and of how many: of those that are felt, if any is.
+
+    What fails may do so `pause_ms` apart before its lines count as over.
+    """
     if group.felt:
-        return bisect_right(group.ended, at_ms), group.felt
+        return bisect_right(group.ended, at_ms) + bisect_right(group.paused, at_ms - pause_ms), group.felt
     return len(group.held) - len(group.active), len(group.held)
 
 
-def fading(group: Group, at_ms: int) -> float:
+def fading(group: Group, at_ms: int, pause_ms: int) -> float:
     """Share of its alerts that had resolved."""
-    gone, of = over(group, at_ms)
+    gone, of = over(group, at_ms, pause_ms)
     return gone / of
 
 
@@ -155,7 +158,7 @@ def weigh(sight: Sight, group: Group, settings: Correlate, foreign: bool = False
     `foreign`: the group belongs to another part of the dependency graph: only people tie them.
     """
     alert = sight.alert
-    gone = fading(group, alert.started_at)
+    gone = fading(group, alert.started_at, settings.log_pause_ms)
     least = settings.join_threshold - FADING * gone
     if not group.grave:
         least += VAGUE
@@ -205,7 +208,7 @@ def weigh_siblings(
             best = Weight(score, "siblings", name, 2, SIBLINGS, close, gap, shared=shared[name])
     if best is None or not group.hurting:
         return None
-    gone = fading(group, alert.started_at)
+    gone = fading(group, alert.started_at, settings.log_pause_ms)
     return _faded(best, gone, settings.join_threshold - FADING * gone)
 
 
@@ -307,7 +310,7 @@ def _loose(
     return best
 
 
-def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
+def reasons(sight: Sight, group: Group, found: Weight, settings: Correlate) -> tuple[Reason, ...]:
     """Why, in words. Their weights sum to the score, roundings aside. Called before the alert is in."""
     alert = sight.alert
     said: list[Reason] = []
@@ -335,7 +338,7 @@ def reasons(sight: Sight, group: Group, found: Weight) -> tuple[Reason, ...]:
     if found.together:
         said.append(Reason("together", found.together, _companions(sight, group)))
     said.append(Reason("time", round(TIME * found.closeness, 4), f"onset {found.gap / 1000:.0f} s from {of}"))
-    gone, held = over(group, alert.started_at)
+    gone, held = over(group, alert.started_at, settings.log_pause_ms)
     if gone:
         text = f"{gone} of its {held} alerts had resolved"
         said.append(Reason("fading", round(FADING * gone / held, 4), text))

@@ -17,9 +17,6 @@ from detectors.alert import SEVERITIES, Alert
 MOST_TIMELINE = 500
 """entries about alerts beyond this are not written down; state changes and people's actions always are"""
 
-PAUSE_MS = 120_000
-"""what fails may do so this far apart: lines of a log and events of other systems are over at once"""
-
 
 def note(group: Group, at_ms: int, kind: str, text: str, ref: str = "") -> None:
     """Write into the timeline."""
@@ -73,6 +70,7 @@ def begin_episode(group: Group, now_ms: int) -> None:
     group.episode_at = now_ms
     group.felt = group.hurting = group.eased_at = 0
     group.ended.clear()
+    group.paused.clear()
 
 
 def hold(group: Group, held: Held) -> None:
@@ -113,8 +111,7 @@ def _feel(group: Group, alert: Alert) -> None:
     if alert.resolved_at is None:
         group.hurting += 1
     else:
-        pause = PAUSE_MS if alert.kind in ("log", EXTERNAL) else 0
-        insort(group.ended, alert.resolved_at + pause)
+        insort(group.paused if alert.kind in ("log", EXTERNAL) else group.ended, alert.resolved_at)
         group.eased_at = max(group.eased_at, alert.resolved_at)
 
 
@@ -135,6 +132,7 @@ def refill(group: Group, members: Iterable[Held]) -> None:
     """Other members in place of those it has; everything known by member follows."""
     members = list(members)
     group.ended.clear()
+    group.paused.clear()
     for known in (group.spans, group.series, group.active, group.labels, group.signals, group.words):
         known.clear()
     group.held.clear()

@@ -10,9 +10,8 @@ Two questions are asked of every line, from counts alone:
   the Poisson deviance 2 (k ln(k/E) - (k - E)) (Wilks; for log templates as in He et al., Log3C, 2018),
   where a kind never seen is expected half a time. A share, not a rate, so that load cancels out. Lines
   of a burst that was told are taken out of what is normal again. The lines of a burst are those since the sum
-  of them less `LEAST_RATIO` times the usual was last zero (a CUSUM, Page, 1954). It begins with the one of
-  them from which on a higher rate explains best what came: the change point of greatest likelihood when the
-  rate after it is not known (Hinkley, 1970). So a stray line some time before does not begin it.
+  of them less `LEAST_RATIO` times the usual was last zero (a CUSUM, Page, 1954). Which of them began it:
+  `detectors.logonset`; a stray line some time before did not.
 - *missing*: a kind B that has always come soon after kind A (its *leader*: most often the line right
   before it, of the same instance) no longer does: A has come far more often without B than ever before.
   These are the invariants of Lou et al., Mining Invariants from Console Logs, 2010, kept online and one a
@@ -29,6 +28,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from detectors.logonset import gathering, onset
 from streams.records.digest import digest_hex
 
 MEMORY_MS = 30_000.0
@@ -276,14 +276,8 @@ class Kinds:
 
     def onset(self, kind: Kind) -> int:
         """When its burst began."""
-        usual, lines = self._usual(kind), len(kind.lately)
-        best, began = -math.inf, kind.since
-        for number, (ts, before) in enumerate(kind.lately):
-            seen, expected = lines - number, usual * max(1, self._total - before)
-            gain = seen * math.log(seen / expected) - (seen - expected) if seen > expected else 0.0
-            if gain > best:
-                best, began = gain, ts
-        return began
+        began = onset(kind.lately, self._total, self._usual(kind), kind.since)
+        return gathering([ts for ts, _ in kind.lately if ts >= began] or [began], LEAST_DEVIANCE)
 
     def _usual(self, kind: Kind) -> float:
         """Its share of the service's lines, those of its burst left out."""

@@ -60,6 +60,24 @@ def test_the_next_trouble_nearby_is_a_new_incident() -> None:
     assert len(groups(first, resolved(first, 60_000), later)) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "log_pause_ms", "incidents"),
+    [
+        ("metric", 120_000, 2),
+        ("log", 120_000, 1),
+        ("log", 10_000, 2),
+    ],
+)
+def test_what_fails_line_by_line_is_over_only_after_a_pause(
+    kind: str, log_pause_ms: int, incidents: int
+) -> None:
+    """The last line of a failure says nothing of its end; what is measured does. How long is a setting."""
+    first = firing("payment", severity="error", kind=kind)
+    later = firing("checkout", at=75_000, severity="critical")
+    found = groups(first, resolved(first, 60_000), later, log_pause_ms=log_pause_ms, resolve_after_ms=60_000)
+    assert len(found) == incidents
+
+
 def test_a_series_that_flaps_stays_in_its_incident() -> None:
     """Back after ten seconds: the same trouble."""
     first = firing("payment", kind="log", severity="error")
