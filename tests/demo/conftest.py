@@ -1,4 +1,4 @@
-"""One shop for all tests that need a running one: broker, six services, customers."""
+"""A shop for the tests of a file that need a running one: broker, six services, customers."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class World:
         return ask(self.shop.port(service), method, path, body)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The running shop, with customers in it."""
+    """With customers, who would take a quarter of a core from all tests that follow if they stayed."""
     data_dir = tmp_path_factory.mktemp("demo")
     with Stack(data_dir, clickhouse=False) as stack:
         asyncio.run(create_topics(stack.kafka, [(t.name, t.partitions) for t in Topics().inputs]))
