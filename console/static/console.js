@@ -139,7 +139,7 @@ window.tocsin = (() => {
     let source = null;
     let again = 0;
     let wanted = true;
-    const say = (words, on = false) => { mark.textContent = words; mark.className = on ? "live on" : "live"; };
+    const say = (words, on = false) => { mark.textContent = words; mark.classList.toggle("on", on); };
     const loggedOut = async () => {
       const answer = await fetch("/status", { redirect: "manual", headers: { "HX-Request": "true" } }).catch(() => null);
       return answer?.status === 401;
