@@ -11,14 +11,13 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from config.connect import address, kafka_options
+from config.connect import kafka_options
 from config.settings import Settings
 from console.arrivals import Arrived, arrived
-from console.kafka import REQUEST_MS, Pulse, leave, partitions_of
+from console.kafka import AGAIN_S, REQUEST_MS, Pulse, again_and_again, leave, partitions_of
 from console.store import Unavailable
 from streams.records.messages import Action, ActionResult, SilenceAction
 
-_AGAIN_S = 1.0
 _MOST_WAITING = 1_000
 log = logging.getLogger(__name__)
 _results = msgspec.json.Decoder(ActionResult)
@@ -38,7 +37,9 @@ class Bus:
         """why nothing can be done; empty: it can"""
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="bus")
+        self._task = asyncio.create_task(
+            again_and_again(self._serve, self._settings.kafka, self._lose), name="bus"
+        )
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -90,16 +91,9 @@ class Bus:
                 return topic.name
         raise Unavailable("Kafka", f"no input topic has format {format!r}: add one under topics.inputs")
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._serve()
-            except (KafkaError, OSError, ValueError) as error:
-                self.trouble = f"no Kafka at {address(self._settings.kafka)}: {type(error).__name__}"
-                log.warning("console: %s, trying again", self.trouble)
-            finally:
-                self._ready.clear()
-            await asyncio.sleep(_AGAIN_S)
+    def _lose(self, trouble: str) -> None:
+        self._ready.clear()
+        self.trouble = trouble
 
     async def _serve(self) -> None:
         options = kafka_options(self._settings.kafka)
@@ -139,7 +133,7 @@ class Bus:
             if not missing:
                 return homes
             self.trouble = f"Kafka has no topic {missing}: a worker makes it when it starts"
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
 
     def _answer(self, value: bytes | None) -> None:
         if value is None:

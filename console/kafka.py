@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import NodeNotReadyError
+from aiokafka.errors import KafkaError, NodeNotReadyError
 
+from config.connect import address
+from config.settings import Kafka
+
+AGAIN_S = 1.0
 BEAT_S = 1.0
 PATIENCE_S = 5.0
 """a broker that is away for less is not worth a word"""
@@ -34,6 +38,23 @@ async def partitions_of(consumer: Any, names: Sequence[str]) -> tuple[list[Topic
             return [], name
         homes += [TopicPartition(name, number) for number in numbers]
     return homes, ""
+
+
+async def again_and_again(
+    once: Callable[[], Awaitable[None]], kafka: Kafka, lose: Callable[[str], None]
+) -> None:
+    """Follow topics with `once` for ever; `lose` is told why it ended, which is never meant."""
+    while True:
+        try:
+            await once()
+        except (KafkaError, OSError, ValueError) as error:
+            lose(f"no Kafka at {address(kafka)}: {type(error).__name__}")
+            log.warning("console: no Kafka at %s (%r), trying again", address(kafka), error)
+        except Exception as error:
+            # A bug. Pages say so, rather than show for ever what was true then.
+            lose(f"the console has a fault, its log has more: {type(error).__name__}")
+            log.exception("console: a topic is not followed, trying again")
+        await asyncio.sleep(AGAIN_S)
 
 
 async def leave(consumer: Any) -> None:

@@ -62,11 +62,12 @@ class Store:
             client = await self._connected()
             answer = await loop.run_in_executor(self._pool, lambda: question(Reader(client)))
         except Error as error:
-            if client is not None and error.code in QUESTION_FAULTS:
+            if client is not None and error.code in QUESTION_FAULTS | MISSING:
                 outdated = await loop.run_in_executor(self._pool, _outdated, client)
-                if not outdated:
+                if outdated:
+                    raise Unavailable("ClickHouse", outdated) from error
+                if error.code in QUESTION_FAULTS:
                     raise
-                raise Unavailable("ClickHouse", outdated) from error
             trouble = _trouble(error, self._settings)
             if trouble is None:
                 name = error.name or f"code {error.code}"

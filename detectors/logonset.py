@@ -42,5 +42,7 @@ def gathering(times: Sequence[int], least: float) -> int:
 
 
 def _likelihood(intervals: int, ms: int) -> float:
-    """Of so many within that time at their own rate, as its logarithm, what is common to all left out."""
+    """Of so many within that time at their own rate, as its logarithm, what is common to all left out.
+
+    Lines of one second say nothing of a rate: one request may log many."""
     return intervals * math.log(intervals / max(1.0, ms / 1000)) if intervals else 0.0

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from console.access.guard import Reads
 from console.acting import act, incident_for
 from console.api.refused import Said
+from console.listing import PLACE, listing
 from console.live.filters import filter_of
-from console.past import PLACE, following, past
 from console.state import Shared
 from correlator import people, writing
 from streams.records.digest import digest_hex
@@ -96,11 +96,7 @@ async def list_incidents(
 ) -> Listing:
     """Those that are active now, or with `state` those that are over, as on the page."""
     given = filter_of(request.query_params.multi_items())
-    wanted = given.applied
-    if wanted.past:
-        found = await past(state, identity, wanted, before, most)
-    else:
-        found = state.board.select(wanted, identity.domains, most)
+    _, found, older = await listing(state, identity, given, before, most)
     listed = []
     for row, due in found.entries:
         values: dict[str, Any] = {name: getattr(row, name) for name in _OF_ROW}
@@ -111,7 +107,7 @@ async def list_incidents(
         total=found.total,
         counts=dict(found.counts),
         incidents=listed,
-        older=following(found, most) if wanted.past else "",
+        older=older,
         passed_over=given.passed_over,
     )
 

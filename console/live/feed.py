@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import Error
 
-from config.connect import address, kafka_options
+from config.connect import kafka_options
 from config.settings import Settings
-from console.kafka import REQUEST_MS, Pulse, leave, partitions_of
+from console.kafka import AGAIN_S, REQUEST_MS, Pulse, again_and_again, leave, partitions_of
 from console.live.board import Board
 from console.live.recent import Recent
 from console.live.row import row_of
@@ -31,7 +30,6 @@ from streams.records.stage import Record
 
 OVERLAP_MS = 600_000
 _PARTS = ("topic", "partition", "offset", "timestamp", "key", "value")
-_AGAIN_S = 1.0
 _TIDY_S = 60.0
 _MIND_S = 3.0
 log = logging.getLogger(__name__)
@@ -59,7 +57,9 @@ class Feed:
         """records that were not what their topic promises"""
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="feed")
+        self._task = asyncio.create_task(
+            again_and_again(self._follow, self._settings.kafka, self._lose), name="feed"
+        )
         self._minder = asyncio.create_task(self._mind(), name="store")
 
     async def stop(self) -> None:
@@ -78,19 +78,6 @@ class Feed:
             except TimeoutError:
                 pass
         return self.changes
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError, ValueError) as error:
-                self._lose(f"no Kafka at {address(self._settings.kafka)}: {type(error).__name__}")
-                log.warning("console: %s, trying again", self.trouble)
-            except Exception as error:
-                # A bug. Pages say so, rather than show for ever what was true then.
-                self._lose(f"the console has a fault, its log has more: {type(error).__name__}")
-                log.exception("console: the list is not followed, trying again")
-            await asyncio.sleep(_AGAIN_S)
 
     async def _mind(self) -> None:
         """While ClickHouse is away it is asked again: nobody else may, and pages say that it comes back."""
@@ -140,18 +127,16 @@ class Feed:
             if not missing:
                 return homes
             self._lose(f"Kafka has no topic {missing}: a worker makes it when it starts")
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
 
     async def _seeded(self) -> bool:
         try:
             found = await self._store.ask(lambda reader: (incidents_active(reader), clocks_running(reader)))
         except Unavailable as error:
-            self.unseeded = error.detail
-            self._ring()
+            self._unseed(error.detail)
             return False
         except Error as error:
-            self.unseeded = f"it cannot say what there is ({error.name or error.code})"
-            self._ring()
+            self._unseed(f"it cannot say what there is ({error.name or error.code})")
             log.exception("console: the list is not what ClickHouse has, trying again")
             return False
         self.unseeded = ""
@@ -181,6 +166,11 @@ class Feed:
     def _lose(self, trouble: str) -> None:
         if trouble != self.trouble:
             self.trouble = trouble
+            self._ring()
+
+    def _unseed(self, trouble: str) -> None:
+        if trouble != self.unseeded:
+            self.unseeded = trouble
             self._ring()
 
     def _ring(self) -> None:

@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from console.access.guard import Reads
 from console.access.identity import Identity
+from console.listing import PLACE, listing
 from console.live.filters import CHOICES, SORTS, Filter, filter_of
 from console.live.streams import event
-from console.past import PLACE, following, past
 from console.state import Shared, State
 
 router = APIRouter()
@@ -35,11 +35,7 @@ async def incidents(
 ) -> HTMLResponse:
     """The page: what is going on from memory, what is over from ClickHouse."""
     given = filter_of(request.query_params.multi_items())
-    wanted = given.applied
-    if wanted.past:
-        found = await past(state, identity, wanted, before, most)
-    else:
-        found = state.board.select(wanted, identity.domains, most)
+    wanted, found, older = await listing(state, identity, given, before, most)
     return state.page(
         request,
         "incidents.html",
@@ -48,7 +44,7 @@ async def incidents(
         found=found,
         line=state.lines,
         passed_over=given.passed_over,
-        older=following(found, most) if wanted.past else "",
+        older=older,
         most=most,
         page=PAGE,
         choices={**CHOICES, **state.board.names(identity.domains)},
