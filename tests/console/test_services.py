@@ -169,6 +169,7 @@ async def test_the_list_is_seeded_again_after_an_error(
 ) -> None:
     """One time-out at the start must not leave the list without what ClickHouse has."""
     monkeypatch.setattr("console.live.feed._MIND_S", 0.1)
+    monkeypatch.setattr(kafka, "AGAIN_S", 60.0)  # following Kafka begins with a seed, too
     settings = Settings(clickhouse=clickhouse, kafka=Kafka(bootstrap="127.0.0.1:9"))
     with monkeypatch.context() as failing:
         failing.setattr("console.live.feed.incidents_active", refuse(159, "TIMEOUT_EXCEEDED"))
